@@ -1,0 +1,2 @@
+//! The binary `odeon`.
+fn main() {}

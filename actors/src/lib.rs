@@ -1,0 +1,1 @@
+//! Odeon's platform actors: the gateway and the management interface.

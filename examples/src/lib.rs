@@ -1,0 +1,1 @@
+//! Example services: greeter, counter, shop.

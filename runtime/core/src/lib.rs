@@ -1,0 +1,1 @@
+//! Odeon's decisions: pure state machines and functions, no I/O, no clock, no entropy.

@@ -1,0 +1,1 @@
+//! The contract and service attributes of Odeon.

@@ -1,0 +1,1 @@
+//! Write services as actors: contracts, cells, supervision, nodes.

@@ -1,0 +1,2 @@
+//! The binary `odeon-sim`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Runs whole nodes, unmodified, under virtual time from one seed.
