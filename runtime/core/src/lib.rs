@@ -1,1 +1,22 @@
-//! Odeon's decisions: pure state machines and functions, no I/O, no clock, no entropy.
+//! Odeon's decisions: pure functions and small state machines.
+//!
+//! Architecture invariant: nothing in this crate does I/O, reads a clock, draws a random number or iterates a
+//! map of random order. Time and chance are passed in; what should happen comes back as a value.
+//!
+//! Reading order: [`id`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how calls end
+//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
+
+pub mod criticality;
+pub mod id;
+pub mod outcome;
+pub mod random;
+pub mod supervision;
+pub mod time;
+pub mod trace;
+
+pub use criticality::Criticality;
+pub use id::{ActivationId, NodeName, ServiceName};
+pub use outcome::{Refusal, Retry, UnknownCause};
+pub use random::Random;
+pub use time::Timestamp;
+pub use trace::{SpanId, TraceContext, TraceId};

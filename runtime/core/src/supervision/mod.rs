@@ -1,0 +1,1 @@
+//! Decides what a supervisor does when a child ends.
