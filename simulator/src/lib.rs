@@ -1,1 +1,15 @@
 //! Runs whole nodes, unmodified, under virtual time from one seed.
+//!
+//! [`Simulation`] is the world: hosts, network, disks, clocks and the loop that gives each its turns.
+//! [`Options`] are its misfortunes, [`Report`] is what it hands back. A program under simulation is plain
+//! tokio code; it knows nothing of this package.
+
+mod node;
+mod options;
+mod report;
+mod world;
+
+pub use node::Machine;
+pub use options::{DiskOptions, MachineOptions, NetworkOptions, Options};
+pub use report::{Report, Statistics};
+pub use world::{Crash, HostId, Simulation};

@@ -1,1 +1,7 @@
 //! The operating system that the simulator puts under a node.
+//!
+//! (The interposed symbols arrive file by file.)
+
+mod entropy;
+
+pub use entropy::Stream;
