@@ -3,5 +3,6 @@
 //! (The interposed symbols arrive file by file.)
 
 mod entropy;
+pub mod process;
 
 pub use entropy::Stream;
