@@ -1,1 +1,5 @@
 //! Decides what a supervisor does when a child ends.
+
+mod exit;
+
+pub use exit::{Exit, StopReason};

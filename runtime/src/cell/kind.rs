@@ -1,0 +1,51 @@
+//! What all cells of one service on one node share.
+
+use super::port::Overseer;
+use super::wheel::Wheel;
+use crate::host::Executor;
+use crate::node::NodeInner;
+use crate::service::contract::Method;
+use crate::telemetry::ServiceMeter;
+use odeon_core::ServiceName;
+use odeon_core::outcome::Overflow;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// The bound of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most messages waiting.
+    pub count_max: u32,
+    /// Most bytes waiting; one message larger than this fits an empty mailbox.
+    pub bytes_max: u32,
+    /// What happens to a message that does not fit.
+    pub overflow: Overflow,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { count_max: 1024, bytes_max: 4 << 20, overflow: Overflow::Reject }
+    }
+}
+
+/// What all cells of one service on one node share.
+pub(crate) struct Kind {
+    pub(crate) service: ServiceName,
+    pub(crate) methods: &'static [Method],
+    pub(crate) node: Weak<NodeInner>,
+    pub(crate) wheel: Arc<Wheel>,
+    pub(crate) executors: Vec<Executor>,
+    pub(crate) bounds: Bounds,
+    /// Most `&self` handlers of one activation at the same time.
+    pub(crate) concurrency: u32,
+    /// How long a handler may run past its deadline before its activation is killed.
+    pub(crate) grace: Duration,
+    /// Longest constructor, `ready` included.
+    pub(crate) start_within: Duration,
+    /// Longest orderly stop, `passivate` included; then it is killed.
+    pub(crate) stop_within: Duration,
+    /// An entity without work for this long is passivated; none: never.
+    pub(crate) passivate_after: Option<Duration>,
+    pub(crate) overseer: Arc<dyn Overseer>,
+    pub(crate) meter: Arc<ServiceMeter>,
+}

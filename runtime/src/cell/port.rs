@@ -1,0 +1,90 @@
+//! What a cell looks like to those that need not know its messages: contexts, supervisors, the tree.
+
+use super::Tick;
+use super::kind::Kind;
+use odeon_core::ActivationId;
+use odeon_core::supervision::{Exit, StopReason};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A cell without its message type.
+pub(crate) trait Port: Send + Sync {
+    /// Which cell.
+    fn id(&self) -> ActivationId;
+    /// What all cells of its service share.
+    fn kind(&self) -> &Arc<Kind>;
+    /// The key of an entity.
+    fn key(&self) -> Option<&Arc<str>>;
+    /// What the current activation has besides its state; emptied when it ends.
+    fn belongings(&self) -> &Mutex<Option<Box<super::belongings::Belongings>>>;
+    /// The time at which the current poll of the cell began.
+    fn now(&self) -> Tick;
+
+    /// No more messages are let in; what waits is handled, then the activation stops.
+    fn drain(&self, reason: StopReason);
+    /// No more messages are let in; what waits is refused; the activation stops after the handler that runs.
+    fn stop(&self, reason: StopReason);
+    /// The activation is dropped at its next await.
+    fn kill(&self);
+    /// The activation ends as failed, before its next message.
+    fn fail(&self, exit: Exit);
+    /// The supervisor's verdict on an abnormal exit: begin again.
+    fn restart(&self);
+    /// The supervisor's verdict on an abnormal exit: that was it.
+    fn give_up(&self);
+
+    /// For the tree and for metrics.
+    fn status(&self) -> CellStatus;
+}
+
+/// What a cell does, as seen from outside. Counters wrap.
+#[derive(Clone, Debug)]
+pub struct CellStatus {
+    /// Which cell.
+    pub id: ActivationId,
+    /// The key of an entity.
+    pub key: Option<Arc<str>>,
+    /// Where its life-cycle stands.
+    pub phase: Phase,
+    /// Messages waiting.
+    pub waiting: u32,
+    /// Bytes waiting.
+    pub waiting_bytes: u32,
+    /// Messages whose handler began.
+    pub begun: u64,
+    /// Messages dropped at dequeue because their deadline had passed.
+    pub expired: u64,
+    /// Messages refused or evicted after they were let in.
+    pub lost: u64,
+    /// The method whose handler began last and, if it has not ended, how long the cell has been in one poll.
+    pub current: Option<&'static str>,
+    /// How long the poll that is running now has lasted; none between polls. A sign of a stuck handler.
+    pub polling_for: Option<std::time::Duration>,
+    /// Longest sampled poll.
+    pub poll_max: std::time::Duration,
+}
+
+/// Where the life-cycle of a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its constructor runs, or its `ready` has not said yes.
+    Starting,
+    /// It takes messages.
+    Running,
+    /// Its activation ended abnormally; the supervisor decides or lets it wait.
+    Waiting,
+    /// It ends in order.
+    Stopping,
+    /// Gone.
+    Ended,
+}
+
+/// Who decides when an activation ends abnormally, and keeps the list of cells.
+pub(crate) trait Overseer: Send + Sync {
+    /// An activation began and is ready.
+    fn started(&self, cell: &dyn Port);
+    /// An activation ended. True: a verdict ([`Port::restart`] or [`Port::give_up`]) will come; the cell waits.
+    fn ended(&self, cell: &dyn Port, exit: &Exit) -> bool;
+    /// The cell itself is gone and refuses everything.
+    fn gone(&self, cell: &dyn Port, exit: &Exit);
+}

@@ -1,0 +1,37 @@
+//! An executor: a single-threaded tokio runtime that somebody else drives.
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// A handle to one single-threaded runtime. Cells and I/O of a node run on the executors that it was given.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    runtime: Handle,
+    index: usize,
+}
+
+impl Executor {
+    /// For the runtime at a position among the executors of its node.
+    pub fn new(runtime: Handle, index: usize) -> Self {
+        Self { runtime, index }
+    }
+
+    /// Its position among the executors of its node.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Runs a task on it.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.spawn(task)
+    }
+
+    /// Whether the caller runs on it.
+    pub fn is_current(&self) -> bool {
+        Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id())
+    }
+}

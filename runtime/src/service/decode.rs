@@ -1,0 +1,75 @@
+//! Reads encoded arguments into the types of a contract; that is their validation. Errors name the field.
+
+use super::contract::{Arguments, Encoding};
+use odeon_core::Refusal;
+use serde::de::DeserializeOwned;
+
+/// Reads an object of arguments. An empty body is an object without fields.
+///
+/// # Errors
+/// [`Refusal::Undecodable`] with the path of the field and what was expected there.
+pub fn arguments<T: DeserializeOwned>(arguments: &Arguments) -> Result<T, Refusal> {
+    match arguments.encoding {
+        Encoding::Json => json(if arguments.body.is_empty() { b"{}" } else { &arguments.body }),
+        Encoding::Named if arguments.body.is_empty() => named(&[0x80]),
+        Encoding::Named => named(&arguments.body),
+    }
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|e| undecodable(e.path().to_string(), e.inner().to_string()))?;
+    reader.end().map_err(|e| undecodable(String::new(), e.to_string()))?;
+    Ok(value)
+}
+
+fn named<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(body);
+    serde_path_to_error::deserialize(&mut reader)
+        .map_err(|e| undecodable(e.path().to_string(), e.inner().to_string()))
+}
+
+fn undecodable(path: String, problem: String) -> Refusal {
+    let path = if path == "." { String::new() } else { path };
+    Refusal::Undecodable { path, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[derive(Debug, serde::Deserialize, PartialEq)]
+    struct Item {
+        price: u32,
+    }
+    #[derive(Debug, serde::Deserialize, PartialEq)]
+    struct Order {
+        items: Vec<Item>,
+    }
+
+    fn read(text: &'static str) -> Result<Order, Refusal> {
+        arguments(&Arguments { body: Bytes::from_static(text.as_bytes()), encoding: Encoding::Json })
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        let error = read(r#"{"items":[{"price":1},{"price":"x"}]}"#).expect_err("wrong type");
+        let Refusal::Undecodable { path, problem } = error else { panic!("{error:?}") };
+        assert_eq!(path, "items[1].price");
+        assert!(problem.contains("expected u32"), "{problem}");
+    }
+
+    #[test]
+    fn what_follows_the_arguments_is_refused() {
+        assert!(read(r#"{"items":[]} x"#).is_err());
+        assert_eq!(read(r#"{"items":[]}"#), Ok(Order { items: vec![] }));
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        let deep: &'static str = Box::leak("[".repeat(100_000).into_boxed_str());
+        assert!(read(deep).is_err());
+    }
+}

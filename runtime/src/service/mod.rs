@@ -1,0 +1,15 @@
+//! What authors touch. Reading order: [`contract`], [`context`], [`reference`], [`error`].
+
+pub mod context;
+pub mod contract;
+pub mod decode;
+pub mod error;
+pub mod message;
+pub mod reference;
+pub mod reply;
+
+pub use context::Cx;
+pub use contract::{Contract, Service};
+pub use error::{CallError, ContractError, Never, StartError};
+pub use reference::{Call, Cast};
+pub use reply::Reply;

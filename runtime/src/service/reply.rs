@@ -1,0 +1,157 @@
+//! The answering end of a call. Dropping it unanswered is an answer too: the caller learns `Unknown`.
+
+use super::contract::Encoding;
+use super::error::{ContractError, Never};
+use bytes::Bytes;
+use odeon_core::{Refusal, Retry, UnknownCause};
+use serde::Serialize;
+use std::fmt;
+use std::task::{Context, Poll};
+use tokio::sync::oneshot;
+
+/// What a typed caller receives.
+pub(crate) type Answer<T, E> = Result<Result<T, E>, Refusal>;
+
+/// How a call in encoded form ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawOutcome {
+    /// The handler's answer.
+    Answered(Bytes),
+    /// The message of a cast was accepted; there will be no answer.
+    Accepted,
+    /// The handler's own error.
+    Failed(RawFailure),
+    /// It did not run and never will.
+    NotExecuted(Refusal),
+    /// It may have run.
+    Unknown(UnknownCause),
+}
+
+/// A handler's own error in encoded form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFailure {
+    /// The encoded error.
+    pub body: Bytes,
+    /// Its text.
+    pub text: String,
+    /// What [`ContractError::status`] said.
+    pub status: u16,
+    /// What [`ContractError::retry`] said.
+    pub retry: Retry,
+}
+
+/// The answering end for a caller that wants bytes: HTTP, another node.
+#[derive(Debug)]
+pub struct RawReply {
+    sender: oneshot::Sender<RawOutcome>,
+    encoding: Encoding,
+}
+
+impl RawReply {
+    /// Both ends. The receiver fails when the reply is dropped unanswered.
+    pub fn channel(encoding: Encoding) -> (RawReply, oneshot::Receiver<RawOutcome>) {
+        let (sender, receiver) = oneshot::channel();
+        (RawReply { sender, encoding }, receiver)
+    }
+
+    /// Answers.
+    pub fn send(self, outcome: RawOutcome) {
+        // a caller that has left does not want it
+        let _ = self.sender.send(outcome);
+    }
+
+    /// Nobody will execute it.
+    pub fn refuse(self, why: Refusal) {
+        self.send(RawOutcome::NotExecuted(why));
+    }
+
+    fn answer<T: Serialize, E: ContractError>(self, result: Result<T, E>) {
+        let encoding = self.encoding;
+        let outcome = match result {
+            Ok(value) => encode(encoding, &value).map(RawOutcome::Answered),
+            Err(error) => encode(encoding, &error).map(|body| {
+                let (status, retry) = (error.status(), error.retry());
+                RawOutcome::Failed(RawFailure { body, text: error.to_string(), status, retry })
+            }),
+        };
+        match outcome {
+            Ok(outcome) => self.send(outcome),
+            Err(problem) => {
+                // it ran, but the caller cannot have the answer
+                tracing::error!(%problem, "an answer could not be encoded");
+                self.send(RawOutcome::Unknown(UnknownCause::AnswerUndecodable));
+            }
+        }
+    }
+}
+
+fn encode(encoding: Encoding, value: &impl Serialize) -> Result<Bytes, String> {
+    match encoding {
+        Encoding::Json => serde_json::to_vec(value).map_err(|e| e.to_string()),
+        Encoding::Named => rmp_serde::to_vec_named(value).map_err(|e| e.to_string()),
+    }
+    .map(Bytes::from)
+}
+
+enum To<T, E> {
+    Typed(oneshot::Sender<Answer<T, E>>),
+    Raw(RawReply),
+    /// A cast from outside: there is nobody to tell but of a refusal.
+    Nobody,
+}
+
+/// The answering end of a typed call.
+pub struct Reply<T, E = Never> {
+    to: To<T, E>,
+}
+
+impl<T, E> fmt::Debug for Reply<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+impl<T: Serialize, E: ContractError> Reply<T, E> {
+    /// Both ends.
+    pub(crate) fn channel() -> (Reply<T, E>, oneshot::Receiver<Answer<T, E>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Reply { to: To::Typed(sender) }, receiver)
+    }
+
+    /// For a caller that wants bytes.
+    pub fn raw(reply: RawReply) -> Reply<T, E> {
+        Reply { to: To::Raw(reply) }
+    }
+
+    /// For nobody: the answer is dropped.
+    pub fn nobody() -> Reply<T, E> {
+        Reply { to: To::Nobody }
+    }
+
+    /// Answers. A caller that has left does not want it.
+    pub fn send(self, result: Result<T, E>) {
+        match self.to {
+            To::Typed(sender) => drop(sender.send(Ok(result))),
+            To::Raw(reply) => reply.answer(result),
+            To::Nobody => {}
+        }
+    }
+
+    /// Nobody will execute it.
+    pub fn refuse(self, why: Refusal) {
+        match self.to {
+            To::Typed(sender) => drop(sender.send(Err(why))),
+            To::Raw(reply) => reply.refuse(why),
+            To::Nobody => {}
+        }
+    }
+
+    /// Ready once the caller has left.
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.to {
+            To::Typed(sender) => sender.poll_closed(cx),
+            To::Raw(reply) => reply.sender.poll_closed(cx),
+            To::Nobody => Poll::Pending,
+        }
+    }
+}

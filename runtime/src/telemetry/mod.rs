@@ -1,0 +1,5 @@
+//! What a node tells about itself.
+
+mod meter;
+
+pub use meter::ServiceMeter;
