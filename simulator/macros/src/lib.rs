@@ -106,7 +106,7 @@ fn check(script: &ItemFn) -> syn::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::check;
 
     fn refusal(script: &str) -> String {
         let script = syn::parse_str(script).expect("a function");
