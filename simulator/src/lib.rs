@@ -7,9 +7,12 @@
 mod node;
 mod options;
 mod report;
+pub mod runner;
+pub mod token;
 mod world;
 
 pub use node::Machine;
+pub use odeon_simulator_macros::test;
 pub use options::{DiskOptions, MachineOptions, NetworkOptions, Options};
 pub use report::{Report, Statistics};
 pub use world::{Crash, HostId, Simulation};

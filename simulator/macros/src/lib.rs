@@ -9,7 +9,7 @@ use syn::{FnArg, ItemFn, ReturnType, parse_macro_input};
 
 /// Runs a script under many seeds, each in a process of its own.
 ///
-/// ```ignore
+/// ```text
 /// #[odeon_simulator::test(seeds = 200)]
 /// fn a_lost_datagram_is_sent_again(sim: &mut Simulation) {
 ///     let host = sim.host("alone", |_| async {});

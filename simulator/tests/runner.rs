@@ -1,0 +1,229 @@
+//! Each way in which a seed can fail is told apart from the others, and what passes is the same in two processes.
+
+use odeon_simulator::runner::{Case, Plan, Shape, Summary, Tone, Verdict, tell_failure, tell_summary};
+use odeon_simulator::{Crash, Simulation};
+use std::io::Write;
+use std::time::Duration;
+
+/// Runs a script as the test `name`. In the second processes that this starts, the call never returns.
+fn explore(name: &str, change: impl FnOnce(&mut Plan), script: fn(&mut Simulation)) -> Summary {
+    let case = Case::of_test(name, Shape { calm: true, ..Shape::default() }, script);
+    let mut plan = Plan::of(0..3);
+    change(&mut plan);
+    case.explore(&plan, |_| {}).expect("seeds can run here")
+}
+
+/// All seeds end with this verdict, and a finding of each contains this text.
+fn assert_all(summary: &Summary, verdict: Verdict, finding: &str) {
+    let told = tell(summary);
+    assert_eq!(summary.failures.len() as u64, summary.progress.done, "{told}");
+    for failure in &summary.failures {
+        assert_eq!(failure.outcome.verdict, verdict, "{told}");
+        assert!(failure.outcome.findings.iter().any(|each| each.contains(finding)), "{told}");
+    }
+}
+
+fn tell(summary: &Summary) -> String {
+    let failures = tell_failure(summary, Tone::Plain, |failure| format!("seed {}", failure.outcome.seed));
+    format!("{}{failures}", tell_summary(summary, Tone::Plain))
+}
+
+/// One host that does something and then rests.
+fn one_host(sim: &mut Simulation, act: fn()) {
+    let host = sim.host("alone", move |_| async move {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        act();
+        std::future::pending::<()>().await;
+    });
+    sim.start(host);
+    sim.run_for(Duration::from_secs(1));
+}
+
+#[test]
+fn a_thread_of_its_own_is_a_leak() {
+    let name = "a_thread_of_its_own_is_a_leak";
+    let summary = explore(name, |_| {}, |sim| one_host(sim, || drop(std::thread::spawn(|| {}))));
+    assert_all(&summary, Verdict::Leaked, "thread");
+}
+
+#[test]
+fn a_panic_of_a_task_is_told_though_tokio_swallows_it() {
+    let name = "a_panic_of_a_task_is_told_though_tokio_swallows_it";
+    let summary = explore(name, |_| {}, |sim| one_host(sim, || panic!("the shelf is empty")));
+    assert_all(&summary, Verdict::Panicked, "the shelf is empty");
+}
+
+#[test]
+fn a_panic_of_the_script_is_told_once() {
+    let name = "a_panic_of_the_script_is_told_once";
+    let summary = explore(name, |_| {}, |sim| assert!(sim.now() > Duration::MAX, "sums are wrong"));
+    assert_all(&summary, Verdict::Panicked, "sums are wrong");
+    assert_eq!(summary.failures[0].outcome.findings.len(), 1, "{}", tell(&summary));
+}
+
+#[test]
+fn a_broken_promise_is_a_safety_violation() {
+    let name = "a_broken_promise_is_a_safety_violation";
+    let summary = explore(
+        name,
+        |_| {},
+        |sim| {
+            sim.run_for(Duration::from_secs(2));
+            sim.violation("3 acknowledged, 2 kept".to_owned());
+        },
+    );
+    assert_all(&summary, Verdict::Unsafe, "3 acknowledged, 2 kept");
+}
+
+#[test]
+fn progress_that_never_comes_is_a_liveness_violation() {
+    let name = "progress_that_never_comes_is_a_liveness_violation";
+    let summary = explore(
+        name,
+        |_| {},
+        |sim| {
+            assert!(sim.demand("the sun rises", Duration::from_secs(1), |_| true));
+            assert!(!sim.demand("everyone answers", Duration::from_secs(1), |_| false));
+        },
+    );
+    assert_all(&summary, Verdict::NotLive, "everyone answers, within 1s");
+    assert!(!tell(&summary).contains("the sun rises"), "{}", tell(&summary));
+}
+
+#[test]
+fn an_aborted_process_is_told_with_what_it_printed() {
+    let name = "an_aborted_process_is_told_with_what_it_printed";
+    let summary = explore(
+        name,
+        |_| {},
+        |_| {
+            let _ = writeln!(std::io::stderr(), "the last words");
+            std::process::abort();
+        },
+    );
+    assert_all(&summary, Verdict::Died, "SIGABRT (6) ended the process");
+    assert!(tell(&summary).contains("the last words"), "{}", tell(&summary));
+}
+
+#[test]
+fn an_early_exit_is_no_success() {
+    let summary = explore("an_early_exit_is_no_success", |_| {}, |_| std::process::exit(0));
+    assert_all(&summary, Verdict::Died, "exited with status 0 before its report");
+}
+
+#[test]
+fn a_recursion_without_end_is_the_death_of_its_seed_alone() {
+    fn deeper(depth: u64) -> u64 {
+        let room = std::hint::black_box([depth; 64]);
+        if depth == u64::MAX { 0 } else { deeper(depth + 1) + room[1] }
+    }
+    let summary = explore(
+        "a_recursion_without_end_is_the_death_of_its_seed_alone",
+        |_| {},
+        |_| {
+            std::hint::black_box(deeper(0));
+        },
+    );
+    assert_all(&summary, Verdict::Died, "SIGABRT (6) ended the process");
+    assert!(tell(&summary).contains("overflowed its stack"), "{}", tell(&summary));
+}
+
+#[test]
+fn a_loop_that_never_waits_is_killed_and_shown_where_it_is() {
+    fn spin_for_ever() {
+        let mut turns = 0_u64;
+        loop {
+            turns = std::hint::black_box(turns.wrapping_add(1));
+        }
+    }
+    let name = "a_loop_that_never_waits_is_killed_and_shown_where_it_is";
+    let limit = |plan: &mut Plan| plan.limit = Duration::from_millis(300);
+    let summary = explore(name, limit, |sim| one_host(sim, spin_for_ever));
+    assert_all(&summary, Verdict::Hung, "still running after 300ms");
+    assert!(tell(&summary).contains("spin_for_ever"), "{}", tell(&summary));
+}
+
+#[test]
+fn a_process_that_waits_outside_the_simulation_is_killed_too() {
+    let name = "a_process_that_waits_outside_the_simulation_is_killed_too";
+    let limit = |plan: &mut Plan| plan.limit = Duration::from_millis(300);
+    let summary = explore(name, limit, |_| {
+        let (kept, never) = std::sync::mpsc::channel::<()>();
+        let _ = never.recv();
+        drop(kept);
+    });
+    assert_all(&summary, Verdict::Hung, "still running after 300ms");
+}
+
+#[test]
+fn what_depends_on_the_process_is_not_deterministic() {
+    let name = "what_depends_on_the_process_is_not_deterministic";
+    let summary = explore(
+        name,
+        |plan| plan.twice = true,
+        |sim| {
+            one_host(sim, || tracing::info!(process = std::process::id(), "this tells the process"));
+        },
+    );
+    assert_all(&summary, Verdict::Nondeterministic, "two processes ran this seed differently");
+    assert!(tell(&summary).contains("this tells the process"), "{}", tell(&summary));
+}
+
+#[test]
+fn what_depends_on_the_environment_is_not_deterministic() {
+    let name = "what_depends_on_the_environment_is_not_deterministic";
+    let summary = explore(
+        name,
+        |plan| plan.twice = true,
+        |sim| {
+            let length: usize = std::env::vars().map(|(name, value)| name.len() + value.len()).sum();
+            sim.violation(format!("{length} bytes of environment"));
+        },
+    );
+    assert_all(&summary, Verdict::Nondeterministic, "two processes ran this seed differently");
+}
+
+#[test]
+fn places_in_memory_are_the_same_for_each_seed_where_the_system_allows_it() {
+    let name = "places_in_memory_are_the_same_for_each_seed_where_the_system_allows_it";
+    let summary = explore(
+        name,
+        |_| {},
+        |sim| {
+            let boxed = Box::new(7_u8);
+            let (heap, code) = (std::ptr::from_ref(&*boxed).addr(), (one_host as *const ()).addr());
+            sim.violation(format!("heap {heap:x}, code {code:x}"));
+        },
+    );
+    assert_all(&summary, Verdict::Unsafe, "heap");
+    let findings: Vec<_> = summary.failures.iter().map(|failure| &failure.outcome.findings).collect();
+    assert!(summary.random_addresses || findings.iter().all(|each| *each == findings[0]), "{findings:?}");
+}
+
+#[test]
+fn a_test_that_does_not_exist_is_not_taken_for_a_seed() {
+    let case = Case::of_test("no::such::test", Shape::default(), |_| {});
+    let error = case.explore(&Plan::of(0..3), |_| {}).expect_err("there is nothing to come back to");
+    assert!(error.to_string().contains("did not come to `no::such::test` again"), "{error}");
+}
+
+#[odeon_simulator::test(seeds = 20, twice)]
+fn an_attribute_runs_each_seed_in_two_processes(sim: &mut Simulation) {
+    let host = sim.host("restless", |_| async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+        }
+    });
+    sim.start(host);
+    sim.run_for(Duration::from_secs(1));
+    sim.crash(host, Crash::Power);
+    sim.start(host);
+    sim.run_for(Duration::from_secs(1));
+}
+
+#[odeon_simulator::test(seeds = 3, executors = 2)]
+#[should_panic(expected = "replay: ODEON_SEED=0 cargo test -p odeon-simulator --test runner -- --exact \
+                           a_failing_test_names_the_command_that_replays_it --nocapture")]
+fn a_failing_test_names_the_command_that_replays_it(sim: &mut Simulation) {
+    sim.violation("as asked".to_owned());
+}
