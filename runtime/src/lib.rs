@@ -1,1 +1,29 @@
 //! Write services as actors: contracts, cells, supervision, nodes.
+//!
+//! Reading order: [`service`] is what authors touch; [`node`] wires the parts; `cell` runs services;
+//! `supervision` restarts them; [`directory`] finds them; [`host`] is what a node is handed from outside.
+//!
+//! Architecture invariant: nothing here mentions the simulator, starts a thread outside [`host`], or keeps
+//! process-wide state.
+
+pub mod cell;
+pub mod directory;
+pub mod host;
+pub mod node;
+pub mod service;
+mod supervision;
+pub mod telemetry;
+
+pub use node::{App, Node, NodeConfig, ServiceOptions};
+pub use odeon_core as core;
+pub use odeon_macros::{contract, service};
+pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartError};
+pub use supervision::{RestartPolicy, TreeNode};
+
+/// What authors of services need.
+pub mod prelude {
+    pub use crate::{App, CallError, ContractError, Cx, StartError};
+    pub use odeon_core::supervision::{Exit, StopReason};
+    pub use odeon_core::{Criticality, Refusal, Retry, UnknownCause};
+    pub use std::time::Duration;
+}

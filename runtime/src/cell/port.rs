@@ -15,6 +15,8 @@ pub(crate) trait Port: Send + Sync {
     fn kind(&self) -> &Arc<Kind>;
     /// The key of an entity.
     fn key(&self) -> Option<&Arc<str>>;
+    /// The position of its executor in [`Kind::executors`].
+    fn executor(&self) -> usize;
     /// What the current activation has besides its state; emptied when it ends.
     fn belongings(&self) -> &Mutex<Option<Box<super::belongings::Belongings>>>;
     /// The time at which the current poll of the cell began.
@@ -81,10 +83,23 @@ pub enum Phase {
 
 /// Who decides when an activation ends abnormally, and keeps the list of cells.
 pub(crate) trait Overseer: Send + Sync {
+    /// A cell exists; nothing of it has run.
+    fn born(&self, cell: Arc<dyn Port>);
     /// An activation began and is ready.
     fn started(&self, cell: &dyn Port);
     /// An activation ended. True: a verdict ([`Port::restart`] or [`Port::give_up`]) will come; the cell waits.
     fn ended(&self, cell: &dyn Port, exit: &Exit) -> bool;
+    /// Calls back exactly once when the cell's current activation ends, at once if it has none.
+    fn watch(&self, cell: &dyn Port, callback: Box<dyn FnOnce(&Exit) + Send>);
+    /// What an entity's `passivate` returned, when it was not empty.
+    fn passivated(&self, cell: &dyn Port, state: Vec<u8>) {
+        let _ = (cell, state);
+    }
+    /// What the passivated predecessor of this entity left; taken once.
+    fn restored(&self, cell: &dyn Port) -> Option<bytes::Bytes> {
+        let _ = cell;
+        None
+    }
     /// The cell itself is gone and refuses everything.
     fn gone(&self, cell: &dyn Port, exit: &Exit);
 }

@@ -30,6 +30,15 @@ impl Executor {
         self.runtime.spawn(task)
     }
 
+    /// Runs a task on it as a member of a set that aborts it when dropped.
+    pub fn spawn_in(
+        &self,
+        set: &mut tokio::task::JoinSet<()>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::AbortHandle {
+        set.spawn_on(task, &self.runtime)
+    }
+
     /// Whether the caller runs on it.
     pub fn is_current(&self) -> bool {
         Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id())

@@ -1,5 +1,21 @@
 //! The seams: what a node is handed when it starts. They own all threads; nothing else in a node starts one.
 
+mod blocking;
 mod executor;
 
+pub use blocking::{Blocking, Inline, Job, Threads};
+pub(crate) use blocking::run_blocking;
 pub use executor::Executor;
+
+use std::sync::Arc;
+
+/// What a node is handed when it starts.
+#[derive(Clone)]
+pub struct Host {
+    /// Single-threaded runtimes that somebody drives. Cells and I/O run on them. At least one.
+    pub executors: Vec<Executor>,
+    /// Where blocking work runs.
+    pub blocking: Arc<dyn Blocking>,
+    /// Where chance begins. Production draws it from the operating system.
+    pub seed: u64,
+}

@@ -78,6 +78,20 @@ impl Header {
         self
     }
 
+    /// With another deadline.
+    #[must_use]
+    pub(crate) fn with_due(mut self, due: Tick) -> Self {
+        self.due = due;
+        self
+    }
+
+    /// With no deadline.
+    #[must_use]
+    pub(crate) fn without_deadline(mut self) -> Self {
+        self.due = Tick::NEVER;
+        self
+    }
+
     /// The trace; zero means none.
     pub fn trace(&self) -> TraceId {
         TraceId((u128::from(self.trace[0]) << 64) | u128::from(self.trace[1]))

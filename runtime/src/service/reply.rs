@@ -1,5 +1,6 @@
 //! The answering end of a call. Dropping it unanswered is an answer too: the caller learns `Unknown`.
 
+use super::context::Cx;
 use super::contract::Encoding;
 use super::error::{ContractError, Never};
 use bytes::Bytes;
@@ -9,8 +10,17 @@ use std::fmt;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It did not run.
+    Refused(Refusal),
+    /// It may have run.
+    Unknown(UnknownCause),
+}
+
 /// What a typed caller receives.
-pub(crate) type Answer<T, E> = Result<Result<T, E>, Refusal>;
+pub(crate) type Answer<T, E> = Result<Result<T, E>, Lost>;
 
 /// How a call in encoded form ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +106,7 @@ fn encode(encoding: Encoding, value: &impl Serialize) -> Result<Bytes, String> {
 enum To<T, E> {
     Typed(oneshot::Sender<Answer<T, E>>),
     Raw(RawReply),
-    /// A cast from outside: there is nobody to tell but of a refusal.
+    /// Nobody wants the answer, or it has been given.
     Nobody,
 }
 
@@ -129,8 +139,8 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
     }
 
     /// Answers. A caller that has left does not want it.
-    pub fn send(self, result: Result<T, E>) {
-        match self.to {
+    pub fn send(mut self, result: Result<T, E>) {
+        match std::mem::replace(&mut self.to, To::Nobody) {
             To::Typed(sender) => drop(sender.send(Ok(result))),
             To::Raw(reply) => reply.answer(result),
             To::Nobody => {}
@@ -138,12 +148,28 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
     }
 
     /// Nobody will execute it.
-    pub fn refuse(self, why: Refusal) {
-        match self.to {
-            To::Typed(sender) => drop(sender.send(Err(why))),
+    pub fn refuse(mut self, why: Refusal) {
+        match std::mem::replace(&mut self.to, To::Nobody) {
+            To::Typed(sender) => drop(sender.send(Err(Lost::Refused(why)))),
             To::Raw(reply) => reply.refuse(why),
             To::Nobody => {}
         }
+    }
+
+    /// Runs a handler to its end and answers. A caller that leaves does not end it: the handler learns of it by
+    /// [`Cx::cancelled`].
+    pub async fn serve(mut self, cx: &Cx, handler: impl Future<Output = Result<T, E>>) {
+        let mut handler = std::pin::pin!(handler);
+        let result = std::future::poll_fn(|context| {
+            let polled = handler.as_mut().poll(context);
+            if polled.is_pending() && cx.wants_leave() && self.poll_left(context).is_ready() {
+                cx.mark_left();
+                return handler.as_mut().poll(context);
+            }
+            polled
+        })
+        .await;
+        self.send(result);
     }
 
     /// Ready once the caller has left.
@@ -152,6 +178,18 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
             To::Typed(sender) => sender.poll_closed(cx),
             To::Raw(reply) => reply.sender.poll_closed(cx),
             To::Nobody => Poll::Pending,
+        }
+    }
+}
+
+impl<T, E> Drop for Reply<T, E> {
+    /// Dropped unanswered: the caller learns what is known of the reason.
+    fn drop(&mut self) {
+        let cause = if std::thread::panicking() { UnknownCause::Panicked } else { UnknownCause::Unanswered };
+        match std::mem::replace(&mut self.to, To::Nobody) {
+            To::Typed(sender) => drop(sender.send(Err(Lost::Unknown(cause)))),
+            To::Raw(reply) => reply.send(RawOutcome::Unknown(cause)),
+            To::Nobody => {}
         }
     }
 }

@@ -1,0 +1,155 @@
+//! On whose behalf code runs: the handler that is being polled on this thread. What it sends carries its trace,
+//! deadline, criticality and call chain without the author's doing.
+//!
+//! The context moves into a thread-local while a cell polls user code and back out afterwards, so nothing of it
+//! outlives the poll and any number of nodes can share a thread.
+
+use super::port::Port;
+use crate::service::message::{Header, Origin};
+use odeon_core::{Refusal, SpanId, TraceId};
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use uuid::Uuid;
+
+/// The handler run that is being polled.
+pub(crate) struct Ambient {
+    port: Arc<dyn Port>,
+    header: Header,
+    origin: Option<Arc<Origin>>,
+    /// What messages of this run carry; made when the first is sent.
+    own: Option<Arc<Origin>>,
+    /// Whether the run waits inside a handler: tasks and life-cycle hooks do not hold their activation.
+    holds: bool,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
+}
+
+impl Ambient {
+    /// For the handling of a message.
+    pub(crate) fn of(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
+        Self { port, header, origin, own: None, holds: true }
+    }
+
+    /// For what runs beside the handlers: no deadline, nobody waits for it.
+    pub(crate) fn beside(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
+        let header = header.with_awaited(false).without_deadline();
+        Self { port, header, origin, own: None, holds: false }
+    }
+
+    /// The next message of the same activation.
+    pub(crate) fn rearm(&mut self, header: Header, origin: Option<Arc<Origin>>) {
+        self.header = header;
+        self.origin = origin;
+        self.own = None;
+    }
+
+    fn own(&mut self) -> Arc<Origin> {
+        if let Some(own) = &self.own {
+            return own.clone();
+        }
+        let up = self.origin.clone();
+        let span = self.port.kind().node.upgrade().map_or(SpanId(0), |node| node.next_span());
+        let own = Arc::new(Origin {
+            activation: self.holds.then(|| self.port.id()),
+            hops: up.as_ref().map_or(1, |o| o.hops.saturating_add(1)),
+            up_waits: self.header.awaited(),
+            span,
+            request: up.as_ref().map_or_else(Uuid::now_v7, |o| o.request),
+            principal: up.as_ref().and_then(|o| o.principal.clone()),
+            tenant: up.as_ref().and_then(|o| o.tenant.clone()),
+            up,
+        });
+        self.own = Some(own.clone());
+        own
+    }
+}
+
+/// Swaps what is in the slot with what this thread runs on behalf of. Call it before and after a poll.
+pub(crate) fn swap(slot: &mut Option<Ambient>) {
+    CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), slot));
+}
+
+/// The next message of the activation that is being polled: no swap is needed between two messages.
+pub(crate) fn rearm(header: Header, origin: Option<Arc<Origin>>) {
+    CURRENT.with(|current| {
+        if let Some(ambient) = &mut *current.borrow_mut() {
+            ambient.rearm(header, origin);
+        }
+    });
+}
+
+/// The origin of a message that is being sent, before its hops were checked.
+pub(crate) struct Outgoing(Arc<Origin>);
+
+impl Outgoing {
+    /// # Errors
+    /// [`Refusal::HopLimit`] when the chain is too long.
+    pub(crate) fn checked(self) -> Result<Arc<Origin>, Refusal> {
+        if self.0.hops > Origin::HOPS_MAX {
+            return Err(Refusal::HopLimit { max: Origin::HOPS_MAX, path: self.0.path() });
+        }
+        Ok(self.0)
+    }
+}
+
+/// What a message sent now carries: trace, deadline and criticality of the handler that sends it, and the chain.
+pub(crate) fn outgoing() -> (Header, Option<Outgoing>) {
+    CURRENT.with(|current| match &mut *current.borrow_mut() {
+        Some(ambient) => {
+            let own = ambient.own();
+            let mut header = ambient.header;
+            if header.trace() == TraceId::default() {
+                header = header.with_trace(TraceId(own.request.as_u128()), false);
+            }
+            (header, Some(Outgoing(own)))
+        }
+        None => (Header::default(), None),
+    })
+}
+
+/// The node whose cell is being polled on this thread.
+pub(crate) fn node() -> Option<Arc<crate::node::NodeInner>> {
+    CURRENT.with(|current| current.borrow().as_ref().and_then(|a| a.port.kind().node.upgrade()))
+}
+
+/// The executor of the cell that is being polled on this thread.
+pub(crate) fn executor() -> Option<usize> {
+    CURRENT.with(|current| current.borrow().as_ref().map(|a| a.port.executor()))
+}
+
+/// A future that runs on behalf of its own context.
+pub(crate) struct Scoped<F> {
+    ambient: Option<Ambient>,
+    inner: Pin<Box<F>>,
+}
+
+impl<F: Future> Scoped<F> {
+    /// The context is in place whenever the future is polled.
+    pub(crate) fn new(ambient: Ambient, inner: F) -> Self {
+        Self { ambient: Some(ambient), inner: Box::pin(inner) }
+    }
+}
+
+/// Puts the context back even when the poll panics.
+struct Guard<'a>(&'a mut Option<Ambient>);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        swap(self.0);
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        swap(&mut this.ambient);
+        let _guard = Guard(&mut this.ambient);
+        this.inner.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,24 @@
+//! What an activation has besides its state: tasks, timers, chance. It dies with the activation.
+
+use odeon_core::Random;
+use tokio::task::JoinSet;
+
+/// What an activation has besides its state; made when first used.
+pub(crate) struct Belongings {
+    /// Child tasks and timers; dropping the set aborts them.
+    pub(crate) tasks: JoinSet<()>,
+    /// The activation's own stream of chance.
+    pub(crate) random: Random,
+}
+
+impl Belongings {
+    /// None yet, with a seed for chance.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { tasks: JoinSet::new(), random: Random::seeded(seed) }
+    }
+
+    /// Forgets tasks that have ended.
+    pub(crate) fn sweep(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+    }
+}

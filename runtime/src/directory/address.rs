@@ -1,0 +1,229 @@
+//! Where a reference's messages go.
+
+use super::provider::Provide;
+use crate::cell::port::Port;
+use crate::cell::{Handle, Wheel, ambient};
+use crate::node::NodeInner;
+use crate::service::message::{Envelope, Message};
+use futures_util::future::BoxFuture;
+use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::{Refusal, ServiceName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+
+/// What an address means anywhere in the cluster: what a serialised reference consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locator {
+    /// The name under which the service is registered.
+    pub service: ServiceName,
+    /// The key of an entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
+}
+
+impl fmt::Display for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{}#{key}", self.service),
+            None => self.service.fmt(f),
+        }
+    }
+}
+
+enum Route<M: Message> {
+    /// One cell, whatever happens.
+    Cell(Handle<M>),
+    /// Any ready instance: chosen for each message.
+    Instances(Arc<dyn Provide<M>>),
+    /// The activation of a key: looked up at the first message and after each passivation.
+    Keyed { provider: Arc<dyn Provide<M>>, cached: OnceLock<Handle<M>> },
+    /// Not provided when the reference was made, or read from bytes: looked up when used.
+    Late { node: Weak<NodeInner>, found: OnceLock<Address<M>> },
+}
+
+struct Inner<M: Message> {
+    locator: Locator,
+    route: Route<M>,
+}
+
+/// Where a reference's messages go. Cheap to clone; owns no actor.
+pub struct Address<M: Message>(Arc<Inner<M>>);
+
+impl<M: Message> Clone for Address<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: Message> fmt::Debug for Address<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({})", self.0.locator)
+    }
+}
+
+impl<M: Message> Address<M> {
+    pub(crate) fn to_cell(locator: Locator, handle: Handle<M>) -> Self {
+        Self(Arc::new(Inner { locator, route: Route::Cell(handle) }))
+    }
+
+    pub(crate) fn to_provider(locator: Locator, provider: Arc<dyn Provide<M>>) -> Self {
+        let route = match locator.key {
+            Some(_) => Route::Keyed { provider, cached: OnceLock::new() },
+            None => Route::Instances(provider),
+        };
+        Self(Arc::new(Inner { locator, route }))
+    }
+
+    pub(crate) fn late(locator: Locator, node: Weak<NodeInner>) -> Self {
+        Self(Arc::new(Inner { locator, route: Route::Late { node, found: OnceLock::new() } }))
+    }
+
+    /// What it means anywhere in the cluster.
+    pub fn locator(&self) -> &Locator {
+        &self.0.locator
+    }
+
+    /// The cell for the next message.
+    #[inline]
+    pub(crate) fn resolve(&self) -> Result<Delivery<'_, M>, Refusal> {
+        let handle = match &self.0.route {
+            Route::Cell(handle) => Chosen::Borrowed(handle),
+            Route::Keyed { provider, cached } => Chosen::Borrowed(match cached.get() {
+                Some(handle) => handle,
+                None => {
+                    let handle = provider.pick(self.0.locator.key.as_ref())?;
+                    cached.get_or_init(|| handle)
+                }
+            }),
+            Route::Instances(provider) => Chosen::Owned(provider.pick(None)?),
+            Route::Late { .. } => return self.found()?.resolve(),
+        };
+        Ok(Delivery { handle, address: self })
+    }
+
+    /// The cell behind it, only if there is one.
+    fn find(&self) -> Option<Handle<M>> {
+        match &self.0.route {
+            Route::Cell(handle) => Some(handle.clone()),
+            Route::Instances(provider) => provider.find(None),
+            Route::Keyed { provider, .. } => provider.find(self.0.locator.key.as_ref()),
+            Route::Late { .. } => self.found().ok()?.find(),
+        }
+    }
+
+    #[cold]
+    fn found(&self) -> Result<&Address<M>, Refusal> {
+        let Route::Late { node, found } = &self.0.route else { return Ok(self) };
+        if let Some(address) = found.get() {
+            return Ok(address);
+        }
+        let locator = &self.0.locator;
+        let node = node
+            .upgrade()
+            .or_else(ambient::node)
+            .ok_or_else(|| Refusal::NoNode { address: locator.to_string() })?;
+        let provider = node.registry.provider::<M>(&locator.service)?;
+        super::provider::check_locator(locator, provider.keyed())?;
+        Ok(found.get_or_init(|| Address::to_provider(locator.clone(), provider)))
+    }
+}
+
+enum Chosen<'a, M> {
+    Borrowed(&'a Handle<M>),
+    Owned(Handle<M>),
+}
+
+/// A cell that was chosen for a message.
+pub(crate) struct Delivery<'a, M: Message> {
+    handle: Chosen<'a, M>,
+    address: &'a Address<M>,
+}
+
+impl<M: Message> Delivery<'_, M> {
+    #[inline]
+    pub(crate) fn handle(&self) -> &Handle<M> {
+        match &self.handle {
+            Chosen::Borrowed(handle) => handle,
+            Chosen::Owned(handle) => handle,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wheel(&self) -> &Arc<Wheel> {
+        &self.handle().kind().wheel
+    }
+
+    /// Whether senders may wait for room.
+    pub(crate) fn waits(&self) -> bool {
+        self.handle().overflow() == odeon_core::outcome::Overflow::Wait
+    }
+
+    #[inline]
+    pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
+        match self.handle().push(envelope) {
+            Err((Refusal::Stopped, envelope)) => self.push_anew(envelope),
+            result => result,
+        }
+    }
+
+    /// The activation was passivated, or the instance has gone, since it was chosen.
+    #[cold]
+    fn push_anew(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
+        let inner = &self.address.0;
+        let provider = match &inner.route {
+            Route::Keyed { provider, .. } | Route::Instances(provider) => provider,
+            Route::Cell(_) | Route::Late { .. } => return Err((Refusal::Stopped, envelope)),
+        };
+        match provider.pick(inner.locator.key.as_ref()) {
+            Ok(handle) if handle.id() != self.handle().id() => handle.push(envelope),
+            Ok(_) => Err((Refusal::Stopped, envelope)),
+            Err(refusal) => Err((refusal, envelope)),
+        }
+    }
+
+    /// Waits for room, at the most until the envelope's deadline.
+    pub(crate) fn push_waiting(&self, envelope: Envelope<M>) -> BoxFuture<'static, Result<(), Refusal>> {
+        let handle = self.handle().clone();
+        Box::pin(async move {
+            handle.push_waiting(envelope).await.map_err(|(refusal, envelope)| {
+                envelope.message.refuse(refusal.clone());
+                refusal
+            })
+        })
+    }
+}
+
+/// Ends when the activation behind the address does, with how; at once if there is none.
+pub(crate) fn watch<M: Message>(address: &Address<M>) -> BoxFuture<'static, Exit> {
+    let gone = || Box::pin(std::future::ready(Exit::Stopped { reason: StopReason::Shutdown }));
+    let Some(handle) = address.find() else { return gone() };
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let port = handle.port();
+    port.kind().overseer.watch(
+        &*port,
+        Box::new(move |exit: &Exit| {
+            // a watcher that ended does not want to know
+            let _ = sender.send(exit.clone());
+        }),
+    );
+    Box::pin(async move { receiver.await.unwrap_or(Exit::Stopped { reason: StopReason::Shutdown }) })
+}
+
+/// Ties two activations: the abnormal end of one ends the other.
+pub(crate) fn link<M: Message>(own: &Arc<dyn Port>, address: &Address<M>) {
+    let Some(other) = address.find().map(|handle| handle.port()) else { return };
+    for (watched, tied) in [(own, &other), (&other, own)] {
+        let (to, tied) = (watched.id(), Arc::downgrade(tied));
+        watched.kind().overseer.watch(
+            &**watched,
+            Box::new(move |exit: &Exit| {
+                if !exit.is_normal()
+                    && let Some(tied) = tied.upgrade()
+                {
+                    tied.fail(Exit::Linked { to, why: exit.to_string() });
+                }
+            }),
+        );
+    }
+}

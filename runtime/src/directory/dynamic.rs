@@ -1,0 +1,168 @@
+//! A service as seen by those who have bytes and names instead of types: HTTP, other nodes, the command line.
+
+use super::address::Locator;
+use super::provider::{Provide, check_locator};
+use crate::cell::kind::Kind;
+use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
+use crate::service::message::{Envelope, Header, Message, Origin};
+use crate::service::reply::{RawOutcome, RawReply};
+use futures_util::future::BoxFuture;
+use odeon_core::{Criticality, Refusal, ServiceName, TraceContext, UnknownCause};
+use schemars::SchemaGenerator;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A call by names and bytes.
+#[derive(Clone, Debug)]
+pub struct RawRequest {
+    /// The method.
+    pub method: Arc<str>,
+    /// The key of an entity.
+    pub key: Option<Arc<str>>,
+    /// The encoded arguments.
+    pub arguments: Arguments,
+    /// How long the caller waits.
+    pub within: Duration,
+    /// Its class.
+    pub criticality: Criticality,
+    /// Its trace; a zero trace id begins none.
+    pub trace: TraceContext,
+    /// Its id, stable over retries.
+    pub request: Uuid,
+    /// Who asks.
+    pub principal: Option<Arc<str>>,
+    /// On whose budget.
+    pub tenant: Option<Arc<str>>,
+}
+
+/// A call under way; dropping it tells the handler that the caller left.
+pub type RawCall = BoxFuture<'static, RawOutcome>;
+
+/// How a service is addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceKind {
+    /// Any ready instance.
+    Stateless,
+    /// One activation for each key.
+    Entity,
+    /// One activation.
+    Singleton,
+}
+
+/// What a node tells of a service that it provides.
+#[derive(Clone, Debug)]
+pub struct ServiceDescription {
+    /// Its name.
+    pub name: ServiceName,
+    /// How it is addressed.
+    pub kind: ServiceKind,
+    /// The contract's name on the wire.
+    pub contract: &'static str,
+    /// The contract's version.
+    pub version: crate::service::contract::ContractVersion,
+    /// The contract's methods.
+    pub methods: &'static [Method],
+}
+
+/// A service by names and bytes.
+pub trait Dynamic: Send + Sync {
+    /// What it is.
+    fn describe(&self) -> &ServiceDescription;
+
+    /// The schemas of a method at a position of its description.
+    fn schema(&self, method: usize, generator: &mut SchemaGenerator) -> MethodSchema;
+
+    /// Calls it.
+    fn call(&self, request: RawRequest) -> RawCall;
+}
+
+/// The dynamic face of a provider.
+pub(crate) struct ByName<C: Contract> {
+    pub(crate) description: ServiceDescription,
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) provider: Arc<dyn Provide<C::Message>>,
+}
+
+impl<C: Contract> ByName<C> {
+    /// Decodes and sends; what comes back is how to wait for the answer.
+    fn begin(&self, request: &RawRequest) -> Result<Begun, Refusal> {
+        let service = &self.description.name;
+        let locator = Locator { service: service.clone(), key: request.key.clone() };
+        check_locator(&locator, self.provider.keyed())?;
+        let method = method_named::<C>(&request.method).ok_or_else(|| Refusal::UnknownMethod {
+            service: service.to_string(),
+            method: request.method.to_string(),
+        })?;
+        let (reply, answer) = RawReply::channel(request.arguments.encoding);
+        let message = C::decode(method, &request.arguments, reply).map_err(|(refusal, _)| refusal)?;
+        let handle = self.provider.pick(request.key.as_ref())?;
+        let cast = C::METHODS[method].cast;
+        let due = self.kind.wheel.due(request.within);
+        let header = Header::of(request.criticality)
+            .with_trace(request.trace.trace, request.trace.sampled)
+            .with_due(due)
+            .with_awaited(!cast);
+        let mut origin = Origin::outside(request.trace, request.request);
+        origin.principal.clone_from(&request.principal);
+        origin.tenant.clone_from(&request.tenant);
+        let envelope = Envelope { header, origin: Some(Arc::new(origin)), message };
+        let room = match handle.push(envelope) {
+            Ok(()) => None,
+            Err((Refusal::MailboxFull, envelope))
+                if handle.overflow() == odeon_core::outcome::Overflow::Wait =>
+            {
+                let handle = handle.clone();
+                let wait = async move { handle.push_waiting(envelope).await.map_err(|(r, _)| r) };
+                Some(Box::pin(wait) as BoxFuture<'static, Result<(), Refusal>>)
+            }
+            Err((refusal, envelope)) => {
+                envelope.message.refuse(refusal.clone());
+                return Err(refusal);
+            }
+        };
+        Ok(Begun { room, answer: (!cast).then_some(answer), due })
+    }
+}
+
+struct Begun {
+    room: Option<BoxFuture<'static, Result<(), Refusal>>>,
+    answer: Option<tokio::sync::oneshot::Receiver<RawOutcome>>,
+    due: crate::cell::Tick,
+}
+
+impl<C: Contract> Dynamic for ByName<C> {
+    fn describe(&self) -> &ServiceDescription {
+        &self.description
+    }
+
+    fn schema(&self, method: usize, generator: &mut SchemaGenerator) -> MethodSchema {
+        C::schema(method, generator)
+    }
+
+    fn call(&self, request: RawRequest) -> RawCall {
+        let begun = match self.begin(&request) {
+            Ok(begun) => begun,
+            Err(refusal) => {
+                self.kind.meter.add_refused(&refusal);
+                return Box::pin(std::future::ready(RawOutcome::NotExecuted(refusal)));
+            }
+        };
+        let wheel = self.kind.wheel.clone();
+        Box::pin(async move {
+            if let Some(room) = begun.room
+                && let Err(refusal) = room.await
+            {
+                return RawOutcome::NotExecuted(refusal);
+            }
+            let Some(answer) = begun.answer else { return RawOutcome::Accepted };
+            tokio::select! {
+                biased;
+                outcome = answer => outcome.unwrap_or(RawOutcome::Unknown(UnknownCause::Unanswered)),
+                () = wheel.sleep_until(begun.due) => RawOutcome::Unknown(UnknownCause::TimedOut),
+            }
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! Who serves what on this node: names to providers, addresses to mailboxes.
+
+mod address;
+mod dynamic;
+mod provider;
+mod registry;
+
+pub use address::{Address, Locator};
+pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
+pub(crate) use address::{Delivery, link, watch};
+pub(crate) use provider::{Entities, Instances, Provide};
+pub(crate) use registry::Registry;

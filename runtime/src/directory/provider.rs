@@ -1,0 +1,236 @@
+//! Who provides a service on this node: instances of a stateless service, a singleton, or entities by key.
+
+use super::address::Locator;
+use crate::cell::kind::Kind;
+use crate::cell::port::{Overseer, Port};
+use crate::cell::{self, Constructor, Handle, ambient};
+use crate::service::contract::{Contract, Service};
+use crate::service::message::Message;
+use bytes::Bytes;
+use dashmap::DashMap;
+use odeon_core::Refusal;
+use odeon_core::id::KEY_MAX;
+use odeon_core::supervision::Exit;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Chooses the cell for a message.
+pub(crate) trait Provide<M: Message>: Send + Sync {
+    /// The cell for the next message. Creates an entity that has none.
+    fn pick(&self, key: Option<&Arc<str>>) -> Result<Handle<M>, Refusal>;
+    /// The cell, only if there is one.
+    fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<M>>;
+    /// Whether messages need a key.
+    fn keyed(&self) -> bool;
+}
+
+type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
+
+/// The instances of a stateless service, one for each executor, or the one cell of a singleton.
+pub(crate) struct Instances<M: Message> {
+    kind: Arc<Kind>,
+    handles: Vec<Handle<M>>,
+    next: AtomicUsize,
+}
+
+impl<M: Message> Instances<M> {
+    /// Starts them: one for each executor, or `most`.
+    pub(crate) fn start<S>(kind: &Arc<Kind>, constructor: &Constructor<S>, most: usize) -> Arc<Self>
+    where
+        S: Service,
+        S::Contract: Contract<Message = M>,
+    {
+        let count = kind.executors.len().min(most);
+        let handles = (0..count).map(|i| cell::spawn(kind, i, None, constructor.clone())).collect();
+        Arc::new(Self { kind: kind.clone(), handles, next: AtomicUsize::new(0) })
+    }
+
+    fn choose(&self) -> Option<&Handle<M>> {
+        let here = ambient::executor().or_else(|| self.kind.executors.iter().position(|e| e.is_current()));
+        let start = here.unwrap_or_else(|| self.next.fetch_add(1, Relaxed));
+        let count = self.handles.len();
+        let in_turn = || (0..count).map(|i| &self.handles[(start + i) % count]);
+        in_turn().find(|h| h.is_running()).or_else(|| in_turn().find(|h| !h.is_closed()))
+    }
+}
+
+impl<M: Message> Provide<M> for Instances<M> {
+    fn pick(&self, _: Option<&Arc<str>>) -> Result<Handle<M>, Refusal> {
+        // one instance needs no choice: its mailbox says the rest
+        if let [only] = self.handles.as_slice() {
+            return Ok(only.clone());
+        }
+        let none = || Refusal::NoInstance { service: self.kind.service.to_string() };
+        self.choose().cloned().ok_or_else(none)
+    }
+
+    fn find(&self, _: Option<&Arc<str>>) -> Option<Handle<M>> {
+        self.choose().cloned()
+    }
+
+    fn keyed(&self) -> bool {
+        false
+    }
+}
+
+/// Most entities of one service that are active on one node at the same time.
+pub const ENTITIES_MAX: usize = 4_000_000;
+
+type EntityMap<M> = DashMap<Arc<str>, Handle<M>>;
+
+/// The active entities of a service.
+pub(crate) struct Entities<S: Service> {
+    kind: Arc<Kind>,
+    active: Arc<EntityMap<MessageOf<S>>>,
+    constructor: Constructor<S>,
+}
+
+impl<S: Service> Entities<S> {
+    /// None active yet. `make_kind` gets the overseer that the kind's cells shall report to.
+    pub(crate) fn start(
+        overseer: Arc<dyn Overseer>,
+        constructor: Constructor<S>,
+        make_kind: impl FnOnce(Arc<dyn Overseer>) -> Arc<Kind>,
+    ) -> Arc<Self> {
+        let active: Arc<EntityMap<MessageOf<S>>> = Arc::default();
+        let wrapped =
+            EntityOverseer::<MessageOf<S>> { inner: overseer, active: active.clone(), kept: Kept::default() };
+        Arc::new(Self { kind: make_kind(Arc::new(wrapped)), active, constructor })
+    }
+
+    fn executor_for(&self, key: &str) -> usize {
+        let count = self.kind.executors.len();
+        if count == 1 {
+            return 0;
+        }
+        // beside whoever activates it; from outside, spread by key (FNV-1a)
+        ambient::executor().unwrap_or_else(|| {
+            let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+                (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+            });
+            (hash % count as u64) as usize
+        })
+    }
+}
+
+impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
+    fn pick(&self, key: Option<&Arc<str>>) -> Result<Handle<MessageOf<S>>, Refusal> {
+        let key = key.ok_or_else(|| Refusal::WrongAddress {
+            service: self.kind.service.to_string(),
+            problem: "it has entities: a key is needed".into(),
+        })?;
+        if let Some(handle) = self.active.get(key).filter(|h| !h.is_closed()) {
+            return Ok(handle.clone());
+        }
+        if self.active.len() >= ENTITIES_MAX {
+            let problem = format!("{ENTITIES_MAX} entities are active on this node");
+            return Err(Refusal::StartFailed { problem });
+        }
+        let executor = self.executor_for(key);
+        let spawn = || cell::spawn(&self.kind, executor, Some(key.clone()), self.constructor.clone());
+        let mut entry = self.active.entry(key.clone()).or_insert_with(spawn);
+        if entry.is_closed() {
+            *entry = spawn();
+        }
+        Ok(entry.clone())
+    }
+
+    fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<MessageOf<S>>> {
+        self.active.get(key?).map(|h| h.clone())
+    }
+
+    fn keyed(&self) -> bool {
+        true
+    }
+}
+
+/// Passes reports on and keeps the table of entities true.
+struct EntityOverseer<M: Message> {
+    inner: Arc<dyn Overseer>,
+    active: Arc<EntityMap<M>>,
+    kept: Kept,
+}
+
+impl<M: Message> Overseer for EntityOverseer<M> {
+    fn born(&self, cell: Arc<dyn Port>) {
+        self.inner.born(cell);
+    }
+
+    fn started(&self, cell: &dyn Port) {
+        self.inner.started(cell);
+    }
+
+    fn ended(&self, cell: &dyn Port, exit: &Exit) -> bool {
+        self.inner.ended(cell, exit)
+    }
+
+    fn watch(&self, cell: &dyn Port, callback: Box<dyn FnOnce(&Exit) + Send>) {
+        self.inner.watch(cell, callback);
+    }
+
+    fn passivated(&self, cell: &dyn Port, state: Vec<u8>) {
+        if let Some(key) = cell.key() {
+            self.kept.put(key, state, cell);
+        }
+    }
+
+    fn restored(&self, cell: &dyn Port) -> Option<Bytes> {
+        self.kept.take(cell.key()?)
+    }
+
+    fn gone(&self, cell: &dyn Port, exit: &Exit) {
+        if let Some(key) = cell.key() {
+            self.active.remove_if(key, |_, handle| handle.id() == cell.id());
+        }
+        self.inner.gone(cell, exit);
+    }
+}
+
+/// Most bytes of passivated entities kept in memory for each service.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+
+/// What passivated entities left: volatile, bounded.
+#[derive(Default)]
+struct Kept {
+    states: Mutex<BTreeMap<Arc<str>, Bytes>>,
+    bytes: AtomicUsize,
+}
+
+impl Kept {
+    fn put(&self, key: &Arc<str>, state: Vec<u8>, cell: &dyn Port) {
+        let len = state.len() + key.len();
+        if self.bytes.load(Relaxed) + len > KEPT_BYTES_MAX {
+            let service = &cell.kind().service;
+            tracing::warn!(%service, %key, bytes = len, "no room to keep a passivated entity's state: lost");
+            return;
+        }
+        self.bytes.fetch_add(len, Relaxed);
+        if let Some(old) = self.states.lock().insert(key.clone(), state.into()) {
+            self.bytes.fetch_sub(old.len() + key.len(), Relaxed);
+        }
+    }
+
+    fn take(&self, key: &Arc<str>) -> Option<Bytes> {
+        let state = self.states.lock().remove(key)?;
+        self.bytes.fetch_sub(state.len() + key.len(), Relaxed);
+        Some(state)
+    }
+}
+
+/// Whether a locator fits a provider.
+pub(crate) fn check_locator(locator: &Locator, keyed: bool) -> Result<(), Refusal> {
+    let wrong = |problem: String| {
+        Err(Refusal::WrongAddress { service: locator.service.to_string(), problem })
+    };
+    match (&locator.key, keyed) {
+        (None, true) => wrong("it has entities: a key is needed".into()),
+        (Some(_), false) => wrong("it has no entities: no key is allowed".into()),
+        (Some(key), true) if key.is_empty() => wrong("the key is empty".into()),
+        (Some(key), true) if key.len() > KEY_MAX => {
+            wrong(format!("the key has {} bytes: {KEY_MAX} at most", key.len()))
+        }
+        _ => Ok(()),
+    }
+}

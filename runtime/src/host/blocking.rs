@@ -1,0 +1,123 @@
+//! Blocking work, every file access included: threads in production, inline under the simulator.
+
+use crate::service::context::BlockingError;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use tokio::sync::oneshot;
+
+/// A piece of blocking work.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Where blocking work runs.
+pub trait Blocking: Send + Sync {
+    /// Runs it at some time. Gives it back when too much is queued.
+    ///
+    /// # Errors
+    /// The job, when the queue is full.
+    fn run(&self, job: Job) -> Result<(), Job>;
+}
+
+/// Runs work and waits for its result.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    blocking: &dyn Blocking,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, BlockingError> {
+    let (sender, receiver) = oneshot::channel();
+    let job: Job = Box::new(move || {
+        // a caller that left does not want it
+        let _ = sender.send(work());
+    });
+    blocking.run(job).map_err(|_| BlockingError::Busy)?;
+    receiver.await.map_err(|_| BlockingError::Panicked)
+}
+
+/// A fixed number of threads behind a bounded queue. They end when the last clone is dropped.
+#[derive(Debug)]
+pub struct Threads {
+    queue: SyncSender<Job>,
+}
+
+impl Threads {
+    /// `count` threads (at least one), `queue_max` jobs waiting at the most.
+    ///
+    /// # Errors
+    /// The operating system refused a thread.
+    pub fn start(count: usize, queue_max: usize) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(queue_max);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for i in 0..count.max(1) {
+            let jobs = jobs.clone();
+            std::thread::Builder::new().name(format!("blocking-{i}")).spawn(move || work(&jobs))?;
+        }
+        Ok(Self { queue })
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = jobs.lock().recv();
+        let Ok(job) = job else { return };
+        // the one who waits learns of a panic by its dropped channel
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+    }
+}
+
+impl Blocking for Threads {
+    fn run(&self, job: Job) -> Result<(), Job> {
+        self.queue.try_send(job).map_err(|e| match e {
+            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        })
+    }
+}
+
+/// Runs each job at once on the caller's thread. For the simulator, which charges its time to the node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inline;
+
+impl Blocking for Inline {
+    fn run(&self, job: Job) -> Result<(), Job> {
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What both implementations promise.
+    async fn conforms(blocking: &dyn Blocking) {
+        assert_eq!(run_blocking(blocking, || 2 + 2).await.expect("runs"), 4);
+        let panicked = run_blocking(blocking, || panic!("on purpose")).await;
+        assert!(matches!(panicked, Err::<(), _>(BlockingError::Panicked)));
+        assert_eq!(run_blocking(blocking, || 1).await.expect("a panic harms nobody else"), 1);
+    }
+
+    #[tokio::test]
+    async fn threads_conform() {
+        conforms(&Threads::start(2, 16).expect("threads")).await;
+    }
+
+    #[tokio::test]
+    async fn inline_conforms() {
+        conforms(&Inline).await;
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_gives_the_work_back() {
+        let threads = Threads::start(1, 1).expect("a thread");
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let (begun_sender, begun) = oneshot::channel();
+        threads
+            .run(Box::new(move || {
+                let _ = begun_sender.send(());
+                let _ = gate.recv();
+            }))
+            .unwrap_or_else(|_| panic!("room"));
+        begun.await.expect("it began");
+        threads.run(Box::new(|| {})).unwrap_or_else(|_| panic!("room for one to wait"));
+        assert!(threads.run(Box::new(|| {})).is_err());
+        release.send(()).expect("it waits");
+    }
+}

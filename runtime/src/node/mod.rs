@@ -1,0 +1,214 @@
+//! A node: the one place where its parts are wired, started and stopped.
+
+mod app;
+mod config;
+
+pub use app::{App, ConfigSection, Construct, ServiceOptions};
+pub use config::{ConfigError, NodeConfig};
+
+use crate::cell::Wheel;
+use crate::cell::kind::Kind;
+use crate::directory::{Dynamic, Registry, ServiceDescription};
+use crate::host::{Executor, Host};
+use crate::service::contract::Contract;
+use crate::supervision::{Tree, TreeNode};
+use crate::telemetry::ServiceMeter;
+use odeon_core::id::NameError;
+use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Why there is no reference.
+#[derive(Debug, thiserror::Error)]
+pub enum RefError {
+    /// The text is no service name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The name is provided, but not so.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    NoNode,
+}
+
+/// Why a node did not start. Nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartNodeError {
+    /// It was handed no executor.
+    #[error("a node needs at least one executor")]
+    NoExecutor,
+    /// Two services have the same name.
+    #[error("two services are registered as {0}")]
+    Twice(ServiceName),
+    /// A name that cannot be one.
+    #[error("a service cannot be registered: {0}")]
+    Name(#[from] NameError),
+    /// A section of the configuration that a service cannot use, or one that belongs to no service.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The supervision tree did not start.
+    #[error("the supervision tree did not start: {0}")]
+    Tree(String),
+}
+
+/// A running node. Cheap to clone; it ends by [`Node::stop`], not by being dropped.
+#[derive(Clone)]
+pub struct Node(Arc<NodeInner>);
+
+/// What a node consists of.
+pub struct NodeInner {
+    pub(crate) name: NodeName,
+    pub(crate) host: Host,
+    pub(crate) wheel: Arc<Wheel>,
+    pub(crate) registry: Registry,
+    pub(crate) tree: Tree,
+    seeds: AtomicU64,
+    spans: AtomicU64,
+    cells: AtomicU64,
+    stopping: AtomicBool,
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): spreads a counter over 64 bits.
+fn spread(counter: u64) -> u64 {
+    let mut z = counter.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl NodeInner {
+    /// A seed that this node has not given away.
+    pub(crate) fn next_seed(&self) -> u64 {
+        spread(self.host.seed ^ self.seeds.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A span id that this node has not given away.
+    pub(crate) fn next_span(&self) -> SpanId {
+        SpanId(spread(self.host.seed.rotate_left(32) ^ self.spans.fetch_add(1, Ordering::Relaxed)).max(1))
+    }
+
+    /// An id for a new cell.
+    pub(crate) fn next_cell(&self) -> u64 {
+        self.cells.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn reference<R: Contract>(
+        self: &Arc<Self>,
+        name: &str,
+        key: Option<&str>,
+    ) -> Result<R, RefError> {
+        self.registry.address::<R>(name, key, Arc::downgrade(self)).map(R::bind)
+    }
+}
+
+/// A service with its books.
+#[derive(Clone)]
+pub struct ServiceStatus {
+    /// What it is.
+    pub description: ServiceDescription,
+    /// Its books.
+    pub meter: Arc<ServiceMeter>,
+}
+
+impl Node {
+    pub(crate) fn of(inner: Arc<NodeInner>) -> Self {
+        Self(inner)
+    }
+
+    /// Starts a node with the services of an app. All configuration is validated before anything starts.
+    ///
+    /// # Errors
+    /// [`StartNodeError`]; then nothing of it runs.
+    pub async fn start(host: Host, config: NodeConfig, app: App) -> Result<Node, StartNodeError> {
+        let first = host.executors.first().cloned().ok_or(StartNodeError::NoExecutor)?;
+        let prepared = app.prepare(&config)?;
+        let wheel = Wheel::new();
+        let tree = Tree::start(&first, host.seed).await.map_err(StartNodeError::Tree)?;
+        let inner = Arc::new(NodeInner {
+            name: config.name.clone(),
+            registry: Registry::with_bindings(config.bindings.clone()),
+            wheel: wheel.clone(),
+            tree,
+            seeds: AtomicU64::new(1),
+            spans: AtomicU64::new(1),
+            cells: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+            host,
+        });
+        first.spawn(wheel.run());
+        for service in prepared {
+            service.launch(&inner).await;
+        }
+        Ok(Node(inner))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &NodeName {
+        &self.0.name
+    }
+
+    /// The executors that it was handed.
+    pub fn executors(&self) -> &[Executor] {
+        &self.0.host.executors
+    }
+
+    /// A reference to a service or singleton, by name. It need not run yet.
+    ///
+    /// # Errors
+    /// The name is none, or is provided under another contract.
+    pub fn service<R: Contract>(&self, name: &str) -> Result<R, RefError> {
+        self.0.reference(name, None)
+    }
+
+    /// A reference to the entity with this key. It is activated by the first message.
+    ///
+    /// # Errors
+    /// The name or the key is none, or the name is provided under another contract.
+    pub fn entity<R: Contract>(&self, name: &str, key: &str) -> Result<R, RefError> {
+        self.0.reference(name, Some(key))
+    }
+
+    /// A service by name, for callers that have bytes instead of types.
+    pub fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
+        self.0.registry.dynamic(name)
+    }
+
+    /// All services, by name.
+    pub fn services(&self) -> Vec<ServiceStatus> {
+        let status = |(dynamic, kind): (Arc<dyn Dynamic>, Arc<Kind>)| ServiceStatus {
+            description: dynamic.describe().clone(),
+            meter: kind.meter.clone(),
+        };
+        self.0.registry.all().into_iter().map(status).collect()
+    }
+
+    /// The supervision tree as it is now. `entities_max` bounds how many cells are listed for each service: the
+    /// busiest.
+    pub async fn tree(&self, entities_max: usize) -> TreeNode {
+        self.0.tree.snapshot(entities_max).await
+    }
+
+    /// Whether every service is ready and the node is not stopping.
+    pub fn is_ready(&self) -> bool {
+        !self.is_stopping() && self.0.tree.is_ready()
+    }
+
+    /// Whether [`Node::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
+    }
+
+    /// Time since it started.
+    pub fn uptime(&self) -> Duration {
+        self.0.wheel.elapsed()
+    }
+
+    /// Stops it in order: no new work, services in reverse order of their start, each with what is in its
+    /// mailboxes; what is not done within the time is killed. Returns how many activations had to be killed.
+    pub async fn stop(&self, within: Duration) -> usize {
+        self.0.stopping.store(true, Ordering::Release);
+        self.0.tree.stop(within).await
+    }
+}

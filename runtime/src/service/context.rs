@@ -1,0 +1,348 @@
+//! [`Cx`]: what a handler has besides its arguments and its state. The only way to time, chance, tasks, timers,
+//! blocking work and other services.
+
+use super::contract::Contract;
+use super::message::{Header, Origin};
+use super::reference::Cast;
+use crate::cell::ambient::{Ambient, Scoped};
+use crate::cell::belongings::Belongings;
+use crate::cell::port::Port;
+use crate::node::{Node, NodeInner, RefError};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::{ActivationId, Criticality, Random, ServiceName, Timestamp, TraceContext};
+use parking_lot::MutexGuard;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+/// Set once the caller has left; made when a handler first asks.
+#[derive(Default)]
+struct Cancellation {
+    left: AtomicBool,
+    notify: Notify,
+}
+
+/// What a handler has besides its arguments and its state.
+///
+/// One for each handler run. Cheap to clone: a clone may go into tasks of the activation.
+#[derive(Clone)]
+pub struct Cx {
+    port: Arc<dyn Port>,
+    header: Header,
+    origin: Option<Arc<Origin>>,
+    cancellation: OnceLock<Arc<Cancellation>>,
+}
+
+/// Who sent what is being handled.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The activation that called; none for a request from outside or a timer.
+    pub activation: Option<ActivationId>,
+    /// Who asked for it in the end: a user or a token.
+    pub principal: Option<Arc<str>>,
+    /// On whose budget.
+    pub tenant: Option<Arc<str>>,
+    /// The id of the request, stable over retries and the whole chain.
+    pub request: Option<Uuid>,
+    /// The activations between the root of the request and this one.
+    pub path: Vec<ActivationId>,
+}
+
+/// A task or timer of an activation. Dropping this does not end it; the end of the activation does.
+#[derive(Debug)]
+pub struct Task(AbortHandle);
+
+impl Task {
+    /// Ends it at its next await. A timer that has not fired will not.
+    pub fn cancel(&self) {
+        self.0.abort();
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+/// Why blocking work gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum BlockingError {
+    /// All threads are busy and the queue is full: try later.
+    #[error("the node's threads for blocking work are all busy and their queue is full")]
+    Busy,
+    /// The work panicked.
+    #[error("blocking work panicked")]
+    Panicked,
+}
+
+impl Cx {
+    pub(crate) fn of(port: Arc<dyn Port>) -> Self {
+        Self { port, header: Header::default(), origin: None, cancellation: OnceLock::new() }
+    }
+
+    /// For the next message of the same activation.
+    pub(crate) fn rearm(&mut self, header: Header, origin: Option<Arc<Origin>>) {
+        self.header = header;
+        self.origin = origin;
+        if self.cancellation.get().is_some() {
+            self.cancellation = OnceLock::new();
+        }
+    }
+
+    /// For a message that is handled beside others.
+    pub(crate) fn fork(&self, header: Header, origin: Option<Arc<Origin>>) -> Self {
+        Self { port: self.port.clone(), header, origin, cancellation: OnceLock::new() }
+    }
+
+    /// The caller has left: whoever waits in [`Cx::cancelled`] goes on.
+    pub(crate) fn mark_left(&self) {
+        if let Some(cancellation) = self.cancellation.get() {
+            cancellation.left.store(true, Ordering::Release);
+            cancellation.notify.notify_waiters();
+        }
+    }
+
+    /// Whether the handler wants to know that the caller left, and does not yet.
+    pub(crate) fn wants_leave(&self) -> bool {
+        self.cancellation.get().is_some_and(|c| !c.left.load(Ordering::Acquire))
+    }
+
+    /// The node, as long as it runs.
+    pub fn node(&self) -> Option<Node> {
+        self.port.kind().node.upgrade().map(Node::of)
+    }
+
+    fn inner(&self) -> Option<Arc<NodeInner>> {
+        self.port.kind().node.upgrade()
+    }
+
+    /// The name under which this service was registered.
+    pub fn service_name(&self) -> &ServiceName {
+        &self.port.kind().service
+    }
+
+    /// The key of this entity; empty for a service or a singleton.
+    pub fn key(&self) -> &str {
+        self.port.key().map_or("", |key| key)
+    }
+
+    /// This activation's cell. It stays the same over restarts.
+    pub fn id(&self) -> ActivationId {
+        self.port.id()
+    }
+
+    /// Monotonic time since the node started.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::ZERO + self.port.kind().wheel.elapsed()
+    }
+
+    /// Waits. Ends about a millisecond late at the most, never early.
+    pub async fn sleep(&self, time: Duration) {
+        let wheel = &self.port.kind().wheel;
+        wheel.sleep_until(wheel.due(time)).await;
+    }
+
+    /// Time until the caller stops waiting; none if nobody waits.
+    pub fn deadline(&self) -> Option<Duration> {
+        let due = self.header.due;
+        (!due.is_never()).then(|| due.until(self.port.kind().wheel.now()))
+    }
+
+    /// Ends once the caller has left or its deadline has passed: what is still undone is worthless. A handler is
+    /// never dropped for that reason; it may stop early or go on.
+    pub async fn cancelled(&self) {
+        let cancellation = self.cancellation.get_or_init(Arc::default).clone();
+        let left = async {
+            loop {
+                let notified = cancellation.notify.notified();
+                if cancellation.left.load(Ordering::Acquire) {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        if self.header.due.is_never() {
+            left.await;
+        } else {
+            let late = self.port.kind().wheel.sleep_until(self.header.due);
+            tokio::select! { biased; () = left => {}, () = late => {} }
+        }
+    }
+
+    /// The class of the request that is being handled.
+    pub fn criticality(&self) -> Criticality {
+        self.header.criticality()
+    }
+
+    /// The trace of the request that is being handled.
+    pub fn trace(&self) -> TraceContext {
+        let parent = self.origin.as_ref().map(|o| o.span).unwrap_or_default();
+        TraceContext { trace: self.header.trace(), parent, sampled: self.header.sampled() }
+    }
+
+    /// Who sent what is being handled.
+    pub fn caller(&self) -> Caller {
+        let origin = self.origin.as_deref();
+        Caller {
+            activation: origin.and_then(|o| o.activation),
+            principal: origin.and_then(|o| o.principal.clone()),
+            tenant: origin.and_then(|o| o.tenant.clone()),
+            request: origin.map(|o| o.request),
+            path: origin.map(Origin::path).unwrap_or_default(),
+        }
+    }
+
+    /// A reference to a service or singleton of this node, by name. It need not run yet.
+    ///
+    /// # Errors
+    /// The name is none, or is provided under another contract.
+    pub fn service<R: Contract>(&self, name: &str) -> Result<R, RefError> {
+        self.inner().ok_or(RefError::NoNode)?.reference(name, None)
+    }
+
+    /// A reference to the entity with this key. It is activated by the first message.
+    ///
+    /// # Errors
+    /// The name or the key is none, or the name is provided under another contract.
+    pub fn entity<R: Contract>(&self, name: &str, key: &str) -> Result<R, RefError> {
+        self.inner().ok_or(RefError::NoNode)?.reference(name, Some(key))
+    }
+
+    /// A reference to this very service or entity.
+    ///
+    /// # Errors
+    /// `R` is not its contract.
+    pub fn me<R: Contract>(&self) -> Result<R, RefError> {
+        let name = self.service_name().to_string();
+        self.inner().ok_or(RefError::NoNode)?.reference(&name, self.port.key().map(|k| &**k))
+    }
+
+    /// Runs a task that dies with the activation. A panic in it ends the activation as a panic in a handler does.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+        let ambient = Ambient::beside(self.port.clone(), self.header, self.origin.clone());
+        let port = self.port.clone();
+        let guarded = async move {
+            if let Err(panic) = AssertUnwindSafe(Scoped::new(ambient, task)).catch_unwind().await {
+                port.fail(Exit::Panicked { text: panic_text(&*panic), method: "a task".into() });
+            }
+        };
+        let executor = &self.port.kind().executors[self.port.executor()];
+        let mut belongings = self.belongings();
+        Task(belongings.as_mut().map_or_else(
+            || unreachable!("belongings() makes them"),
+            |b| {
+                b.sweep();
+                executor.spawn_in(&mut b.tasks, guarded)
+            },
+        ))
+    }
+
+    /// Sends after a time. The timer dies with the activation; what cannot be sent then is logged and counted by
+    /// the receiver.
+    pub fn after<R: Contract>(&self, time: Duration, cast: Cast<'_, R>) -> Task {
+        let cast = cast.into_owned();
+        let wheel = self.port.kind().wheel.clone();
+        let service = self.service_name().clone();
+        self.spawn(async move {
+            wheel.sleep_until(wheel.due(time)).await;
+            if let Err(refusal) = cast.await {
+                tracing::warn!(%service, %refusal, "a timer's message was refused");
+            }
+        })
+    }
+
+    /// Sends again and again, the first time after one period. A period that was missed is not made up for.
+    pub fn every<R: Contract>(
+        &self,
+        period: Duration,
+        to: R,
+        mut cast: impl FnMut(&R) -> Cast<'_, R> + Send + 'static,
+    ) -> Task {
+        let wheel = self.port.kind().wheel.clone();
+        let service = self.service_name().clone();
+        self.spawn(async move {
+            loop {
+                wheel.sleep_until(wheel.due(period)).await;
+                if let Err(refusal) = cast(&to).await {
+                    tracing::warn!(%service, %refusal, "a timer's message was refused");
+                }
+            }
+        })
+    }
+
+    /// Chance: this activation's own stream, repeated by the node's seed.
+    pub fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        let mut belongings = self.belongings();
+        match belongings.as_mut() {
+            Some(b) => draw(&mut b.random),
+            None => unreachable!("belongings() makes them"),
+        }
+    }
+
+    /// Runs blocking work (files, a synchronous library, long computation) where it stops nobody.
+    ///
+    /// # Errors
+    /// [`BlockingError::Busy`] when too much of it is queued, [`BlockingError::Panicked`] when it panicked.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, BlockingError> {
+        let node = self.inner().ok_or(BlockingError::Busy)?;
+        crate::host::run_blocking(&*node.host.blocking, work).await
+    }
+
+    /// What `passivate` of this entity's previous activation left on this node; taken once.
+    pub fn restored(&self) -> Option<Bytes> {
+        self.port.kind().overseer.restored(&*self.port)
+    }
+
+    /// Ends this activation in order after the message that is being handled. What waits is refused as stopped.
+    pub fn stop(&self) {
+        self.port.stop(StopReason::Own);
+    }
+
+    /// Sends to `to` once the activation behind the reference ends, with how it ended; at once if there is none.
+    pub fn watch<R: Contract, W: Contract>(
+        &self,
+        other: &R,
+        to: W,
+        cast: impl FnOnce(&W, Exit) -> Cast<'_, W> + Send + 'static,
+    ) -> Task {
+        let seen = crate::directory::watch(other.address());
+        let service = self.service_name().clone();
+        self.spawn(async move {
+            let exit = seen.await;
+            if let Err(refusal) = cast(&to, exit).await {
+                tracing::warn!(%service, %refusal, "a watch's message was refused");
+            }
+        })
+    }
+
+    /// Links this activation to another: when one ends abnormally, the other ends as [`Exit::Linked`].
+    pub fn link<R: Contract>(&self, other: &R) {
+        crate::directory::link(&self.port, other.address());
+    }
+
+    fn belongings(&self) -> MutexGuard<'_, Option<Box<Belongings>>> {
+        let mut belongings = self.port.belongings().lock();
+        if belongings.is_none() {
+            let seed = self.inner().map_or(self.port.id().0, |node| node.next_seed());
+            *belongings = Some(Box::new(Belongings::new(seed)));
+        }
+        belongings
+    }
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".into())
+}

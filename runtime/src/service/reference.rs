@@ -1,0 +1,328 @@
+//! What a reference's methods return: a call to be awaited, or a cast.
+
+use super::contract::Contract;
+use super::error::{CallError, ContractError, Never};
+use super::message::{Envelope, Header};
+use super::reply::{Answer, Lost, Reply};
+use crate::cell::ambient;
+use crate::cell::{Tick, Wheel, WheelKey};
+use crate::directory::{Address, Delivery};
+use futures_util::future::BoxFuture;
+use odeon_core::{Criticality, Refusal, UnknownCause};
+use serde::Serialize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long a caller waits that does not say.
+pub const WITHIN_DEFAULT: Duration = Duration::from_secs(5);
+
+/// How often a call to a `#[read]` method is tried at the most.
+const READ_TRIES_MAX: u8 = 3;
+
+/// Makes the message of a call again, with another reply.
+type Again<M, T, E> = Box<dyn Fn(Reply<T, E>) -> M + Send>;
+
+/// A call that has not begun; await it. It is sent when first polled and ends with exactly one outcome.
+///
+/// Its deadline is 5 s, or the caller's own remaining time when that is shorter.
+#[must_use = "a call is sent when it is awaited"]
+pub struct Call<'a, R: Contract, T, E = Never> {
+    address: &'a Address<R::Message>,
+    state: State<R::Message, T, E>,
+    answer: oneshot::Receiver<Answer<T, E>>,
+    again: Option<Again<R::Message, T, E>>,
+    within: Duration,
+    criticality: Option<Criticality>,
+    due: Tick,
+    timer: Option<(Arc<Wheel>, WheelKey)>,
+    tries: u8,
+}
+
+enum State<M, T, E> {
+    Unsent(M),
+    /// The mailbox is full and its policy is to wait.
+    WaitingForRoom(BoxFuture<'static, Result<(), Refusal>>, std::marker::PhantomData<fn() -> (T, E)>),
+    Sent,
+}
+
+impl<R: Contract, T, E> Unpin for Call<'_, R, T, E> {}
+
+impl<'a, R, T, E> Call<'a, R, T, E>
+where
+    R: Contract,
+    T: Serialize + Send + 'static,
+    E: ContractError,
+{
+    /// A call of a method that runs at most once.
+    pub fn once(reference: &'a R, message: impl FnOnce(Reply<T, E>) -> R::Message) -> Self {
+        let (reply, answer) = Reply::channel();
+        Self::of(reference, message(reply), answer, None)
+    }
+
+    /// A call of a `#[read]` method: it may be sent again while its deadline lasts.
+    pub fn repeatable(
+        reference: &'a R,
+        message: impl Fn(Reply<T, E>) -> R::Message + Send + 'static,
+    ) -> Self {
+        let (reply, answer) = Reply::channel();
+        let first = message(reply);
+        Self::of(reference, first, answer, Some(Box::new(message)))
+    }
+
+    fn of(
+        reference: &'a R,
+        message: R::Message,
+        answer: oneshot::Receiver<Answer<T, E>>,
+        again: Option<Again<R::Message, T, E>>,
+    ) -> Self {
+        Self {
+            address: reference.address(),
+            state: State::Unsent(message),
+            answer,
+            again,
+            within: WITHIN_DEFAULT,
+            criticality: None,
+            due: Tick::NEVER,
+            timer: None,
+            tries: 1,
+        }
+    }
+
+    /// Waits this long at the most; never longer than the caller's own caller waits.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+
+    /// The class of this request. It only counts at the root of a chain; inside a handler the class of what is
+    /// being handled goes along, so that a request never overtakes itself.
+    pub fn criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = Some(criticality);
+        self
+    }
+
+    fn send(&mut self, message: R::Message) -> Result<(), Refusal> {
+        let (header, origin) = outgoing(self.criticality);
+        let origin = origin.map(|o| o.checked()).transpose()?;
+        let delivery = self.address.resolve()?;
+        let wheel = delivery.wheel();
+        self.due = wheel.due(self.within).earlier(header.due);
+        let header = header.with_awaited(true).with_due(self.due);
+        self.push(&delivery, Envelope { header, origin, message })
+    }
+
+    fn push(
+        &mut self,
+        delivery: &Delivery<'_, R::Message>,
+        envelope: Envelope<R::Message>,
+    ) -> Result<(), Refusal> {
+        let wheel = delivery.wheel();
+        if self.timer.is_none() {
+            self.timer = Some((wheel.clone(), WheelKey::NONE));
+        }
+        match delivery.push(envelope) {
+            Ok(()) => {
+                self.state = State::Sent;
+                Ok(())
+            }
+            Err((Refusal::MailboxFull, envelope)) if delivery.waits() => {
+                let waiting = delivery.push_waiting(envelope);
+                self.state = State::WaitingForRoom(waiting, std::marker::PhantomData);
+                Ok(())
+            }
+            Err((refusal, _)) => Err(refusal),
+        }
+    }
+
+    /// Sends a read again, unless it must not or there is no time.
+    fn again(&mut self, why: Refusal) -> Result<(), Refusal> {
+        let transient = matches!(why, Refusal::Stopped | Refusal::Shed | Refusal::NoInstance { .. });
+        let Some(make) = self.again.as_ref().filter(|_| transient && self.tries < READ_TRIES_MAX) else {
+            return Err(why);
+        };
+        self.tries += 1;
+        let (reply, answer) = Reply::channel();
+        let message = make(reply);
+        self.answer = answer;
+        self.send(message)
+    }
+
+    /// Whether the time is up; registers the waker otherwise.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((wheel, key)) = &mut self.timer else { return false };
+        if key.is_none() {
+            *key = wheel.add(self.due, cx.waker().clone());
+            return false;
+        }
+        wheel.fired(key)
+    }
+}
+
+impl<R, T, E> Future for Call<'_, R, T, E>
+where
+    R: Contract,
+    T: Serialize + Send + 'static,
+    E: ContractError,
+{
+    type Output = Result<T, CallError<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if matches!(this.state, State::Unsent(_))
+            && let State::Unsent(message) = std::mem::replace(&mut this.state, State::Sent)
+            && let Err(refusal) = this.send(message)
+            && let Err(refusal) = this.again(refusal)
+        {
+            return Poll::Ready(Err(CallError::NotExecuted(refusal)));
+        }
+        loop {
+            if let State::WaitingForRoom(waiting, _) = &mut this.state {
+                match waiting.as_mut().poll(cx) {
+                    Poll::Ready(Ok(())) => this.state = State::Sent,
+                    Poll::Ready(Err(refusal)) => return Poll::Ready(Err(CallError::NotExecuted(refusal))),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            return match Pin::new(&mut this.answer).poll(cx) {
+                Poll::Ready(Ok(Ok(Ok(value)))) => Poll::Ready(Ok(value)),
+                Poll::Ready(Ok(Ok(Err(error)))) => Poll::Ready(Err(CallError::Failed(error))),
+                Poll::Ready(Ok(Err(Lost::Refused(refusal)))) => match this.again(refusal) {
+                    Ok(()) => continue,
+                    Err(refusal) => Poll::Ready(Err(CallError::NotExecuted(refusal))),
+                },
+                Poll::Ready(Ok(Err(Lost::Unknown(cause)))) => Poll::Ready(Err(CallError::Unknown(cause))),
+                Poll::Ready(Err(_)) => Poll::Ready(Err(CallError::Unknown(UnknownCause::Unanswered))),
+                Poll::Pending if this.poll_deadline(cx) => {
+                    Poll::Ready(Err(CallError::Unknown(UnknownCause::TimedOut)))
+                }
+                Poll::Pending => Poll::Pending,
+            };
+        }
+    }
+}
+
+impl<R: Contract, T, E> Drop for Call<'_, R, T, E> {
+    fn drop(&mut self) {
+        if let Some((wheel, key)) = self.timer.take()
+            && !key.is_none()
+        {
+            wheel.remove(key);
+        }
+    }
+}
+
+/// What the message of a call or cast carries when it is sent now.
+fn outgoing(criticality: Option<Criticality>) -> (Header, Option<ambient::Outgoing>) {
+    let (header, origin) = ambient::outgoing();
+    match criticality {
+        Some(class) if origin.is_none() => (header.with_criticality(class), None),
+        _ => (header, origin),
+    }
+}
+
+enum To<'a, R: Contract> {
+    Borrowed(&'a Address<R::Message>),
+    Owned(Address<R::Message>),
+}
+
+/// A message without an answer that has not been sent. [`Cast::send`] it at once, or await it to wait for room
+/// where the receiver's mailbox lets senders wait.
+#[must_use = "a cast does nothing until it is sent or awaited"]
+pub struct Cast<'a, R: Contract> {
+    to: To<'a, R>,
+    message: R::Message,
+    within: Option<Duration>,
+    criticality: Option<Criticality>,
+}
+
+impl<'a, R: Contract> Cast<'a, R> {
+    /// To the address of a reference.
+    pub fn new(reference: &'a R, message: R::Message) -> Self {
+        Self { to: To::Borrowed(reference.address()), message, within: None, criticality: None }
+    }
+
+    /// Worthless after this time: dropped at dequeue, counted as expired. Default: the remaining time of what is
+    /// being handled; from outside, none.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    /// The class of this message; it only counts at the root of a chain.
+    pub fn criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = Some(criticality);
+        self
+    }
+
+    /// Independent of the reference that it was made from.
+    pub fn into_owned(self) -> Cast<'static, R> {
+        let to = match self.to {
+            To::Borrowed(address) => To::Owned(address.clone()),
+            To::Owned(address) => To::Owned(address),
+        };
+        Cast { to, message: self.message, within: self.within, criticality: self.criticality }
+    }
+
+    /// Sends now, without waiting for room.
+    ///
+    /// # Errors
+    /// Why it will not be executed. Ok means accepted, not handled.
+    #[inline]
+    pub fn send(self) -> Result<(), Refusal> {
+        let address = match &self.to {
+            To::Borrowed(address) => *address,
+            To::Owned(address) => address,
+        };
+        let delivery = address.resolve()?;
+        let envelope = envelope(&delivery, self.message, self.within, self.criticality)?;
+        delivery.push(envelope).map_err(|(refusal, _)| refusal)
+    }
+}
+
+#[inline]
+fn envelope<M: super::message::Message>(
+    delivery: &Delivery<'_, M>,
+    message: M,
+    within: Option<Duration>,
+    criticality: Option<Criticality>,
+) -> Result<Envelope<M>, Refusal> {
+    let (mut header, origin) = outgoing(criticality);
+    let origin = origin.map(|o| o.checked()).transpose()?;
+    if let Some(time) = within {
+        header = header.with_due(delivery.wheel().due(time).earlier(header.due));
+    }
+    Ok(Envelope { header: header.with_awaited(false), origin, message })
+}
+
+impl<'a, R: Contract> IntoFuture for Cast<'a, R> {
+    type Output = Result<(), Refusal>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let address = match &self.to {
+                To::Borrowed(address) => *address,
+                To::Owned(address) => address,
+            };
+            let waiting = {
+                let delivery = address.resolve()?;
+                let envelope = envelope(&delivery, self.message, self.within, self.criticality)?;
+                match delivery.push(envelope) {
+                    Ok(()) => return Ok(()),
+                    Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {
+                        if envelope.header.due.is_never() {
+                            let due = delivery.wheel().due(WITHIN_DEFAULT);
+                            envelope.header = envelope.header.with_due(due);
+                        }
+                        delivery.push_waiting(envelope)
+                    }
+                    Err((refusal, _)) => return Err(refusal),
+                }
+            };
+            waiting.await
+        })
+    }
+}
