@@ -2,6 +2,7 @@
 
 use crate::id::ActivationId;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Why an activation was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,18 @@ pub enum Exit {
         /// The other.
         to: ActivationId,
         /// How that one ended.
+        why: String,
+    },
+    /// A supervisor stopped its children because one of them failed too often.
+    #[error("gave up after {restarts} restarts within {window:?}: {child} {why}")]
+    GaveUp {
+        /// The child whose failure was one too many.
+        child: String,
+        /// Restarts that were answered within the window.
+        restarts: u32,
+        /// The window.
+        window: Duration,
+        /// How the child ended.
         why: String,
     },
 }
