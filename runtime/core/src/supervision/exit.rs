@@ -42,6 +42,12 @@ pub enum Exit {
         /// What was running.
         method: String,
     },
+    /// It ended by an error of its own, after it had started.
+    #[error("failed: {problem}")]
+    Failed {
+        /// What a person should read.
+        problem: String,
+    },
     /// Dropped at an await on request, or because its orderly stop took too long.
     #[error("killed")]
     Killed,
