@@ -6,7 +6,7 @@ mod provider;
 mod registry;
 
 pub use address::{Address, Locator};
-pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
 pub(crate) use address::{Delivery, link, watch};
-pub(crate) use provider::{Entities, Instances, Provide};
+pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
+pub(crate) use provider::{Entities, Instances};
 pub(crate) use registry::Registry;

@@ -107,9 +107,9 @@ impl<S: Service> Entities<S> {
         }
         // beside whoever activates it; from outside, spread by key (FNV-1a)
         ambient::executor().unwrap_or_else(|| {
-            let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-                (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-            });
+            let hash = key
+                .bytes()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
             (hash % count as u64) as usize
         })
     }
@@ -221,9 +221,8 @@ impl Kept {
 
 /// Whether a locator fits a provider.
 pub(crate) fn check_locator(locator: &Locator, keyed: bool) -> Result<(), Refusal> {
-    let wrong = |problem: String| {
-        Err(Refusal::WrongAddress { service: locator.service.to_string(), problem })
-    };
+    let wrong =
+        |problem: String| Err(Refusal::WrongAddress { service: locator.service.to_string(), problem });
     match (&locator.key, keyed) {
         (None, true) => wrong("it has entities: a key is needed".into()),
         (Some(_), false) => wrong("it has no entities: no key is allowed".into()),

@@ -3,8 +3,8 @@
 mod blocking;
 mod executor;
 
-pub use blocking::{Blocking, Inline, Job, Threads};
 pub(crate) use blocking::run_blocking;
+pub use blocking::{Blocking, Inline, Job, Threads};
 pub use executor::Executor;
 
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 
 use super::config::{ConfigError, NodeConfig};
 use super::{NodeInner, StartNodeError};
+use crate::cell::Constructor;
 use crate::cell::kind::{Bounds, Kind};
 use crate::cell::port::Overseer;
-use crate::cell::Constructor;
 use crate::directory::{Entities, Instances, ServiceDescription, ServiceKind};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Access;
@@ -123,15 +123,13 @@ where
             let field = if path == "." { String::new() } else { path };
             ConfigError::Section { service: service.clone(), field, problem: e.inner().to_string() }
         })?;
-        let make = move |cx: Cx| -> BoxFuture<'static, Result<S, StartError>> {
-            Box::pin(self(cx, config.clone()))
-        };
+        let make =
+            move |cx: Cx| -> BoxFuture<'static, Result<S, StartError>> { Box::pin(self(cx, config.clone())) };
         Ok(Make(Constructor::Started(Arc::new(make))))
     }
 }
 
-type Prepare =
-    Box<dyn FnOnce(ServiceName, &NodeConfig) -> Result<Box<dyn Launch>, ConfigError> + Send>;
+type Prepare = Box<dyn FnOnce(ServiceName, &NodeConfig) -> Result<Box<dyn Launch>, ConfigError> + Send>;
 
 struct Registration {
     name: String,
