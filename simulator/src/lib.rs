@@ -4,10 +4,12 @@
 //! [`Options`] are its misfortunes, [`Report`] is what it hands back. A program under simulation is plain
 //! tokio code; it knows nothing of this package.
 
+pub mod command;
 mod node;
 mod options;
 mod report;
 pub mod runner;
+pub mod scenario;
 pub mod token;
 mod world;
 

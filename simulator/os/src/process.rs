@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 /// What the parent hears from a child while it runs.
@@ -86,13 +87,16 @@ fn run_child(limits: Limits, child: impl FnOnce(&mut File) + Send + 'static, mut
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
     }
-    arm_limit(limits.wall_time_max);
-    let thread = std::thread::Builder::new()
-        .name("simulation".into())
-        .stack_size(limits.stack_bytes)
-        .spawn(move || child(&mut report));
     // The limit's signal shall find the simulation's thread, whose stack is the one to print.
-    block_limit_signal();
+    mask_limit_signal(libc::SIG_BLOCK);
+    arm_limit(limits.wall_time_max);
+    occupy_inherited_heap();
+    let thread = std::thread::Builder::new().name("simulation".into()).stack_size(limits.stack_bytes).spawn(
+        move || {
+            mask_limit_signal(libc::SIG_UNBLOCK);
+            child(&mut report);
+        },
+    );
     let status = match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(())) => 0,
         Ok(Err(_)) | Err(_) => 101,
@@ -123,13 +127,36 @@ fn arm_limit(limit: Duration) {
     }
 }
 
-fn block_limit_signal() {
+/// Makes the next thread start with a heap of its own.
+///
+/// glibc gives a new thread the arena of a thread that is gone, and after a fork the arena of the test harness's
+/// main thread is such a one. What lies in it depends on the harness, the environment and the real scheduler,
+/// so a thread that stays takes it, and the simulation allocates from an empty one. Other libraries lose nothing.
+fn occupy_inherited_heap() {
+    let taken = Arc::new(Barrier::new(2));
+    let occupant = std::thread::Builder::new().name("heap".into()).spawn({
+        let taken = taken.clone();
+        move || {
+            let first_box = Box::new(0_u8);
+            taken.wait();
+            loop {
+                std::thread::park();
+                std::hint::black_box(&first_box);
+            }
+        }
+    });
+    if occupant.is_ok() {
+        taken.wait();
+    }
+}
+
+fn mask_limit_signal(how: libc::c_int) {
     // SAFETY: `set` is initialised by sigemptyset before it is read.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGALRM);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        libc::pthread_sigmask(how, &set, std::ptr::null_mut());
     }
 }
 

@@ -86,8 +86,8 @@ impl Summary {
 pub struct Failure {
     /// What is known of it.
     pub outcome: Outcome,
-    /// Its token; `None` when the program's file could not be read.
-    pub token: Option<Token>,
+    /// Its token; without fingerprints when the program's file could not be read.
+    pub token: Token,
 }
 
 /// One seed, looked at closely.
@@ -129,7 +129,7 @@ impl Case {
                         progress.simulated += examined.outcome.simulated;
                         if examined.outcome.verdict != Verdict::Passed {
                             progress.failed += 1;
-                            failures.push(Failure { outcome: examined.outcome, token: None });
+                            failures.push(self.failure(examined.outcome));
                         }
                     }
                     Ok(Err(error)) => {
@@ -161,15 +161,20 @@ impl Case {
         Ok(Replay { outcome, random_addresses: pair.usual.has_random_addresses() })
     }
 
-    /// Gives the first failures their tokens and, where the run can say one, their logs.
+    fn failure(&self, outcome: Outcome) -> Failure {
+        let token = Token { scenario: self.name().to_owned(), seed: outcome.seed, prints: None };
+        Failure { outcome, token }
+    }
+
+    /// Gives all failures their full tokens and the first ones, where the run can say one, their logs.
     fn look_closer(&self, plan: &Plan, failures: &mut [Failure]) -> Result<(), ExploreError> {
         if failures.is_empty() {
             return Ok(());
         }
-        let binary = BinaryPrint::of_this_program().ok();
-        for failure in failures.iter_mut() {
-            let options = self.options(failure.outcome.seed);
-            failure.token = binary.map(|binary| Token::of(self.name(), &options, binary));
+        if let Ok(binary) = BinaryPrint::of_this_program() {
+            for failure in failures.iter_mut() {
+                failure.token = Token::of(self.name(), &self.options(failure.outcome.seed), binary);
+            }
         }
         let mut pair = None;
         for failure in failures.iter_mut().take(FAILURES_TOLD_MAX) {

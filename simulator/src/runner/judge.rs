@@ -64,7 +64,15 @@ fn sudden_end(ending: Ending, reported: bool, limit: Duration) -> Option<(Verdic
     }
 }
 
+/// The end of a log usually tells what failed.
+const LAST_EVENTS: usize = 12;
+
 impl Outcome {
+    /// The end of the log, when it was kept.
+    pub fn last_events(&self) -> &[String] {
+        &self.lines[self.lines.len().saturating_sub(LAST_EVENTS)..]
+    }
+
     pub(super) fn find(&mut self, verdict: Verdict, finding: String) {
         self.findings.push(format!("{verdict}: {finding}"));
         if self.verdict == Verdict::Passed || verdict < self.verdict {

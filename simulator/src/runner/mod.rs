@@ -22,7 +22,7 @@ mod zygote;
 pub use environment::{WishError, parse_seeds};
 pub use explore::{Failure, Plan, Progress, Replay, Summary};
 pub use judge::Outcome;
-pub use story::{Tone, tell_failure, tell_replay, tell_summary};
+pub use story::{Tone, tell_failures, tell_replay, tell_span, tell_summary};
 pub use testing::{TestCase, test};
 pub use verdict::Verdict;
 
@@ -94,6 +94,7 @@ impl Case {
     }
 
     /// When this process is a zygote of this case, serves until the runner hangs up, and ends the process.
+    #[expect(clippy::disallowed_methods, reason = "a zygote must not return into the test that it re-entered")]
     fn serve_if_zygote(&self) {
         if std::env::var_os(ZYGOTE_VARIABLE).is_none_or(|name| name != *self.name) {
             return;

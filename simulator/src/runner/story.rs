@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Lines of a log and of printed text that are shown of each failure: the end of the story.
-const LAST_LINES_SHOWN: usize = 12;
+/// The last lines that a seed printed.
+const PRINTED_LINES_SHOWN: usize = 12;
+/// The first lines of the place where a seed hung.
+const TRACE_LINES_SHOWN: usize = 40;
 const FAILURES_SHOWN_MAX: usize = 5;
 
 /// Whether text may carry colours: only a terminal wants them.
@@ -77,15 +79,12 @@ fn warn_of_random_addresses(random: bool) -> &'static str {
 }
 
 /// The first failures, each with what failed, its last events, and `replay`'s word on how to see it again.
-pub fn tell_failure(summary: &Summary, tone: Tone, replay: impl Fn(&Failure) -> String) -> String {
+pub fn tell_failures(summary: &Summary, tone: Tone, replay: impl Fn(&Failure) -> String) -> String {
     let mut text = String::new();
     for failure in summary.failures.iter().take(FAILURES_SHOWN_MAX) {
         text.push('\n');
-        tell_outcome(&mut text, &failure.outcome, LAST_LINES_SHOWN, tone);
-        if let Some(token) = &failure.token {
-            text.push_str(&format!("  token: {token}\n"));
-        }
-        text.push_str(&format!("  replay: {}\n", replay(failure)));
+        tell_outcome(&mut text, &failure.outcome, true, tone);
+        text.push_str(&format!("  token: {}\n  replay: {}\n", failure.token, replay(failure)));
     }
     let hidden =
         summary.failures.iter().skip(FAILURES_SHOWN_MAX).map(|failure| failure.outcome.seed.to_string());
@@ -115,8 +114,7 @@ pub fn tell_replay(replay: &Replay, log: bool, tone: Tone) -> String {
             text.push('\n');
         }
     }
-    let last = if log { 0 } else { LAST_LINES_SHOWN };
-    tell_outcome(&mut text, outcome, last, tone);
+    tell_outcome(&mut text, outcome, !log, tone);
     if let Some(hash) = outcome.hash {
         text.push_str(&format!("  hash {hash:016x}, {} simulated\n", tell_span(outcome.simulated)));
     }
@@ -124,41 +122,37 @@ pub fn tell_replay(replay: &Replay, log: bool, tone: Tone) -> String {
     text
 }
 
-fn tell_outcome(text: &mut String, outcome: &Outcome, lines_shown: usize, tone: Tone) {
+fn tell_outcome(text: &mut String, outcome: &Outcome, events: bool, tone: Tone) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "seed {}: {}", outcome.seed, tone.verdict(outcome.verdict));
     for finding in &outcome.findings {
         let _ = writeln!(text, "  {}", finding.replace('\n', "\n  "));
     }
     let printed: Vec<String> = outcome.printed.lines().map(str::to_owned).collect();
-    // A stack trace begins with what matters, a log ends with it.
     if outcome.verdict == Verdict::Hung {
-        tell_lines(text, "it was here", &printed, 0..printed.len().min(40), tone);
+        // A stack trace begins with what matters; other text ends with it.
+        tell_lines(text, "it was here", &printed[..printed.len().min(TRACE_LINES_SHOWN)], tone);
     } else {
-        tell_lines(
-            text,
-            "printed",
-            &printed,
-            printed.len().saturating_sub(LAST_LINES_SHOWN)..printed.len(),
-            tone,
-        );
+        tell_lines(text, "printed", &printed[printed.len().saturating_sub(PRINTED_LINES_SHOWN)..], tone);
     }
-    let lines = &outcome.lines;
-    tell_lines(text, "last events", lines, lines.len().saturating_sub(lines_shown)..lines.len(), tone);
+    if events {
+        tell_lines(text, "last events", outcome.last_events(), tone);
+    }
 }
 
-fn tell_lines(text: &mut String, title: &str, lines: &[String], shown: std::ops::Range<usize>, tone: Tone) {
-    if shown.is_empty() {
+fn tell_lines(text: &mut String, title: &str, lines: &[String], tone: Tone) {
+    if lines.is_empty() {
         return;
     }
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "  {title}:");
-    for line in &lines[shown] {
+    for line in lines {
         let _ = writeln!(text, "    {}", tone.quiet(line));
     }
 }
 
 /// A span as people say it: `850 ms`, `12.3 s`, `4 min 5 s`, `3 h 12 min`.
-pub(crate) fn tell_span(span: Duration) -> String {
+pub fn tell_span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0 => format!("{} ms", span.as_millis()),
@@ -172,6 +166,7 @@ pub(crate) fn tell_span(span: Duration) -> String {
 mod tests {
     use super::*;
     use crate::runner::Progress;
+    use crate::token::Token;
 
     fn outcome(seed: u64) -> Outcome {
         Outcome {
@@ -185,8 +180,13 @@ mod tests {
         }
     }
 
+    fn failure(seed: u64) -> Failure {
+        let token = Token { scenario: "counter".into(), seed, prints: None };
+        Failure { outcome: outcome(seed), token }
+    }
+
     fn summary(failing: u64) -> Summary {
-        let failures = (0..failing).map(|seed| Failure { outcome: outcome(seed), token: None }).collect();
+        let failures = (0..failing).map(failure).collect();
         let progress = Progress {
             done: 200,
             failed: failing,
@@ -209,17 +209,17 @@ mod tests {
     #[test]
     fn the_first_five_failures_are_told_in_full_and_the_others_by_seed() {
         let told =
-            tell_failure(&summary(7), Tone::Plain, |failure| format!("again {}", failure.outcome.seed));
+            tell_failures(&summary(7), Tone::Plain, |failure| format!("again {}", failure.outcome.seed));
         assert!(told.contains("seed 4: safety violated\n  safety violated: 3 acked, 2 kept\n"), "{told}");
-        assert!(told.contains("    event 29\n  replay: again 4\n"), "{told}");
+        assert!(told.contains("    event 29\n  token: counter:4\n  replay: again 4\n"), "{told}");
         assert!(!told.contains("event 17\n") && told.contains("event 18\n"), "{told}");
         assert!(!told.contains("again 5") && told.contains("failed too: seeds 5, 6\n"), "{told}");
     }
 
     #[test]
     fn colours_come_only_when_asked_for() {
-        assert!(!tell_failure(&summary(1), Tone::Plain, |_| String::new()).contains('\u{1b}'));
-        assert!(tell_failure(&summary(1), Tone::Coloured, |_| String::new()).contains("\u{1b}[31;1m"));
+        assert!(!tell_failures(&summary(1), Tone::Plain, |_| String::new()).contains('\u{1b}'));
+        assert!(tell_failures(&summary(1), Tone::Coloured, |_| String::new()).contains("\u{1b}[31;1m"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn explore(test: &TestCase, case: &Case, plan: &Plan) {
 
 fn tell(test: &TestCase, summary: &Summary) -> String {
     let replay = |failure: &Failure| test.command(failure.outcome.seed);
-    let failures = story::tell_failure(summary, Tone::Plain, replay);
+    let failures = story::tell_failures(summary, Tone::Plain, replay);
     format!("{}{failures}", story::tell_summary(summary, Tone::Plain))
 }
 

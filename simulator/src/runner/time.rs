@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[allow(clippy::disallowed_methods, reason = "the speed of the runner is real time")]
+    #[expect(clippy::disallowed_methods, reason = "the speed of the runner is real time")]
     pub(super) fn start() -> Stopwatch {
         Stopwatch(Instant::now())
     }

@@ -54,6 +54,20 @@ impl Verdict {
         }
     }
 
+    /// What a person should understand by it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Verdict::Passed => "all seeds passed",
+            Verdict::Unsafe => "safety: a promise was broken",
+            Verdict::NotLive => "liveness: something that had to happen did not, in time",
+            Verdict::Panicked => "the script or a task panicked",
+            Verdict::Died => "the process of the seed died: a signal, an abort or an exit",
+            Verdict::Leaked => "a call escaped the simulation",
+            Verdict::Hung => "the seed used up its wall time",
+            Verdict::Nondeterministic => "two runs of the seed differ",
+        }
+    }
+
     /// The verdict in words for people.
     pub fn words(self) -> &'static str {
         match self {

@@ -1,13 +1,14 @@
-//! Each way in which a seed can fail is told apart from the others, and what passes is the same in two processes.
+//! Each way in which a seed can fail is told apart from the others.
 
-use odeon_simulator::runner::{Case, Plan, Shape, Summary, Tone, Verdict, tell_failure, tell_summary};
-use odeon_simulator::{Crash, Simulation};
+use odeon_simulator::Simulation;
+use odeon_simulator::runner::{Case, Plan, Shape, Summary, Tone, Verdict, tell_failures, tell_summary};
 use std::io::Write;
 use std::time::Duration;
 
 /// Runs a script as the test `name`. In the second processes that this starts, the call never returns.
 fn explore(name: &str, change: impl FnOnce(&mut Plan), script: fn(&mut Simulation)) -> Summary {
-    let case = Case::of_test(name, Shape { calm: true, ..Shape::default() }, script);
+    let path = format!("failures::{name}");
+    let case = Case::of_test(&path, Shape { calm: true, ..Shape::default() }, script);
     let mut plan = Plan::of(0..3);
     change(&mut plan);
     case.explore(&plan, |_| {}).expect("seeds can run here")
@@ -24,7 +25,7 @@ fn assert_all(summary: &Summary, verdict: Verdict, finding: &str) {
 }
 
 fn tell(summary: &Summary) -> String {
-    let failures = tell_failure(summary, Tone::Plain, |failure| format!("seed {}", failure.outcome.seed));
+    let failures = tell_failures(summary, Tone::Plain, |failure| format!("seed {}", failure.outcome.seed));
     format!("{}{failures}", tell_summary(summary, Tone::Plain))
 }
 
@@ -40,6 +41,7 @@ fn one_host(sim: &mut Simulation, act: fn()) {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this is the fault that is to be found")]
 fn a_thread_of_its_own_is_a_leak() {
     let name = "a_thread_of_its_own_is_a_leak";
     let summary = explore(name, |_| {}, |sim| one_host(sim, || drop(std::thread::spawn(|| {}))));
@@ -106,6 +108,7 @@ fn an_aborted_process_is_told_with_what_it_printed() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this is the fault that is to be found")]
 fn an_early_exit_is_no_success() {
     let summary = explore("an_early_exit_is_no_success", |_| {}, |_| std::process::exit(0));
     assert_all(&summary, Verdict::Died, "exited with status 0 before its report");
@@ -205,25 +208,4 @@ fn a_test_that_does_not_exist_is_not_taken_for_a_seed() {
     let case = Case::of_test("no::such::test", Shape::default(), |_| {});
     let error = case.explore(&Plan::of(0..3), |_| {}).expect_err("there is nothing to come back to");
     assert!(error.to_string().contains("did not come to `no::such::test` again"), "{error}");
-}
-
-#[odeon_simulator::test(seeds = 20, twice)]
-fn an_attribute_runs_each_seed_in_two_processes(sim: &mut Simulation) {
-    let host = sim.host("restless", |_| async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(70)).await;
-        }
-    });
-    sim.start(host);
-    sim.run_for(Duration::from_secs(1));
-    sim.crash(host, Crash::Power);
-    sim.start(host);
-    sim.run_for(Duration::from_secs(1));
-}
-
-#[odeon_simulator::test(seeds = 3, executors = 2)]
-#[should_panic(expected = "replay: ODEON_SEED=0 cargo test -p odeon-simulator --test runner -- --exact \
-                           a_failing_test_names_the_command_that_replays_it --nocapture")]
-fn a_failing_test_names_the_command_that_replays_it(sim: &mut Simulation) {
-    sim.violation("as asked".to_owned());
 }

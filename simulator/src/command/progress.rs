@@ -1,0 +1,62 @@
+//! One line on a terminal that tells how far the seeds are. Elsewhere nothing is said until the end.
+
+use crate::runner::{Progress, tell_span};
+use std::io::{self, IsTerminal, Stderr, Write};
+
+/// The line, overwritten in place.
+pub(super) struct ProgressLine {
+    /// `None` when nobody watches.
+    out: Option<Stderr>,
+    name: String,
+    seeds: u64,
+}
+
+impl ProgressLine {
+    pub(super) fn on_standard_error(name: &str, seeds: u64) -> ProgressLine {
+        let out = io::stderr();
+        let watched = out.is_terminal();
+        ProgressLine { out: watched.then_some(out), name: name.to_owned(), seeds }
+    }
+
+    pub(super) fn show(&mut self, progress: &Progress) {
+        let text = text(&self.name, self.seeds, progress);
+        if let Some(out) = &mut self.out {
+            // A terminal that is gone needs no progress.
+            let _ = write!(out, "\r{text}\u{1b}[K");
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        if let Some(out) = &mut self.out {
+            // As above.
+            let _ = write!(out, "\r\u{1b}[K");
+        }
+    }
+}
+
+fn text(name: &str, seeds: u64, progress: &Progress) -> String {
+    let rate = progress.done as f64 / progress.wall.as_secs_f64().max(1e-3);
+    let failed = if progress.failed > 0 { format!(", {} failed", progress.failed) } else { String::new() };
+    let simulated = tell_span(progress.simulated);
+    format!("{name}: {}/{seeds} seeds, {rate:.0} a second, {simulated} simulated{failed}", progress.done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn progress_tells_seeds_speed_simulated_time_and_failures() {
+        let mut progress = Progress {
+            done: 412,
+            failed: 0,
+            simulated: Duration::from_secs(4_300),
+            wall: Duration::from_secs(2),
+        };
+        let told = text("udp-ping", 1_000, &progress);
+        assert_eq!(told, "udp-ping: 412/1000 seeds, 206 a second, 1 h 11 min simulated");
+        progress.failed = 2;
+        assert!(text("udp-ping", 1_000, &progress).ends_with("simulated, 2 failed"));
+    }
+}

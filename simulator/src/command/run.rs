@@ -1,0 +1,38 @@
+//! `odeon-sim run`.
+
+use super::progress::ProgressLine;
+use super::{CommandError, RunArguments, case, json, tone};
+use crate::runner::{Failure, Verdict, tell_failures, tell_summary};
+use crate::scenario::Scenario;
+use crate::token::Token;
+use std::io::{self, Write};
+
+pub(super) fn run(scenarios: &[Scenario], arguments: &RunArguments) -> Result<Verdict, CommandError> {
+    let first = Token { scenario: arguments.scenario.clone(), seed: arguments.seeds.start, prints: None };
+    let case = case(scenarios, &first)?;
+    let mut plan = arguments.common.plan(arguments.seeds.clone());
+    plan.jobs = arguments.jobs.unwrap_or(plan.jobs);
+    let seeds = plan.seeds.end - plan.seeds.start;
+    let mut line = ProgressLine::on_standard_error(case.name(), seeds);
+    let summary = case.explore(&plan, |progress| line.show(progress));
+    line.clear();
+    let summary = summary?;
+    let mut out = io::stdout().lock();
+    if arguments.common.json {
+        json::print(&mut out, &json::summary(&summary))?;
+    } else {
+        let tone = tone(&out);
+        out.write_all(tell_failures(&summary, tone, replay_command).as_bytes())?;
+        if !summary.failures.is_empty() {
+            writeln!(out)?;
+        }
+        out.write_all(tell_summary(&summary, tone).as_bytes())?;
+    }
+    out.flush()?;
+    Ok(summary.verdict())
+}
+
+/// What to type to see a failing seed again.
+pub(super) fn replay_command(failure: &Failure) -> String {
+    format!("odeon-sim replay {} --log", failure.token)
+}

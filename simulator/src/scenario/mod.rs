@@ -1,0 +1,48 @@
+//! Named scenarios: what `odeon-sim` can run. Each is a script over the world, as a test's is.
+//!
+//! A scenario tells its own invariants with [`Simulation::violation`] and its own liveness with
+//! [`Simulation::demand`]; leaks and panics are watched for all of them.
+
+mod http_hello;
+mod udp_ping;
+
+use crate::Simulation;
+
+/// A script with a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// As it is typed: lower case, with dashes.
+    pub name: &'static str,
+    /// One line on what happens and what must hold.
+    pub about: &'static str,
+    /// The script.
+    pub run: fn(&mut Simulation),
+}
+
+/// The scenarios of this package.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "udp-ping",
+        about: "Three hosts ping each other over UDP; one crashes, one link is cut; all hear each other again",
+        run: udp_ping::run,
+    },
+    Scenario {
+        name: "http-hello",
+        about: "A client posts bodies to an HTTP server that crashes meanwhile; what comes back is what was sent",
+        run: http_hello::run,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_typeable_and_unique() {
+        for (at, scenario) in SCENARIOS.iter().enumerate() {
+            let plain = scenario.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            assert!(plain, "{}", scenario.name);
+            assert!(SCENARIOS[..at].iter().all(|other| other.name != scenario.name), "{}", scenario.name);
+        }
+    }
+}
