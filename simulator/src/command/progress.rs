@@ -2,6 +2,7 @@
 
 use crate::runner::{Progress, tell_span};
 use std::io::{self, IsTerminal, Stderr, Write};
+use std::time::Duration;
 
 /// The line, overwritten in place.
 pub(super) struct ProgressLine {
@@ -9,16 +10,25 @@ pub(super) struct ProgressLine {
     out: Option<Stderr>,
     name: String,
     seeds: u64,
+    /// Wall time of the line that stands there.
+    shown: Duration,
 }
+
+/// A person reads no faster, and a terminal costs time.
+const REDRAW_PERIOD: Duration = Duration::from_millis(100);
 
 impl ProgressLine {
     pub(super) fn on_standard_error(name: &str, seeds: u64) -> ProgressLine {
         let out = io::stderr();
         let watched = out.is_terminal();
-        ProgressLine { out: watched.then_some(out), name: name.to_owned(), seeds }
+        ProgressLine { out: watched.then_some(out), name: name.to_owned(), seeds, shown: Duration::ZERO }
     }
 
     pub(super) fn show(&mut self, progress: &Progress) {
+        if progress.wall < self.shown + REDRAW_PERIOD {
+            return;
+        }
+        self.shown = progress.wall;
         let text = text(&self.name, self.seeds, progress);
         if let Some(out) = &mut self.out {
             // A terminal that is gone needs no progress.
@@ -44,7 +54,6 @@ fn text(name: &str, seeds: u64, progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn progress_tells_seeds_speed_simulated_time_and_failures() {

@@ -7,6 +7,7 @@ use super::verdict::Verdict;
 use super::wire::Request;
 use super::zygote::{Conditions, Zygote};
 use super::{Case, ExploreError};
+use crate::Options;
 use crate::token::{BinaryPrint, Token};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -88,6 +89,8 @@ pub struct Failure {
     pub outcome: Outcome,
     /// Its token; without fingerprints when the program's file could not be read.
     pub token: Token,
+    /// What the seed means.
+    pub options: Options,
 }
 
 /// One seed, looked at closely.
@@ -163,7 +166,8 @@ impl Case {
 
     fn failure(&self, outcome: Outcome) -> Failure {
         let token = Token { scenario: self.name().to_owned(), seed: outcome.seed, prints: None };
-        Failure { outcome, token }
+        let options = self.options(outcome.seed);
+        Failure { outcome, token, options }
     }
 
     /// Gives all failures their full tokens and the first ones, where the run can say one, their logs.
@@ -173,7 +177,7 @@ impl Case {
         }
         if let Ok(binary) = BinaryPrint::of_this_program() {
             for failure in failures.iter_mut() {
-                failure.token = Token::of(self.name(), &self.options(failure.outcome.seed), binary);
+                failure.token = Token::of(self.name(), &failure.options, binary);
             }
         }
         let mut pair = None;

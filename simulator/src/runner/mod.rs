@@ -94,7 +94,10 @@ impl Case {
     }
 
     /// When this process is a zygote of this case, serves until the runner hangs up, and ends the process.
-    #[expect(clippy::disallowed_methods, reason = "a zygote must not return into the test that it re-entered")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a zygote must not return into the test that it re-entered"
+    )]
     fn serve_if_zygote(&self) {
         if std::env::var_os(ZYGOTE_VARIABLE).is_none_or(|name| name != *self.name) {
             return;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// The last lines that a seed printed.
-const PRINTED_LINES_SHOWN: usize = 12;
+/// Lines that a seed printed: so many of the first and of the last.
+const PRINTED_LINES_SHOWN: usize = 6;
 /// The first lines of the place where a seed hung.
 const TRACE_LINES_SHOWN: usize = 40;
 const FAILURES_SHOWN_MAX: usize = 5;
@@ -84,7 +84,9 @@ pub fn tell_failures(summary: &Summary, tone: Tone, replay: impl Fn(&Failure) ->
     for failure in summary.failures.iter().take(FAILURES_SHOWN_MAX) {
         text.push('\n');
         tell_outcome(&mut text, &failure.outcome, true, tone);
-        text.push_str(&format!("  token: {}\n  replay: {}\n", failure.token, replay(failure)));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  options: {:?}", failure.options);
+        let _ = writeln!(text, "  token: {}\n  replay: {}", failure.token, replay(failure));
     }
     let hidden =
         summary.failures.iter().skip(FAILURES_SHOWN_MAX).map(|failure| failure.outcome.seed.to_string());
@@ -130,14 +132,23 @@ fn tell_outcome(text: &mut String, outcome: &Outcome, events: bool, tone: Tone) 
     }
     let printed: Vec<String> = outcome.printed.lines().map(str::to_owned).collect();
     if outcome.verdict == Verdict::Hung {
-        // A stack trace begins with what matters; other text ends with it.
         tell_lines(text, "it was here", &printed[..printed.len().min(TRACE_LINES_SHOWN)], tone);
     } else {
-        tell_lines(text, "printed", &printed[printed.len().saturating_sub(PRINTED_LINES_SHOWN)..], tone);
+        tell_lines(text, "printed", &both_ends(printed), tone);
     }
     if events {
         tell_lines(text, "last events", outcome.last_events(), tone);
     }
+}
+
+/// The first and the last lines: a panic with its stack trace begins with what matters, other text ends with it.
+fn both_ends(mut lines: Vec<String>) -> Vec<String> {
+    let hidden = lines.len().saturating_sub(2 * PRINTED_LINES_SHOWN);
+    if hidden > 0 {
+        let gap = format!("… {hidden} lines …");
+        lines.splice(PRINTED_LINES_SHOWN..PRINTED_LINES_SHOWN + hidden, [gap]);
+    }
+    lines
 }
 
 fn tell_lines(text: &mut String, title: &str, lines: &[String], tone: Tone) {
@@ -165,6 +176,7 @@ pub fn tell_span(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Options;
     use crate::runner::Progress;
     use crate::token::Token;
 
@@ -182,7 +194,7 @@ mod tests {
 
     fn failure(seed: u64) -> Failure {
         let token = Token { scenario: "counter".into(), seed, prints: None };
-        Failure { outcome: outcome(seed), token }
+        Failure { outcome: outcome(seed), token, options: Options::calm(seed) }
     }
 
     fn summary(failing: u64) -> Summary {
@@ -211,9 +223,18 @@ mod tests {
         let told =
             tell_failures(&summary(7), Tone::Plain, |failure| format!("again {}", failure.outcome.seed));
         assert!(told.contains("seed 4: safety violated\n  safety violated: 3 acked, 2 kept\n"), "{told}");
-        assert!(told.contains("    event 29\n  token: counter:4\n  replay: again 4\n"), "{told}");
+        assert!(told.contains("    event 29\n  options: Options { seed: 4,"), "{told}");
+        assert!(told.contains(" }\n  token: counter:4\n  replay: again 4\n"), "{told}");
         assert!(!told.contains("event 17\n") && told.contains("event 18\n"), "{told}");
         assert!(!told.contains("again 5") && told.contains("failed too: seeds 5, 6\n"), "{told}");
+    }
+
+    #[test]
+    fn of_long_printed_text_both_ends_are_told() {
+        let printed = both_ends((0..40).map(|line| line.to_string()).collect());
+        assert_eq!(printed.len(), 13);
+        assert_eq!((&*printed[0], &*printed[5], &*printed[12]), ("0", "5", "39"));
+        assert_eq!((&*printed[6], &*printed[7]), ("… 28 lines …", "34"));
     }
 
     #[test]
