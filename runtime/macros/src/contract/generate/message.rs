@@ -1,0 +1,101 @@
+//! The message: one variant for each method. It is what lies in mailboxes.
+
+use super::super::model::{Contract, Method};
+use super::{allowances, private};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+pub(super) fn generate(contract: &Contract) -> TokenStream {
+    let private = private();
+    let (message, visibility) = (contract.message(), &contract.visibility);
+    let variants = contract.methods.iter().map(variant);
+    let positions = contract.methods.iter().enumerate().map(|(position, method)| {
+        let variant = &method.variant;
+        quote!(Self::#variant { .. } => #position,)
+    });
+    let accesses = contract.methods.iter().map(|method| {
+        let (variant, access) = (&method.variant, access(method));
+        quote!(Self::#variant { .. } => #access,)
+    });
+    let weights = contract.methods.iter().map(weight);
+    let refusals = contract.methods.iter().map(|method| {
+        let variant = &method.variant;
+        if method.is_cast() {
+            quote!(Self::#variant { .. } => {})
+        } else {
+            quote!(Self::#variant { __reply, .. } => __reply.refuse(__why),)
+        }
+    });
+    let allowances = allowances();
+    quote! {
+        #[doc(hidden)]
+        #allowances
+        #visibility enum #message {
+            #(#variants)*
+        }
+
+        #[automatically_derived]
+        #allowances
+        impl #private::Message for #message {
+            #[inline]
+            fn method(&self) -> usize {
+                match self { #(#positions)* }
+            }
+
+            #[inline]
+            fn access(&self) -> #private::Access {
+                match self { #(#accesses)* }
+            }
+
+            #[inline]
+            fn weight(&self) -> usize {
+                #[allow(unused_imports)]
+                use #private::{KnownHeap as _, UnknownHeap as _};
+                let (__encoded, __heap): (u32, usize) = match self { #(#weights)* };
+                if __encoded == 0 { ::core::mem::size_of::<Self>() + __heap } else { __encoded as usize }
+            }
+
+            fn refuse(self, __why: #private::Refusal) {
+                match self { #(#refusals)* }
+            }
+        }
+    }
+}
+
+fn variant(method: &Method) -> TokenStream {
+    let private = private();
+    let variant = &method.variant;
+    let (names, kinds) = (method.names(), method.kinds());
+    let reply = (!method.is_cast()).then(|| {
+        let (value, error) = (method.answer.value(), method.answer.error());
+        quote!(__reply: #private::Reply<#value, #error>,)
+    });
+    quote! {
+        #variant {
+            #(#names: #kinds,)*
+            #reply
+            /// Encoded length of the arguments; zero for a message that was never encoded.
+            __encoded: u32,
+        },
+    }
+}
+
+/// How the handler borrows its service.
+pub(super) fn access(method: &Method) -> TokenStream {
+    let private = private();
+    if method.exclusive { quote!(#private::Access::Exclusive) } else { quote!(#private::Access::Shared) }
+}
+
+/// Encoded length and bytes on the heap.
+fn weight(method: &Method) -> TokenStream {
+    let private = private();
+    let variant = &method.variant;
+    let names = method.names();
+    let heaps = method.arguments.iter().map(|argument| {
+        let name = &argument.ident;
+        // resolves to 0 for types that do not implement `Weigh`
+        quote_spanned!(argument.kind.span()=> + (&#private::Weighed(#name)).heap())
+    });
+    quote!(Self::#variant { #(#names,)* __encoded, .. } => (*__encoded, 0usize #(#heaps)*),)
+}
