@@ -1,0 +1,600 @@
+//! The mailbox of a cell: one lock, four lanes by criticality, a bound by count and bytes, one wake when it goes
+//! from empty to non-empty.
+//!
+//! Senders push under the lock. The driver (the cell's task) comes by only to swap a whole lane for the batch that
+//! it has used up; while it works off the batch, one word, [`Pace::signal`], tells it what cannot wait. Knows
+//! nothing of messages, tasks or time: `runtime/loom` includes this file and explores its interleavings.
+
+use super::bounds::Bounds;
+use super::sync::{AtomicU32, Mutex, Ordering};
+use odeon_core::outcome::Overflow;
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+/// Classes of criticality, 0 the most critical.
+pub(crate) const LEVELS: usize = 4;
+/// The lane that is in place; the others are made when first used.
+const NORMAL: usize = 2;
+/// Letters that may overtake a lane before one small batch of it is served.
+const PATIENCE: u32 = 256;
+const STARVED_BATCH: usize = 8;
+/// Most letters taken at once when others may have to be served, or evicted, in between.
+const BATCH: usize = 64;
+/// Slots that an empty mailbox may keep for the next burst.
+const KEPT_SLOTS_MAX: usize = 64;
+
+/// Set in [`Pace::signal`]: something more critical has come than what is in hand.
+pub(crate) const URGENT: u32 = 1;
+/// Set in [`Pace::signal`]: somebody waits for room.
+pub(crate) const CROWDED: u32 = 2;
+
+/// What a mailbox holds.
+pub(crate) trait Letter {
+    /// Its lane, below [`LEVELS`].
+    fn level(&self) -> usize;
+    /// Bytes that count against the bound; always the same for the same letter.
+    fn weight(&self) -> u32;
+}
+
+/// Why a letter was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// It does not fit, or others have waited longer.
+    Full,
+    /// Nothing is let in any more.
+    Closed,
+}
+
+/// A letter was let in.
+#[must_use = "the driver may have to be woken, and what was shed refused"]
+#[derive(Debug)]
+pub(crate) struct Pushed<T> {
+    /// The driver sleeps: wake it.
+    pub(crate) wake: bool,
+    /// What had to go for it.
+    pub(crate) shed: Vec<T>,
+}
+
+/// What became of a letter whose sender is willing to wait.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// Let in; true: wake the driver.
+    Pushed(bool),
+    /// It waits in line; see [`Mailbox::poll_waiting`].
+    Waits(Ticket),
+}
+
+/// A place in the line of those who wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+struct Waiting<T> {
+    ticket: Ticket,
+    letter: T,
+    waker: Waker,
+}
+
+/// Made when a lane other than the normal one, or the line, is first used.
+struct Extra<T> {
+    /// Critical, high, sheddable.
+    lanes: [VecDeque<T>; LEVELS - 1],
+    /// How many have overtaken each lane since it was last served.
+    overtaken: [u32; LEVELS],
+    line: VecDeque<Waiting<T>>,
+    tickets: u64,
+}
+
+impl<T> Extra<T> {
+    fn new() -> Box<Self> {
+        let lanes = std::array::from_fn(|_| VecDeque::new());
+        Box::new(Self { lanes, overtaken: [0; LEVELS], line: VecDeque::new(), tickets: 0 })
+    }
+}
+
+/// Where the lane of a level other than the normal one is among the others.
+fn position(level: usize) -> usize {
+    if level > NORMAL { level - 1 } else { level }
+}
+
+struct Queue<T> {
+    normal: VecDeque<T>,
+    extra: Option<Box<Extra<T>>>,
+    /// Letters that were let in less those that, as far as anybody here has looked, have begun or were evicted.
+    count: u32,
+    bytes: u32,
+    /// How much of [`Pace::begun`] the counts above have taken off.
+    seen: u32,
+    seen_bytes: u32,
+    /// Evicted or thrown out after they were let in.
+    lost: u32,
+    /// Somebody waits for room.
+    crowded: bool,
+    /// The level of what the driver has in hand; 0 when nothing can overtake it.
+    serving: u8,
+    /// The driver found nothing and wants to be woken.
+    sleeping: bool,
+    closed: bool,
+}
+
+impl<T: Letter> Queue<T> {
+    #[inline]
+    fn lane(&mut self, level: usize) -> &mut VecDeque<T> {
+        if level == NORMAL { &mut self.normal } else { self.other_lane(level) }
+    }
+
+    #[cold]
+    fn other_lane(&mut self, level: usize) -> &mut VecDeque<T> {
+        &mut self.extra.get_or_insert_with(Extra::new).lanes[position(level)]
+    }
+
+    fn len(&self, level: usize) -> usize {
+        match &self.extra {
+            _ if level == NORMAL => self.normal.len(),
+            Some(extra) => extra.lanes[position(level)].len(),
+            None => 0,
+        }
+    }
+
+    /// Puts a letter that is counted already, or needs not be, behind its lane. True: wake the driver.
+    #[inline]
+    fn insert(&mut self, letter: T, level: usize, pace: &Pace) -> bool {
+        let lane = self.lane(level);
+        if lane.capacity() == 0 {
+            // most cells have one message at a time; the growth of a deque begins with four slots
+            lane.reserve_exact(1);
+        }
+        lane.push_back(letter);
+        if level < usize::from(self.serving) {
+            pace.signal.fetch_or(URGENT, Ordering::Relaxed);
+        }
+        std::mem::replace(&mut self.sleeping, false)
+    }
+
+    /// Which lane is next, and how many of it at the most.
+    #[inline]
+    fn choose(&mut self, most: usize) -> Option<(usize, usize)> {
+        if self.extra.is_some() {
+            return self.choose_of_four(most);
+        }
+        (!self.normal.is_empty()).then_some((NORMAL, most))
+    }
+
+    #[cold]
+    fn choose_of_four(&mut self, most: usize) -> Option<(usize, usize)> {
+        let waiting: [usize; LEVELS] = std::array::from_fn(|level| self.len(level));
+        let top = waiting.iter().position(|&n| n > 0)?;
+        let extra = self.extra.as_mut()?;
+        for level in (top + 1..LEVELS).rev() {
+            if waiting[level] > 0 && extra.overtaken[level] >= PATIENCE {
+                extra.overtaken[level] = 0;
+                return Some((level, STARVED_BATCH.min(most)));
+            }
+        }
+        // patience is only looked at when a batch is taken, so a batch that may overtake others is short
+        let most = if top + 1 < LEVELS { most.min(BATCH) } else { most };
+        let taken = u32::try_from(waiting[top].min(most)).unwrap_or(u32::MAX);
+        for level in top + 1..LEVELS {
+            if waiting[level] > 0 {
+                extra.overtaken[level] = extra.overtaken[level].saturating_add(taken);
+            }
+        }
+        Some((top, most))
+    }
+
+    /// Gives the driver its next batch, or notes that it sleeps.
+    #[inline]
+    fn hand_over(&mut self, hand: &mut Hand<T>, most: usize) -> bool {
+        let Some((level, most)) = self.choose(most) else {
+            self.sleeping = true;
+            self.serving = 0;
+            hand.tidy(&mut self.normal);
+            return false;
+        };
+        self.serving = level as u8;
+        hand.level = level as u8;
+        let lane = self.lane(level);
+        if lane.len() <= most {
+            std::mem::swap(lane, &mut hand.batch);
+        } else {
+            hand.batch.extend(lane.drain(..most));
+        }
+        hand.largest = hand.largest.max(hand.batch.len());
+        true
+    }
+
+    fn line(&mut self) -> Option<&mut VecDeque<Waiting<T>>> {
+        self.extra.as_mut().map(|extra| &mut extra.line)
+    }
+
+    fn place(&mut self, ticket: Ticket) -> Option<usize> {
+        self.line()?.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
+    }
+}
+
+/// What the driver and its senders tell each other outside the lock. Written by the driver, hardly ever by others:
+/// it belongs on another cache line than the mailbox.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Looked at by the driver between two letters; normal traffic never writes it. The bits above [`CROWDED`] are
+    /// the cell's own.
+    pub(crate) signal: AtomicU32,
+    /// Letters begun, wrapping; published now and then. Senders look only when they would refuse.
+    begun: AtomicU32,
+    begun_bytes: AtomicU32,
+}
+
+impl Pace {
+    /// Letters begun, wrapping, as of the last publication.
+    pub(crate) fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+/// What the driver has taken and not begun.
+#[derive(Debug)]
+pub(crate) struct Hand<T> {
+    batch: VecDeque<T>,
+    begun: u32,
+    begun_bytes: u32,
+    /// The largest batch since the driver last slept.
+    largest: usize,
+    level: u8,
+}
+
+impl<T> Default for Hand<T> {
+    fn default() -> Self {
+        Self { batch: VecDeque::new(), begun: 0, begun_bytes: 0, largest: 0, level: 0 }
+    }
+}
+
+impl<T: Letter> Hand<T> {
+    /// The next letter.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.batch.front()
+    }
+
+    /// Takes the next letter for good: it no longer counts against the bound, from the next publication on.
+    #[inline]
+    pub(crate) fn begin(&mut self) -> Option<T> {
+        let letter = self.batch.pop_front()?;
+        self.begun = self.begun.wrapping_add(1);
+        self.begun_bytes = self.begun_bytes.wrapping_add(letter.weight());
+        Some(letter)
+    }
+
+    /// Letters begun, wrapping.
+    #[inline]
+    pub(crate) fn begun(&self) -> u32 {
+        self.begun
+    }
+
+    /// Gives back buffers that the last burst does not explain.
+    fn tidy(&mut self, lane: &mut VecDeque<T>) {
+        let largest = std::mem::take(&mut self.largest);
+        let keeps = |buffer: &VecDeque<T>| {
+            buffer.capacity() <= 4
+                || (buffer.capacity() <= KEPT_SLOTS_MAX && buffer.capacity() <= largest.saturating_mul(4))
+        };
+        if !keeps(&self.batch) {
+            self.batch = VecDeque::new();
+        }
+        if !keeps(lane) {
+            *lane = VecDeque::new();
+        }
+    }
+}
+
+/// A mailbox. Its driver alone calls [`Mailbox::take`], [`Mailbox::put_back`], [`Mailbox::publish`] and
+/// [`Mailbox::make_room`].
+pub(crate) struct Mailbox<T> {
+    queue: Mutex<Queue<T>>,
+    bounds: Bounds,
+}
+
+impl<T: Letter> Mailbox<T> {
+    /// Empty and open.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let queue = Queue {
+            normal: VecDeque::new(),
+            extra: None,
+            count: 0,
+            bytes: 0,
+            seen: 0,
+            seen_bytes: 0,
+            lost: 0,
+            crowded: false,
+            serving: 0,
+            sleeping: false,
+            closed: false,
+        };
+        Self { queue: Mutex::new(queue), bounds: Bounds { count_max: bounds.count_max.max(1), ..bounds } }
+    }
+
+    /// What happens to a letter that does not fit.
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.bounds.overflow
+    }
+
+    #[inline]
+    fn fits(&self, queue: &Queue<T>, weight: u32) -> bool {
+        queue.count < self.bounds.count_max
+            && (queue.bytes.saturating_add(weight) <= self.bounds.bytes_max || queue.count == 0)
+    }
+
+    /// Takes off what the driver has begun.
+    fn refresh(queue: &mut Queue<T>, pace: &Pace) {
+        let begun = pace.begun.load(Ordering::Acquire);
+        let begun_bytes = pace.begun_bytes.load(Ordering::Relaxed);
+        queue.count -= begun.wrapping_sub(queue.seen);
+        queue.bytes -= begun_bytes.wrapping_sub(queue.seen_bytes);
+        queue.seen = begun;
+        queue.seen_bytes = begun_bytes;
+    }
+
+    /// Lets a letter in, without waiting.
+    ///
+    /// # Errors
+    /// Gives it back.
+    #[inline]
+    pub(crate) fn push(&self, letter: T, pace: &Pace) -> Result<Pushed<T>, (NoRoom, T)> {
+        let (level, weight) = (letter.level(), letter.weight());
+        let mut shed = Vec::new();
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err((NoRoom::Closed, letter));
+        }
+        if queue.crowded || !self.fits(&queue, weight) {
+            match self.make_room_for(&mut queue, level, weight, pace) {
+                Some(evicted) => shed = evicted,
+                None => return Err((NoRoom::Full, letter)),
+            }
+        }
+        queue.count += 1;
+        queue.bytes += weight;
+        let wake = queue.insert(letter, level, pace);
+        Ok(Pushed { wake, shed })
+    }
+
+    /// Room for a newcomer that did not seem to fit, and what had to go for it.
+    #[cold]
+    fn make_room_for(&self, queue: &mut Queue<T>, level: usize, weight: u32, pace: &Pace) -> Option<Vec<T>> {
+        Self::refresh(queue, pace);
+        if queue.crowded {
+            return None;
+        }
+        // never what is in hand
+        let (oldest, highest) = match self.bounds.overflow {
+            Overflow::DropOldest => (true, 0),
+            Overflow::ShedLowest => (false, level + 1),
+            Overflow::Reject | Overflow::Wait => (false, LEVELS),
+        };
+        let mut shed = Vec::new();
+        while !self.fits(queue, weight) {
+            let Some(from) = (highest..LEVELS).rev().find(|&level| queue.len(level) > 0) else {
+                // not even that is enough
+                Self::restore(queue, shed, oldest);
+                return None;
+            };
+            let lane = queue.lane(from);
+            let letter = if oldest { lane.pop_front() } else { lane.pop_back() }.expect("it is not empty");
+            queue.count -= 1;
+            queue.bytes -= letter.weight();
+            shed.push(letter);
+        }
+        queue.lost = queue.lost.wrapping_add(shed.len() as u32);
+        Some(shed)
+    }
+
+    fn restore(queue: &mut Queue<T>, shed: Vec<T>, oldest: bool) {
+        for letter in shed.into_iter().rev() {
+            queue.count += 1;
+            queue.bytes += letter.weight();
+            let lane = queue.lane(letter.level());
+            if oldest { lane.push_front(letter) } else { lane.push_back(letter) }
+        }
+    }
+
+    /// Lets a letter in as soon as there is room for it and for all who came before. The waker is woken when that
+    /// is decided.
+    ///
+    /// # Errors
+    /// Gives it back when the mailbox is closed.
+    pub(crate) fn join(&self, letter: T, waker: &Waker, pace: &Pace) -> Result<Joined, T> {
+        let (level, weight) = (letter.level(), letter.weight());
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(letter);
+        }
+        Self::refresh(&mut queue, pace);
+        if !queue.crowded && self.fits(&queue, weight) {
+            queue.count += 1;
+            queue.bytes += weight;
+            return Ok(Joined::Pushed(queue.insert(letter, level, pace)));
+        }
+        let extra = queue.extra.get_or_insert_with(Extra::new);
+        extra.tickets += 1;
+        let ticket = Ticket(extra.tickets);
+        extra.line.push_back(Waiting { ticket, letter, waker: waker.clone() });
+        queue.crowded = true;
+        pace.signal.fetch_or(CROWDED, Ordering::Relaxed);
+        Ok(Joined::Waits(ticket))
+    }
+
+    /// Whether a letter in line was let in; it comes back when the mailbox was closed first.
+    pub(crate) fn poll_waiting(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<(), T>> {
+        let mut queue = self.queue.lock();
+        let Some(place) = queue.place(ticket) else { return Poll::Ready(Ok(())) };
+        let closed = queue.closed;
+        let Some(line) = queue.line() else { return Poll::Ready(Ok(())) };
+        if closed && let Some(waiting) = line.remove(place) {
+            return Poll::Ready(Err(waiting.letter));
+        }
+        line[place].waker.clone_from(waker);
+        Poll::Pending
+    }
+
+    /// Takes a letter out of the line, unless it was let in. True: wake the driver.
+    pub(crate) fn leave(&self, ticket: Ticket, pace: &Pace) -> (Option<T>, bool) {
+        let mut admitted = Vec::new();
+        let mut wake = false;
+        let left = {
+            let mut queue = self.queue.lock();
+            let place = queue.place(ticket);
+            let left = place.and_then(|place| queue.line()?.remove(place));
+            if left.is_some() {
+                // it may have stood in the way of smaller ones
+                wake = self.admit(&mut queue, pace, &mut admitted);
+            }
+            left
+        };
+        admitted.into_iter().for_each(Waker::wake);
+        (left.map(|waiting| waiting.letter), wake)
+    }
+
+    /// Lets in those who wait, once half of the room is free, so that not each letter costs a wake. True: wake the
+    /// driver.
+    #[cold]
+    fn admit(&self, queue: &mut Queue<T>, pace: &Pace, admitted: &mut Vec<Waker>) -> bool {
+        Self::refresh(queue, pace);
+        let mut wake = false;
+        if !queue.closed
+            && queue.count <= self.bounds.count_max / 2
+            && queue.bytes <= self.bounds.bytes_max / 2
+        {
+            while let Some(weight) = queue.line().and_then(|l| l.front()).map(|w| w.letter.weight())
+                && self.fits(queue, weight)
+                && let Some(waiting) = queue.line().and_then(VecDeque::pop_front)
+            {
+                queue.count += 1;
+                queue.bytes += weight;
+                let level = waiting.letter.level();
+                wake |= queue.insert(waiting.letter, level, pace);
+                admitted.push(waiting.waker);
+            }
+        }
+        if queue.line().is_none_or(|line| line.is_empty()) {
+            queue.crowded = false;
+            pace.signal.fetch_and(!CROWDED, Ordering::Relaxed);
+        }
+        wake
+    }
+
+    /// Tells senders how many letters have begun.
+    #[inline]
+    pub(crate) fn publish(hand: &Hand<T>, pace: &Pace) {
+        pace.begun_bytes.store(hand.begun_bytes, Ordering::Relaxed);
+        pace.begun.store(hand.begun, Ordering::Release);
+    }
+
+    /// Letters begun between two publications, less one; a mask. A sender may be refused that much early.
+    pub(crate) fn stride_mask(&self) -> u32 {
+        (self.bounds.count_max / 8).clamp(1, 32).next_power_of_two() - 1
+    }
+
+    /// The next batch, when the last one is used up. False: there is nothing, and the next push says to wake.
+    #[inline]
+    pub(crate) fn take(&self, hand: &mut Hand<T>, pace: &Pace) -> bool {
+        // whoever may evict needs something that is not in hand
+        let most = match self.bounds.overflow {
+            Overflow::Reject | Overflow::Wait => usize::MAX,
+            Overflow::DropOldest | Overflow::ShedLowest => {
+                (self.bounds.count_max as usize / 8).clamp(1, BATCH)
+            }
+        };
+        let mut queue = self.queue.lock();
+        Self::publish(hand, pace);
+        if !queue.crowded {
+            return queue.hand_over(hand, most);
+        }
+        let mut admitted = Vec::new();
+        self.admit(&mut queue, pace, &mut admitted);
+        let some = queue.hand_over(hand, most);
+        drop(queue);
+        admitted.into_iter().for_each(Waker::wake);
+        some
+    }
+
+    /// Lets in those who wait, in the middle of a batch.
+    #[cold]
+    pub(crate) fn make_room(&self, pace: &Pace) {
+        let mut admitted = Vec::new();
+        // the driver itself is here: it need not be woken
+        self.admit(&mut self.queue.lock(), pace, &mut admitted);
+        admitted.into_iter().for_each(Waker::wake);
+    }
+
+    /// What is in hand goes back to the front of its lane: something more critical has come.
+    #[cold]
+    pub(crate) fn put_back(&self, hand: &mut Hand<T>, pace: &Pace) {
+        pace.signal.fetch_and(!URGENT, Ordering::Relaxed);
+        if !hand.batch.is_empty() {
+            let mut queue = self.queue.lock();
+            let lane = queue.lane(usize::from(hand.level));
+            hand.batch.append(lane);
+            std::mem::swap(lane, &mut hand.batch);
+        }
+    }
+
+    /// Lets nothing in any more. What waits inside stays; who waits outside is told.
+    pub(crate) fn close(&self, pace: &Pace) {
+        let told: Vec<Waker> = {
+            let mut queue = self.queue.lock();
+            queue.closed = true;
+            queue.crowded = false;
+            queue.line().map(|line| line.iter().map(|w| w.waker.clone()).collect()).unwrap_or_default()
+        };
+        pace.signal.fetch_and(!CROWDED, Ordering::Relaxed);
+        told.into_iter().for_each(Waker::wake);
+    }
+
+    /// Closes only if nothing waits inside or outside.
+    pub(crate) fn close_if_empty(&self, hand: &Hand<T>) -> bool {
+        let mut queue = self.queue.lock();
+        let empty = hand.batch.is_empty() && !queue.crowded && (0..LEVELS).all(|level| queue.len(level) == 0);
+        queue.closed |= empty;
+        empty
+    }
+
+    /// Whether nothing is let in.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().closed
+    }
+
+    /// Closes and takes out everything, what is in hand first.
+    pub(crate) fn clear(&self, hand: &mut Hand<T>, pace: &Pace) -> Vec<T> {
+        self.close(pace);
+        self.put_back(hand, pace);
+        let mut queue = self.queue.lock();
+        let mut rest = Vec::new();
+        for level in 0..LEVELS {
+            if queue.len(level) > 0 {
+                rest.extend(std::mem::take(queue.lane(level)));
+            }
+        }
+        for letter in &rest {
+            queue.count -= 1;
+            queue.bytes -= letter.weight();
+        }
+        queue.lost = queue.lost.wrapping_add(rest.len() as u32);
+        rest
+    }
+
+    /// What waits.
+    pub(crate) fn load(&self, pace: &Pace) -> Load {
+        let mut queue = self.queue.lock();
+        Self::refresh(&mut queue, pace);
+        Load { count: queue.count, bytes: queue.bytes, lost: queue.lost }
+    }
+}
+
+/// How full a mailbox is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Letters waiting; those begun since the last publication included.
+    pub(crate) count: u32,
+    /// Their bytes.
+    pub(crate) bytes: u32,
+    /// Letters evicted or thrown out since the beginning, wrapping.
+    pub(crate) lost: u32,
+}

@@ -1,0 +1,447 @@
+//! Deadlines of a node: a hashed timing wheel (Varghese and Lauck, scheme 6) whose entries wake a task. One task
+//! of the node sleeps until the earliest; adding and removing an entry touch no timer of the executor.
+
+use super::Tick;
+use parking_lot::Mutex;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Buckets of a shard; with [`BUCKET_SHIFT`] one turn of the wheel takes 2.1 s. Later entries stay for the next.
+const BUCKETS: usize = 512;
+/// Ticks of a bucket, as a shift: 4.2 ms.
+const BUCKET_SHIFT: u32 = 2;
+const SHARDS: usize = 4;
+/// The end of a list.
+const NIL: u32 = u32::MAX;
+/// One tick.
+const TICK: Duration = Duration::from_nanos(1 << 20);
+
+thread_local! {
+    /// Which lock this thread prefers. It never decides which entry fires, or when.
+    static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// An entry of the wheel.
+#[derive(Debug)]
+pub(crate) struct Key {
+    index: u32,
+    /// Counts the uses of the entry; the low bits name the shard. Zero means no entry.
+    generation: u32,
+}
+
+impl Key {
+    /// No entry.
+    pub(crate) const NONE: Key = Key { index: 0, generation: 0 };
+
+    /// Whether this is no entry.
+    pub(crate) fn is_none(&self) -> bool {
+        self.generation == 0
+    }
+
+    fn shard(&self) -> usize {
+        self.generation as usize % SHARDS
+    }
+}
+
+struct Entry {
+    due: Tick,
+    generation: u32,
+    previous: u32,
+    /// The next of its bucket, or of the free list.
+    next: u32,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy)]
+struct Bucket {
+    head: u32,
+    /// No entry is due before this; an entry that was removed may have been.
+    earliest: Tick,
+}
+
+/// One lock's part of the entries. A slab, linked by indices.
+struct Shard {
+    entries: Vec<Entry>,
+    free: u32,
+    buckets: Vec<Bucket>,
+    pending: usize,
+    /// When the node's task will look at this shard at the latest; never, if it will not by itself.
+    armed: Tick,
+}
+
+fn bucket_of(due: Tick) -> usize {
+    (due.raw() >> BUCKET_SHIFT) as usize % BUCKETS
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: NIL,
+            buckets: vec![Bucket { head: NIL, earliest: Tick::NEVER }; BUCKETS],
+            pending: 0,
+            armed: Tick::NEVER,
+        }
+    }
+
+    /// The entry's index and generation.
+    fn insert(&mut self, shard: usize, due: Tick, waker: Waker) -> Key {
+        let bucket = &mut self.buckets[bucket_of(due)];
+        bucket.earliest = bucket.earliest.earlier(due);
+        let next = bucket.head;
+        let index = if self.free == NIL {
+            self.entries.push(Entry { due, generation: (SHARDS + shard) as u32, previous: NIL, next, waker: None });
+            u32::try_from(self.entries.len() - 1).expect("fewer entries than memory holds")
+        } else {
+            self.free
+        };
+        let entry = &mut self.entries[index as usize];
+        if self.free == index {
+            self.free = entry.next;
+        }
+        entry.due = due;
+        entry.previous = NIL;
+        entry.next = next;
+        entry.waker = Some(waker);
+        let key = Key { index, generation: entry.generation };
+        bucket.head = index;
+        if next != NIL {
+            self.entries[next as usize].previous = index;
+        }
+        self.pending += 1;
+        key
+    }
+
+    fn is_pending(&self, key: &Key) -> bool {
+        self.entries.get(key.index as usize).is_some_and(|e| e.generation == key.generation)
+    }
+
+    /// Takes an entry out of its bucket and makes its slot free.
+    fn release(&mut self, index: u32) -> Option<Waker> {
+        let free = std::mem::replace(&mut self.free, index);
+        let entry = &mut self.entries[index as usize];
+        let (due, previous, next) = (entry.due, entry.previous, entry.next);
+        entry.next = free;
+        // the low bits stay, and zero means no entry
+        entry.generation = entry.generation.wrapping_add(SHARDS as u32);
+        if (entry.generation as usize) < SHARDS {
+            entry.generation += SHARDS as u32;
+        }
+        let waker = entry.waker.take();
+        if previous == NIL {
+            self.buckets[bucket_of(due)].head = next;
+        } else {
+            self.entries[previous as usize].next = next;
+        }
+        if next != NIL {
+            self.entries[next as usize].previous = previous;
+        }
+        self.pending -= 1;
+        waker
+    }
+
+    /// Takes out what is due and says when to look again.
+    fn turn(&mut self, now: Tick, woken: &mut Vec<Waker>) {
+        if !self.armed.passed(now) {
+            return;
+        }
+        self.armed = Tick::NEVER;
+        for bucket in 0..BUCKETS {
+            if self.buckets[bucket].earliest.passed(now) {
+                self.turn_bucket(bucket, now, woken);
+            }
+            self.armed = self.armed.earlier(self.buckets[bucket].earliest);
+        }
+    }
+
+    fn turn_bucket(&mut self, bucket: usize, now: Tick, woken: &mut Vec<Waker>) {
+        let first = woken.len();
+        let mut earliest = Tick::NEVER;
+        let mut index = self.buckets[bucket].head;
+        while index != NIL {
+            let Entry { due, next, .. } = self.entries[index as usize];
+            if due.passed(now) {
+                woken.extend(self.release(index));
+            } else {
+                earliest = earliest.earlier(due);
+            }
+            index = next;
+        }
+        self.buckets[bucket].earliest = earliest;
+        // the list has the youngest first
+        woken[first..].reverse();
+    }
+}
+
+/// A lock on a pair of cache lines of its own.
+#[repr(align(128))]
+struct Line(Mutex<Shard>);
+
+/// The deadlines of a node, and its clock.
+pub struct Wheel {
+    origin: Instant,
+    shards: [Line; SHARDS],
+    /// Threads that have been here.
+    threads: AtomicUsize,
+    /// Something is due before the node's task would look.
+    earlier: Notify,
+}
+
+impl std::fmt::Debug for Wheel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wheel").field("pending", &self.pending()).finish_non_exhaustive()
+    }
+}
+
+impl Wheel {
+    /// The node's time begins now.
+    pub(crate) fn new() -> Arc<Wheel> {
+        Arc::new(Wheel {
+            origin: Instant::now(),
+            shards: std::array::from_fn(|_| Line(Mutex::new(Shard::new()))),
+            threads: AtomicUsize::new(0),
+            earlier: Notify::new(),
+        })
+    }
+
+    /// Time since the node started.
+    #[inline]
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// The current tick.
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        Tick::at(self.elapsed())
+    }
+
+    /// The first tick that begins no earlier than this much from now.
+    #[inline]
+    pub(crate) fn due(&self, within: Duration) -> Tick {
+        // one for rounding up, one because a tick is odd and counts from the even one before it
+        Tick::at(self.elapsed() + within + 2 * TICK)
+    }
+
+    fn shard(&self) -> usize {
+        SHARD.with(|shard| {
+            shard.get().unwrap_or_else(|| {
+                let mine = self.threads.fetch_add(1, Relaxed) % SHARDS;
+                shard.set(Some(mine));
+                mine
+            })
+        })
+    }
+
+    /// Wakes the waker once this is due.
+    pub(crate) fn add(&self, due: Tick, waker: Waker) -> Key {
+        let number = self.shard();
+        let mut shard = self.shards[number].0.lock();
+        let key = shard.insert(number, due, waker);
+        let earlier = shard.armed.is_never() || due.before(shard.armed);
+        if earlier {
+            shard.armed = due;
+        }
+        drop(shard);
+        if earlier {
+            self.earlier.notify_one();
+        }
+        key
+    }
+
+    /// Whether the entry has fired.
+    pub(crate) fn fired(&self, key: &Key) -> bool {
+        !self.shards[key.shard()].0.lock().is_pending(key)
+    }
+
+    /// Takes the entry out, if it has not fired.
+    pub(crate) fn remove(&self, key: Key) {
+        let waker = {
+            let mut shard = self.shards[key.shard()].0.lock();
+            if shard.is_pending(&key) { shard.release(key.index) } else { None }
+        };
+        // what a waker drops is none of the lock's business
+        drop(waker);
+    }
+
+    /// Whether the entry has fired; if not, this waker is the one to wake.
+    pub(super) fn poll_fired(&self, key: &Key, waker: &Waker) -> bool {
+        let mut shard = self.shards[key.shard()].0.lock();
+        if !shard.is_pending(key) {
+            return true;
+        }
+        if let Some(known) = &mut shard.entries[key.index as usize].waker {
+            known.clone_from(waker);
+        }
+        false
+    }
+
+    /// Wakes what is due; says when to come back.
+    fn turn(&self, now: Tick) -> Tick {
+        let mut next = Tick::NEVER;
+        let mut woken = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.0.lock();
+            shard.turn(now, &mut woken);
+            next = next.earlier(shard.armed);
+        }
+        for waker in woken {
+            waker.wake();
+        }
+        next
+    }
+
+    /// The node's task: wakes what is due, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let now = self.now();
+            let next = self.turn(now);
+            if next.is_never() {
+                self.earlier.notified().await;
+            } else {
+                let sleep = tokio::time::sleep(next.until(now).max(TICK));
+                tokio::select! { biased; () = sleep => {}, () = self.earlier.notified() => {} }
+            }
+        }
+    }
+
+    /// Entries that have not fired.
+    pub(crate) fn pending(&self) -> usize {
+        self.shards.iter().map(|shard| shard.0.lock().pending).sum()
+    }
+
+    /// Ends once this is due.
+    pub(crate) fn sleep_until(self: &Arc<Self>, due: Tick) -> Sleep {
+        Sleep { wheel: self.clone(), due, key: Key::NONE }
+    }
+}
+
+/// Ends once its time has come. Takes itself off the wheel when dropped.
+#[must_use = "futures do nothing unless polled"]
+#[derive(Debug)]
+pub(crate) struct Sleep {
+    wheel: Arc<Wheel>,
+    due: Tick,
+    key: Key,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.key.is_none() {
+            if self.due.passed(self.wheel.now()) {
+                return Poll::Ready(());
+            }
+            let key = self.wheel.add(self.due, cx.waker().clone());
+            self.key = key;
+            return Poll::Pending;
+        }
+        if self.wheel.poll_fired(&self.key, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if !self.key.is_none() {
+            self.wheel.remove(std::mem::replace(&mut self.key, Key::NONE));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn tick(ms: u64) -> Tick {
+        Tick::at(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn entries_fire_when_due_and_not_before_over_several_turns_of_the_wheel() {
+        let wheel = Wheel::new();
+        let count = Arc::new(Count::default());
+        for ms in [3, 2_000, 2_001, 2_100, 10_000, 30_000] {
+            wheel.add(tick(ms), count.clone().into());
+        }
+        let mut now = 0;
+        for (ms, fired) in [(1, 0), (6, 1), (1_990, 1), (2_004, 3), (2_104, 4), (9_990, 4), (10_004, 5), (40_000, 6)] {
+            let next = wheel.turn(tick(ms));
+            assert_eq!(count.0.load(Relaxed), fired, "at {ms} ms");
+            assert!(next.is_never() == (fired == 6), "at {ms} ms");
+            assert!(next.is_never() || next.until(tick(now)) > Duration::ZERO);
+            now = ms;
+        }
+        assert_eq!(wheel.pending(), 0);
+    }
+
+    #[test]
+    fn a_removed_entry_does_not_fire_and_its_slot_is_used_again() {
+        let wheel = Wheel::new();
+        let count = Arc::new(Count::default());
+        let first = wheel.add(tick(5), count.clone().into());
+        let second = wheel.add(tick(5), count.clone().into());
+        let index = first.index;
+        wheel.remove(first);
+        let third = wheel.add(tick(5_000), count.clone().into());
+        assert_eq!(third.index, index);
+        assert!(!wheel.fired(&second));
+        wheel.turn(tick(10));
+        assert_eq!(count.0.load(Relaxed), 1);
+        assert!(wheel.fired(&second));
+        assert!(!wheel.fired(&third));
+        // a key of the past means nothing to the slot's present entry
+        wheel.remove(second);
+        assert_eq!(wheel.pending(), 1);
+        assert_eq!(Arc::strong_count(&count), 2);
+    }
+
+    #[test]
+    fn many_entries_of_one_bucket_come_off_in_any_order() {
+        let wheel = Wheel::new();
+        let count = Arc::new(Count::default());
+        let mut keys: Vec<_> = (0..100).map(|_| wheel.add(tick(50), count.clone().into())).collect();
+        for i in [99, 0, 50, 1, 40] {
+            wheel.remove(keys.swap_remove(i % keys.len()));
+        }
+        wheel.turn(tick(60));
+        assert_eq!(count.0.load(Relaxed), 95);
+        assert!(keys.iter().all(|key| wheel.fired(key)));
+    }
+
+    #[tokio::test]
+    async fn a_sleep_ends_neither_early_nor_much_late_and_leaves_nothing_when_dropped() {
+        let wheel = Wheel::new();
+        let task = tokio::spawn(wheel.clone().run());
+        for ms in [0, 1, 7, 30] {
+            let time = Duration::from_millis(ms);
+            let began = wheel.elapsed();
+            wheel.sleep_until(wheel.due(time)).await;
+            let took = wheel.elapsed() - began;
+            assert!(took >= time, "{took:?} of {time:?}");
+            assert!(took < time + Duration::from_secs(2), "{took:?} of {time:?}");
+        }
+        let mut long = Box::pin(wheel.sleep_until(wheel.due(Duration::from_secs(60))));
+        assert!(futures_util::poll!(long.as_mut()).is_pending());
+        assert_eq!(wheel.pending(), 1);
+        drop(long);
+        assert_eq!(wheel.pending(), 0);
+        task.abort();
+    }
+}
