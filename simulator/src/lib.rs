@@ -5,12 +5,17 @@
 //! tokio code; it knows nothing of this package.
 
 pub mod command;
+mod disks;
+mod events;
+mod network;
 mod node;
 mod options;
+mod panics;
 mod report;
 pub mod runner;
 pub mod scenario;
 pub mod token;
+pub mod trace;
 mod world;
 
 pub use node::Machine;

@@ -1,6 +1,10 @@
 //! Chance: the one generator that every seeded stream of a simulation uses, and (in the symbols) what the
 //! operating system answers when a program asks for random bytes.
 
+use crate::kernel::{self, Kernel};
+use crate::symbol::interpose;
+use libc::c_int;
+
 /// A seeded stream of pseudo-random numbers: xoshiro256++ (Blackman and Vigna, 2019), seeded by splitmix64.
 ///
 /// Streams with different labels are independent, so that drawing more in one place (say, the network) does
@@ -73,5 +77,43 @@ impl Stream {
             let bytes = self.next_u64().to_le_bytes();
             chunk.copy_from_slice(&bytes[..chunk.len()]);
         }
+    }
+}
+
+impl Kernel {
+    /// Random bytes for the running host, or for the script between turns.
+    fn random_bytes(&mut self, buffer: &mut [u8]) {
+        self.counters.random_reads += 1;
+        match self.turn.seat {
+            Some(seat) => self.host_mut(seat.host).entropy.fill(buffer),
+            None => self.entropy.fill(buffer),
+        }
+    }
+}
+
+/// Fills the caller's buffer when this thread has a kernel.
+///
+/// # Safety
+/// `buffer` must be valid for writes of `length` bytes.
+pub(crate) unsafe fn fill(buffer: *mut u8, length: usize) -> Option<()> {
+    kernel::with(|kernel| {
+        if length > 0 {
+            // SAFETY: the caller promises the buffer; zero length (possibly null) is excluded.
+            kernel.random_bytes(unsafe { std::slice::from_raw_parts_mut(buffer, length) });
+        }
+    })
+}
+
+interpose! {
+    /// Random bytes (std, getrandom 0.3 and later).
+    fn getrandom(buffer: *mut u8, length: usize, flags: u32) -> isize {
+        // SAFETY: the contract of getrandom.
+        unsafe { fill(buffer, length) }.map(|()| length as isize)
+    }
+
+    /// Random bytes, the BSD way.
+    fn getentropy(buffer: *mut u8, length: usize) -> c_int {
+        // SAFETY: the contract of getentropy.
+        unsafe { fill(buffer, length) }.map(|()| 0)
     }
 }
