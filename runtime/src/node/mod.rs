@@ -200,6 +200,11 @@ impl Node {
         self.0.stopping.load(Ordering::Acquire)
     }
 
+    /// A seed that this node has not given away: where the chance of a part outside this package begins.
+    pub fn draw_seed(&self) -> u64 {
+        self.0.next_seed()
+    }
+
     /// Time since it started.
     pub fn uptime(&self) -> Duration {
         self.0.wheel.elapsed()
