@@ -1,0 +1,124 @@
+//! The configuration file: its sections and keys. What it does not know it refuses.
+
+use super::place::{Placed, Source};
+use crate::duration;
+use odeon::core::{NodeName, ServiceName};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that a file can say.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct File {
+    /// The node itself.
+    pub(crate) node: NodeSection,
+    /// Where services are called from outside.
+    pub(crate) http: HttpSection,
+    /// Where the command line and monitoring ask.
+    pub(crate) management: ManagementSection,
+    /// What each service is told; its constructor says what it wants.
+    pub(crate) services: BTreeMap<ServiceName, toml::Table>,
+    /// Names that stand for others.
+    pub(crate) bindings: BTreeMap<ServiceName, ServiceName>,
+}
+
+/// `[node]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NodeSection {
+    /// Its name.
+    pub(crate) name: Option<NodeName>,
+    /// Where it keeps its files.
+    pub(crate) directory: Option<PathBuf>,
+    /// How many executors: threads that run services and their I/O.
+    pub(crate) executors: Option<NonZeroUsize>,
+    /// How many threads for blocking work.
+    pub(crate) blocking_threads: Option<NonZeroUsize>,
+    /// Longest orderly stop.
+    #[serde(deserialize_with = "duration::optional")]
+    pub(crate) stop_within: Option<Duration>,
+    /// Which log lines are written.
+    pub(crate) log: Option<String>,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HttpSection {
+    /// Where it listens.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// `[management]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ManagementSection {
+    /// Where it listens.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+impl File {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub(crate) fn parse(source: &Source) -> Result<Self, Box<Placed>> {
+        toml::from_str(&source.text).map_err(|error| {
+            let problem = error.message().replace('\n', ": ");
+            Box::new(source.place(error.span().unwrap_or(0..0), problem))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<File, String> {
+        let source = Source { path: "odeon.toml".into(), text: text.into() };
+        File::parse(&source).map_err(|placed| placed.to_string())
+    }
+
+    #[test]
+    fn a_file_may_say_nothing() {
+        assert_eq!(read(""), Ok(File::default()));
+    }
+
+    #[test]
+    fn a_file_says_what_a_node_needs() {
+        let file = read(
+            "[node]\nname = \"one\"\nexecutors = 2\nstop_within = \"5s\"\n\
+             [http]\naddress = \"127.0.0.1:0\"\n\
+             [services.greeter]\ngreeting = \"Hi\"\n\
+             [bindings]\npayment = \"shop/payment\"\n",
+        )
+        .expect("it is well formed");
+        assert_eq!(file.node.executors.map(NonZeroUsize::get), Some(2));
+        assert_eq!(file.node.stop_within, Some(Duration::from_secs(5)));
+        assert_eq!(file.services.len(), 1);
+        assert_eq!(file.bindings.len(), 1);
+    }
+
+    #[test]
+    fn each_error_says_where_and_what_was_expected() {
+        let cases = [
+            ("[node]\nexectors = 2\n", "odeon.toml:2:1", "unknown field `exectors`, expected"),
+            ("[noed]\n", "odeon.toml:1:2", "unknown field `noed`, expected"),
+            ("[node]\nexecutors = \"two\"\n", "odeon.toml:2:13", "string \"two\", expected"),
+            ("[node]\nexecutors = 0\n", "odeon.toml:2:13", "expected a nonzero"),
+            ("[node]\nname = \"Node One\"\n", "odeon.toml:2:8", "'N' at position 1 is not allowed"),
+            ("[node]\nstop_within = \"5\"\n", "odeon.toml:2:15", "expected a number with a unit"),
+            ("[http]\naddress = \"localhost\"\n", "odeon.toml:2:11", "invalid socket address"),
+            ("[node\n", "odeon.toml:1:6", "expected `.`, `]`"),
+            ("[bindings]\n\"a b\" = \"c\"\n", "odeon.toml:2:1", "' ' at position 2"),
+        ];
+        for (text, place, problem) in cases {
+            let error = read(text).expect_err(text);
+            assert!(error.starts_with(place) && error.contains(problem), "{text:?} gave\n{error}");
+        }
+    }
+}

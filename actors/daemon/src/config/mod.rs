@@ -1,0 +1,176 @@
+//! What a node is told: flags beat the file, the file beats the defaults.
+
+mod file;
+mod place;
+
+use crate::directory::DIRECTORY_DEFAULT;
+use crate::executors::EXECUTORS_DEFAULT;
+use crate::exit::Failure;
+use clap::Args;
+use file::File;
+use odeon::core::{NodeName, ServiceName};
+use odeon::node::{ConfigError, NodeConfig, StartNodeError};
+use place::Source;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where services are called that is not told.
+const HTTP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// Where the command line asks that is not told.
+const MANAGEMENT_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
+const NAME_DEFAULT: &str = "node";
+const BLOCKING_THREADS_DEFAULT: usize = 4;
+const STOP_WITHIN_DEFAULT: Duration = Duration::from_secs(30);
+
+/// The flags of a node.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Flags {
+    /// Where the node keeps its files [default: .odeon]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The name of the node, unique in its cluster [default: node]
+    #[arg(long)]
+    pub(crate) name: Option<NodeName>,
+    /// Where services are called; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// Where the command line and monitoring ask; port 0 picks a free one [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) management: Option<SocketAddr>,
+    /// How many threads run services and their I/O [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) executors: Option<NonZeroUsize>,
+    /// Which log lines are written, such as info or warn,odeon=debug (also: ODEON_LOG)
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// What a node is told, complete.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) directory: PathBuf,
+    pub(crate) name: NodeName,
+    pub(crate) executors: usize,
+    pub(crate) blocking_threads: usize,
+    pub(crate) stop_within: Duration,
+    /// What the file says about logging; the flag is not in here.
+    pub(crate) log: Option<String>,
+    pub(crate) http: SocketAddr,
+    pub(crate) management: SocketAddr,
+    pub(crate) services: BTreeMap<ServiceName, toml::Table>,
+    pub(crate) bindings: BTreeMap<ServiceName, ServiceName>,
+    source: Option<Source>,
+}
+
+impl Settings {
+    /// From the flags and the file, if one is named.
+    ///
+    /// # Errors
+    /// The file cannot be read or used; names file, line and column.
+    pub(crate) fn load(flags: &Flags, path: Option<&Path>) -> Result<Self, Failure> {
+        let source = path.map(read).transpose()?;
+        let file = match &source {
+            Some(source) => File::parse(source).map_err(Failure::usage)?,
+            None => File::default(),
+        };
+        let name_default = || NAME_DEFAULT.parse().expect("the constant is a name");
+        let count = |n: NonZeroUsize| n.get();
+        Ok(Self {
+            directory: flags
+                .dir
+                .clone()
+                .or(file.node.directory)
+                .unwrap_or_else(|| PathBuf::from(DIRECTORY_DEFAULT)),
+            name: flags.name.clone().or(file.node.name).unwrap_or_else(name_default),
+            executors: flags.executors.or(file.node.executors).map_or(EXECUTORS_DEFAULT, count),
+            blocking_threads: file.node.blocking_threads.map_or(BLOCKING_THREADS_DEFAULT, count),
+            stop_within: file.node.stop_within.unwrap_or(STOP_WITHIN_DEFAULT),
+            log: file.node.log,
+            http: flags.http.or(file.http.address).unwrap_or(HTTP_DEFAULT),
+            management: flags.management.or(file.management.address).unwrap_or(MANAGEMENT_DEFAULT),
+            services: file.services,
+            bindings: file.bindings,
+            source,
+        })
+    }
+
+    /// The part that the node itself wants.
+    pub(crate) fn node(&self) -> NodeConfig {
+        NodeConfig {
+            services: self.services.clone(),
+            bindings: self.bindings.clone(),
+            ..NodeConfig::named(self.name.clone())
+        }
+    }
+
+    /// Why the node did not start, with the place in the file when that is to blame.
+    pub(crate) fn explain(&self, error: &StartNodeError) -> Failure {
+        let StartNodeError::Config(config) = error else {
+            return Failure::failed(format_args!("the node did not start: {error}"));
+        };
+        let (service, field) = match config {
+            ConfigError::Section { service, field, .. } => (service, field.as_str()),
+            ConfigError::Unused { service, .. } => (service, ""),
+        };
+        let place = self.source.as_ref().and_then(|source| Some((source, source.locate(service, field)?)));
+        match place {
+            Some((source, at)) => Failure::usage(source.place(at, config)),
+            None => Failure::usage(config),
+        }
+    }
+
+    /// As a configuration file that says all of it.
+    ///
+    /// # Errors
+    /// Something cannot be said in TOML.
+    pub(crate) fn to_toml(&self) -> Result<String, Failure> {
+        #[derive(Serialize)]
+        struct Node<'a> {
+            name: &'a NodeName,
+            directory: &'a Path,
+            executors: usize,
+            blocking_threads: usize,
+            stop_within: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            log: Option<&'a str>,
+        }
+        #[derive(Serialize)]
+        struct Listener {
+            address: SocketAddr,
+        }
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            node: Node<'a>,
+            http: Listener,
+            management: Listener,
+            services: &'a BTreeMap<ServiceName, toml::Table>,
+            bindings: &'a BTreeMap<ServiceName, ServiceName>,
+        }
+        let whole = Whole {
+            node: Node {
+                name: &self.name,
+                directory: &self.directory,
+                executors: self.executors,
+                blocking_threads: self.blocking_threads,
+                stop_within: crate::duration::show(self.stop_within),
+                log: self.log.as_deref(),
+            },
+            http: Listener { address: self.http },
+            management: Listener { address: self.management },
+            services: &self.services,
+            bindings: &self.bindings,
+        };
+        toml::to_string(&whole).map_err(Failure::failed)
+    }
+}
+
+fn read(path: &Path) -> Result<Source, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
+    Ok(Source { path: path.into(), text })
+}

@@ -1,0 +1,82 @@
+//! Times as people write them: `250ms`, `2s`, `1.5s`, `3m`, `1h`.
+
+use serde::{Deserialize, Deserializer, de};
+use std::time::Duration;
+
+/// Why a text is no time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no time: expected a number with a unit, such as 250ms, 2s, 3m or 1h")]
+pub(crate) struct DurationError(String);
+
+/// Longest time that can be said: a year. More is a slip.
+const SECONDS_MAX: f64 = 366.0 * 86_400.0;
+
+/// Reads a time.
+pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
+    let wrong = || DurationError(text.into());
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(unit_at);
+    let scale = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let digits_only = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let seconds = number.parse::<f64>().ok().filter(|_| digits_only).ok_or_else(wrong)? * scale;
+    if seconds > SECONDS_MAX {
+        return Err(wrong());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Writes a time in the largest unit that keeps it readable: `1.24ms`.
+pub(crate) fn show(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let (number, unit) = match seconds {
+        s if s < 1e-3 => (s * 1e6, "us"),
+        s if s < 1.0 => (s * 1e3, "ms"),
+        s if s < 120.0 => (s, "s"),
+        s if s < 7200.0 => (s / 60.0, "m"),
+        s => (s / 3600.0, "h"),
+    };
+    let decimals = match number {
+        n if n >= 100.0 || n == n.trunc() => 0,
+        n if n >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{number:.decimals$}{unit}")
+}
+
+/// For `#[serde(deserialize_with)]` on an optional time.
+pub(crate) fn optional<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| parse(&text).map_err(de::Error::custom)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_with_a_unit() {
+        assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse("3m"), Ok(Duration::from_secs(180)));
+        assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "5", "s", "-1s", "1e9s", "2 s", "2sec", "NaNs", "99999999h"] {
+            assert_eq!(parse(wrong), Err(DurationError(wrong.into())));
+        }
+    }
+
+    #[test]
+    fn a_time_is_shown_in_the_unit_that_fits_it() {
+        assert_eq!(show(Duration::from_micros(85)), "85us");
+        assert_eq!(show(Duration::from_micros(1240)), "1.24ms");
+        assert_eq!(show(Duration::from_millis(12_300)), "12.3s");
+        assert_eq!(show(Duration::from_secs(600)), "10m");
+        assert_eq!(show(Duration::ZERO), "0us");
+    }
+}

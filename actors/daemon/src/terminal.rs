@@ -1,0 +1,199 @@
+//! What people read: lines, tables and colours on standard output; never colours where nobody sees them.
+
+use crate::exit::Failure;
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+/// Standard output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terminal {
+    colour: bool,
+    interactive: bool,
+}
+
+/// How a piece of text stands out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tone {
+    /// The thing itself.
+    Strong,
+    /// Secondary.
+    Quiet,
+    /// As it should be.
+    Good,
+    /// Look here.
+    Warning,
+    /// Wrong.
+    Bad,
+}
+
+impl Terminal {
+    /// Standard output of this process. `NO_COLOR` is honoured (no-color.org).
+    pub(crate) fn standard() -> Self {
+        let interactive = io::stdout().is_terminal();
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        Self { colour: interactive && !refused && !dumb, interactive }
+    }
+
+    /// Whether somebody watches: progress lines make sense.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Prints one line.
+    pub(crate) fn line(&self, text: impl Display) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
+    /// Prints a value for programs.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Failure::failed(format_args!("the answer cannot be printed as JSON: {e}")))?;
+        Ok(self.line(text)?)
+    }
+
+    /// Replaces the current line; only where somebody watches.
+    pub(crate) fn progress(&self, text: impl Display) -> io::Result<()> {
+        if !self.interactive {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        write!(out, "\r\x1b[K{text}")?;
+        out.flush()
+    }
+
+    /// Clears the screen for the next picture of a watch; only where somebody watches.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        if !self.interactive {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        write!(out, "\x1b[2J\x1b[H")?;
+        out.flush()
+    }
+
+    /// The text in a tone.
+    pub(crate) fn paint(&self, tone: Tone, text: impl Display) -> String {
+        if !self.colour {
+            return text.to_string();
+        }
+        let code = match tone {
+            Tone::Strong => 1,
+            Tone::Quiet => 2,
+            Tone::Good => 32,
+            Tone::Warning => 33,
+            Tone::Bad => 31,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    /// Prints a table: headings, then rows, each column as wide as its widest cell.
+    pub(crate) fn table(&self, table: &Table) -> io::Result<()> {
+        let widths = table.widths();
+        let mut out = io::stdout().lock();
+        let headings: Vec<String> = table.columns.iter().map(|c| c.name.to_uppercase()).collect();
+        writeln!(out, "{}", self.paint(Tone::Quiet, table.row(&headings, &widths)))?;
+        for row in &table.rows {
+            writeln!(out, "{}", table.row(row, &widths))?;
+        }
+        out.flush()
+    }
+}
+
+/// Prints a problem on standard error.
+pub(crate) fn complain(text: impl Display) {
+    // nobody is left to tell when standard error is gone
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Rows under headings.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Column {
+    name: &'static str,
+    number: bool,
+}
+
+impl Table {
+    /// No columns.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A column of text.
+    pub(crate) fn text(mut self, name: &'static str) -> Self {
+        self.columns.push(Column { name, number: false });
+        self
+    }
+
+    /// A column of numbers: aligned to the right.
+    pub(crate) fn number(mut self, name: &'static str) -> Self {
+        self.columns.push(Column { name, number: true });
+        self
+    }
+
+    /// One more row: as many cells as there are columns.
+    pub(crate) fn push(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().collect();
+        debug_assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
+        self.rows.push(cells);
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let width = |i: usize, c: &Column| {
+            let cells = self.rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count());
+            cells.max().unwrap_or(0).max(c.name.chars().count())
+        };
+        self.columns.iter().enumerate().map(|(i, c)| width(i, c)).collect()
+    }
+
+    fn row(&self, cells: &[String], widths: &[usize]) -> String {
+        let mut line = String::new();
+        for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            let room = " ".repeat(width.saturating_sub(cell.chars().count()));
+            if column.number {
+                line.push_str(&room);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&room);
+            }
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_numbers_end_together() {
+        let mut table = Table::new().text("service").number("waiting");
+        table.push(["greeter".into(), "7".into()]);
+        table.push(["shop".into(), "1234567".into()]);
+        let widths = table.widths();
+        assert_eq!(table.row(&table.rows[0], &widths), "greeter        7");
+        assert_eq!(table.row(&table.rows[1], &widths), "shop     1234567");
+    }
+
+    #[test]
+    fn without_colours_a_painted_text_is_the_text() {
+        let plain = Terminal { colour: false, interactive: false };
+        assert_eq!(plain.paint(Tone::Bad, "down"), "down");
+        let coloured = Terminal { colour: true, interactive: true };
+        assert_eq!(coloured.paint(Tone::Bad, "down"), "\x1b[31mdown\x1b[0m");
+    }
+}

@@ -1,0 +1,132 @@
+//! The gateway: requests from outside, over HTTP/1.1, to the services of a node.
+//!
+//! Reading order: [`request`] (what a client may ask), `shard` (what happens to it), `outcome` (how it ends),
+//! `openapi` (what is there to ask).
+//!
+//! Architecture invariant: nothing here decodes arguments or answers. JSON goes untouched to the owner's decoder,
+//! which is its validation, and the answer comes back as the owner encoded it.
+
+pub mod meter;
+mod openapi;
+mod outcome;
+pub mod request;
+mod shard;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use openapi::{Components, header_parameters};
+pub(crate) use outcome::refused;
+pub use shard::Lookup;
+
+use crate::http::{BindError, ConnectionLimits, Listener, ListenerCounts};
+use meter::Reading;
+use odeon::Node;
+use odeon::host::Executor;
+use shard::Shard;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a gateway is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayConfig {
+    /// Where it listens; port 0 means any free one.
+    pub address: SocketAddr,
+    /// What connections are granted.
+    pub connections: ConnectionLimits,
+    /// Most bytes of a body; more are answered 413.
+    pub body_bytes_max: usize,
+    /// How long a client waits that does not say.
+    pub within: Duration,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 8080).into(),
+            connections: ConnectionLimits::default(),
+            body_bytes_max: 1 << 20,
+            within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway did not start: {0}")]
+pub struct StartGatewayError(#[from] BindError);
+
+/// A gateway at work. Dropping it ends its connections at once; [`Gateway::stop`] lets their requests finish.
+pub struct Gateway {
+    listener: Listener,
+    shards: Vec<Arc<Shard>>,
+}
+
+impl Gateway {
+    /// Starts a gateway to the services of a node, on the node's executors.
+    ///
+    /// # Errors
+    /// [`StartGatewayError`] when the address cannot be had.
+    pub async fn start(node: &Node, config: GatewayConfig) -> Result<Self, StartGatewayError> {
+        let seed = node.draw_seed();
+        Self::start_with(node.executors(), Arc::new(node.clone()), seed, config).await
+    }
+
+    /// Starts a gateway to whatever `lookup` finds. `seed` makes the ids of its requests.
+    ///
+    /// # Errors
+    /// [`StartGatewayError`] when the address cannot be had.
+    pub async fn start_with(
+        executors: &[Executor],
+        lookup: Arc<dyn Lookup>,
+        seed: u64,
+        config: GatewayConfig,
+    ) -> Result<Self, StartGatewayError> {
+        let document = Arc::default();
+        let shards: Vec<_> = (0..executors.len() as u64)
+            // far apart, so that no two shards give the same id
+            .map(|i| Arc::new(Shard::new(&lookup, &config, &document, seed.wrapping_add(i << 48))))
+            .collect();
+        let listener = Listener::start(executors, config.address, config.connections, shards.clone()).await?;
+        Ok(Self { listener, shards })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Accepts no more connections, lets the requests under way finish, and cuts what has not finished in time.
+    /// Returns how many connections were cut.
+    pub async fn stop(&self, within: Duration) -> usize {
+        self.listener.stop(within).await
+    }
+
+    /// Its books, for those who read them later.
+    pub fn books(&self) -> GatewayBooks {
+        GatewayBooks { connections: self.listener.counts().clone(), shards: self.shards.clone() }
+    }
+}
+
+/// The books of a gateway. Cheap to clone; they stay readable after its end.
+#[derive(Clone)]
+pub struct GatewayBooks {
+    connections: Arc<ListenerCounts>,
+    shards: Vec<Arc<Shard>>,
+}
+
+impl GatewayBooks {
+    /// Its connections.
+    pub fn connections(&self) -> &ListenerCounts {
+        &self.connections
+    }
+
+    /// Its requests so far.
+    pub fn requests(&self) -> Reading {
+        let mut reading = Reading::default();
+        for shard in &self.shards {
+            shard.meter().add_to(&mut reading);
+        }
+        reading
+    }
+}

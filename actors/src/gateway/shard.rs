@@ -1,0 +1,219 @@
+//! What happens to a request: the gateway's part on one executor.
+
+use super::GatewayConfig;
+use super::meter::Meter;
+use super::openapi::Document;
+use super::outcome::{refused, render};
+use super::request::{Target, Wishes};
+use crate::http::{Answer, BodyError, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Request, StatusCode};
+use hyper::body::{Body, Incoming};
+use odeon::Node;
+use odeon::core::{Refusal, ServiceName};
+use odeon::directory::{Dynamic, RawRequest};
+use odeon::service::contract::{Arguments, Encoding};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+/// Finds services by name.
+pub trait Lookup: Send + Sync + 'static {
+    /// The service of that name.
+    fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>>;
+
+    /// All services, by name.
+    fn all(&self) -> Vec<Arc<dyn Dynamic>>;
+}
+
+impl Lookup for Node {
+    fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
+        Node::dynamic(self, name)
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Dynamic>> {
+        self.services().into_iter().filter_map(|s| Node::dynamic(self, &s.description.name)).collect()
+    }
+}
+
+/// The gateway on one executor.
+pub(super) struct Shard {
+    lookup: Arc<dyn Lookup>,
+    document: Arc<Document>,
+    ids: RequestIds,
+    meter: Meter,
+    body_bytes_max: usize,
+    within: Duration,
+}
+
+impl Shard {
+    pub(super) fn new(
+        lookup: &Arc<dyn Lookup>,
+        config: &GatewayConfig,
+        document: &Arc<Document>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            lookup: lookup.clone(),
+            document: document.clone(),
+            ids: RequestIds::seeded(seed),
+            meter: Meter::default(),
+            body_bytes_max: config.body_bytes_max,
+            within: config.within,
+        }
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Answers any request.
+    pub(super) async fn respond<B>(&self, request: Request<B>, watch: &Watch) -> Reply
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let began = Instant::now();
+        if !request.body().is_end_stream() {
+            // until it has been read
+            watch.set_unread(true);
+        }
+        let wishes = Wishes::read(request.headers());
+        let identity = match &wishes {
+            Ok(wishes) => self.ids.identify(wishes.request, wishes.trace),
+            Err(_) => self.ids.identify(None, None),
+        };
+        let (parts, body) = request.into_parts();
+        let replied = match parts.uri.path() {
+            path @ ("/" | "/openapi.json") => self.show(path, &parts.method),
+            path => match wishes {
+                Ok(wishes) => {
+                    let asked = Asked { method: &parts.method, path, wishes, identity, began };
+                    self.call(asked, body, watch).await
+                }
+                Err(error) => Err(error.problem()),
+            },
+        };
+        let mut reply = replied.unwrap_or_else(|problem| problem.reply(Some(&identity)));
+        identity.write(reply.headers_mut());
+        let took = began.elapsed();
+        self.meter.record(reply.status(), took);
+        tracing::debug!(
+            target: "odeon::access",
+            method = %parts.method,
+            path = parts.uri.path(),
+            status = reply.status().as_u16(),
+            micros = took.as_micros() as u64,
+            request = %identity.request,
+            trace = %identity.trace.trace,
+        );
+        reply
+    }
+
+    /// What can be looked at.
+    fn show(&self, path: &str, method: &Method) -> Result<Reply, Problem> {
+        if method != Method::GET && method != Method::HEAD {
+            return Ok(wrong_verb("GET, HEAD", method));
+        }
+        let body = match path {
+            "/openapi.json" => self.document.bytes(&*self.lookup),
+            _ => Bytes::from_static(ABOUT),
+        };
+        Ok(json(StatusCode::OK, body))
+    }
+
+    async fn call<B>(&self, asked: Asked<'_>, body: B, watch: &Watch) -> Result<Reply, Problem>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let target = Target::parse(asked.path).map_err(|e| e.problem())?;
+        if asked.method != Method::POST {
+            return Ok(wrong_verb("POST", asked.method));
+        }
+        let Some(service) = self.lookup.dynamic(&target.service) else {
+            let refusal = Refusal::UnknownService { service: target.service.to_string() };
+            return Err(refused(&refusal, &Bytes::new()));
+        };
+        let wishes = asked.wishes;
+        if !wishes.json && body.size_hint().lower() > 0 {
+            return Err(not_json());
+        }
+        let body = read_body(body, self.body_bytes_max, watch).await.map_err(|e| unread(&e))?;
+        if !wishes.json && !body.is_empty() {
+            return Err(not_json());
+        }
+        let Asked { identity, began, .. } = asked;
+        let span = tracing::debug_span!(
+            "request",
+            service = %target.service,
+            method = &*target.method,
+            key = target.key.as_deref(),
+            request = %identity.request,
+            trace = %identity.trace.trace,
+        );
+        let request = RawRequest {
+            method: target.method.as_ref().into(),
+            key: target.key.as_deref().map(Arc::from),
+            arguments: Arguments { body: body.clone(), encoding: Encoding::Json },
+            // the client has been waiting while its body came
+            within: wishes.within.unwrap_or(self.within).saturating_sub(began.elapsed()),
+            criticality: wishes.criticality,
+            trace: identity.trace,
+            request: identity.request,
+            principal: None,
+            tenant: None,
+        };
+        let outcome = span.in_scope(|| service.call(request)).instrument(span).await;
+        render(outcome, &body)
+    }
+}
+
+impl Answer for Shard {
+    async fn answer(&self, request: Request<Incoming>, watch: &Watch) -> Reply {
+        self.respond(request, watch).await
+    }
+}
+
+/// A request without its body.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    wishes: Wishes,
+    identity: Identity,
+    began: Instant,
+}
+
+/// For whoever looks around.
+const ABOUT: &[u8] =
+    br#"{"name":"odeon","calls":"POST /v1/{service}/{method} or /v1/{service}/{key}/{method}","openapi":"/openapi.json"}"#;
+
+pub(crate) fn wrong_verb(allowed: &'static str, method: &Method) -> Reply {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-verb", "The path does not take this verb")
+        .detail(format!("{method} is not possible here, but {allowed}"));
+    let mut reply = problem.reply(None);
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+pub(crate) fn not_json() -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json-type", "The body is not said to be JSON")
+        .detail("send the arguments as a JSON object with the header content-type: application/json")
+}
+
+/// The problem of a body that could not be read.
+pub(crate) fn unread(error: &BodyError) -> Problem {
+    let problem = match error {
+        BodyError::TooLarge { .. } => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large")
+        }
+        BodyError::TooSlow => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The request came too slowly")
+        }
+        BodyError::Broken(_) => Problem::new(StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read"),
+    };
+    problem.detail(error.to_string())
+}

@@ -1,0 +1,220 @@
+//! One connection: hyper speaks HTTP/1.1, this keeps the limits.
+
+use super::problem::Problem;
+use super::watch::{Phase, Watch, Watched};
+use super::{Answer, Reply};
+use http::StatusCode;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::{Request, service::Service};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep};
+
+/// What a listener grants to connections. Each time is kept to within a quarter of the shortest of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Most connections at the same time. More are answered 503 and closed.
+    pub connections_max: usize,
+    /// Longest wait for the next request on a connection that is kept alive.
+    pub timeout_idle: Duration,
+    /// Longest wait for the rest of a request's head, counted from its first byte; then 408.
+    pub timeout_head: Duration,
+    /// Longest wait for a whole body; then 408.
+    pub timeout_body: Duration,
+    /// Longest wait for a client that does not take its answer.
+    pub timeout_write: Duration,
+    /// Most bytes of a request's head; at least 8192. Larger ones are answered 431.
+    pub head_bytes_max: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            timeout_idle: Duration::from_secs(75),
+            timeout_head: Duration::from_secs(10),
+            timeout_body: Duration::from_secs(30),
+            timeout_write: Duration::from_secs(30),
+            head_bytes_max: 64 << 10,
+        }
+    }
+}
+
+impl ConnectionLimits {
+    /// hyper refuses less.
+    const HEAD_BYTES_LEAST: usize = 8192;
+
+    fn of(&self, phase: Phase) -> Option<Duration> {
+        match phase {
+            Phase::Idle => Some(self.timeout_idle),
+            Phase::Head => Some(self.timeout_head),
+            Phase::Body => Some(self.timeout_body),
+            Phase::Answering => Some(self.timeout_write),
+            Phase::Handling => None,
+        }
+    }
+
+    /// How often a connection is looked at.
+    fn period(&self) -> Duration {
+        let shortest = self.timeout_idle.min(self.timeout_head).min(self.timeout_body).min(self.timeout_write);
+        (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5))
+    }
+}
+
+/// What one connection's requests are handed to.
+struct Desk<A> {
+    answerer: Arc<A>,
+    watch: Arc<Watch>,
+}
+
+impl<A: Answer> Desk<A> {
+    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        self.watch.enter(Phase::Handling);
+        let reply = self.answerer.answer(request, &self.watch).await;
+        self.watch.enter(Phase::Answering);
+        Ok(reply)
+    }
+}
+
+type Io = TokioIo<Watched<TcpStream>>;
+type Connection<S> = http1::Connection<Io, S>;
+
+/// Most bytes, and longest time, that a client which was refused early may go on sending.
+const LINGER_BYTES_MAX: usize = 16 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves a connection to its end. `stopping` turns true when it shall end after the request under way.
+pub(super) async fn serve<A: Answer>(
+    stream: TcpStream,
+    answerer: Arc<A>,
+    limits: ConnectionLimits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let watch = Arc::new(Watch::default());
+    let desk = Arc::new(Desk { answerer, watch: watch.clone() });
+    let service = hyper::service::service_fn(move |request| desk.clone().serve(request));
+    let io = TokioIo::new(Watched { stream, watch: watch.clone() });
+    // hyper's own time-out for heads costs a boxed timer for each request. Its pipelined flush would hold an answer
+    // back while the next request has arrived in part.
+    let mut connection = http1::Builder::new()
+        .max_buf_size(limits.head_bytes_max.max(ConnectionLimits::HEAD_BYTES_LEAST))
+        .serve_connection(io, service);
+
+    let mut patience = Patience::of(limits, &watch);
+    let mut told = false;
+    let overdue = loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                break None;
+            }
+            // the listener going away means the same
+            _ = stopping.wait_for(|stop| *stop), if !told => {
+                told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            phase = patience.run_out(&watch) => match phase {
+                // its reader sees that it is late when the connection is polled next
+                Phase::Body => watch.set_late(),
+                other => break Some(other),
+            }
+        }
+    };
+    match overdue {
+        Some(phase) => cut(connection, phase).await,
+        None if watch.is_unread() => linger(&mut connection.into_parts().io.into_inner().stream).await,
+        None => {}
+    }
+}
+
+/// Ends a connection whose client is too slow.
+async fn cut<S>(connection: Connection<S>, phase: Phase)
+where
+    S: Service<Request<Incoming>, Response = Reply, Error = Infallible>,
+{
+    tracing::debug!(?phase, "a client was too slow");
+    if phase != Phase::Head {
+        return;
+    }
+    // while a head is awaited nothing of hyper's is half written
+    let mut stream = connection.into_parts().io.into_inner().stream;
+    let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "head-timeout", "The request came too slowly")
+        .detail("the head of the request was not complete in time");
+    // one that does not listen either is not waited for
+    if stream.try_write(&problem.raw()).is_ok() {
+        linger(&mut stream).await;
+    }
+}
+
+/// Reads and drops what a client still sends to a request that was refused early. Closing at once would reset the
+/// connection, and the client might never see the answer.
+async fn linger(stream: &mut TcpStream) {
+    let drain = async {
+        // a client that is gone already is as good
+        let _ = stream.shutdown().await;
+        let mut buffer = vec![0; 16 << 10];
+        let mut dropped = 0;
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            dropped += read;
+            if dropped > LINGER_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
+/// Answers a connection for which there is no room.
+pub(super) async fn refuse(mut stream: TcpStream) {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections")
+        .detail("the listener has as many connections as it may: try again later")
+        .retry(odeon::core::Retry::Later);
+    if stream.try_write(&problem.raw()).is_ok() {
+        linger(&mut stream).await;
+    }
+}
+
+/// Looks at a connection again and again until a phase has lasted too long.
+struct Patience {
+    limits: ConnectionLimits,
+    period: Duration,
+    look: Pin<Box<Sleep>>,
+    last: (Phase, u32),
+    stood: Duration,
+}
+
+impl Patience {
+    fn of(limits: ConnectionLimits, watch: &Watch) -> Self {
+        let period = limits.period();
+        let look = Box::pin(tokio::time::sleep(period));
+        Self { limits, period, look, last: watch.mark(), stood: Duration::ZERO }
+    }
+
+    /// Ends when the connection's phase has lasted too long. May be dropped and begun again.
+    async fn run_out(&mut self, watch: &Watch) -> Phase {
+        loop {
+            self.look.as_mut().await;
+            self.look.as_mut().reset(Instant::now() + self.period);
+            let mark = watch.mark();
+            if mark != self.last {
+                (self.last, self.stood) = (mark, Duration::ZERO);
+                continue;
+            }
+            self.stood += self.period;
+            if self.limits.of(mark.0).is_some_and(|limit| self.stood >= limit) {
+                self.stood = Duration::ZERO;
+                return mark.0;
+            }
+        }
+    }
+}

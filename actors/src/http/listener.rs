@@ -1,0 +1,199 @@
+//! Accepts connections, spreads them over the node's executors, and ends them in order.
+
+use super::connection::{ConnectionLimits, refuse, serve};
+use super::Answer;
+use odeon::host::Executor;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Why there is no listener.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The node has no executor to run it.
+    #[error("a listener needs at least one executor")]
+    NoExecutor,
+    /// The operating system refuses the address.
+    #[error("cannot listen on {address}: {error}")]
+    Address {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The executor has ended.
+    #[error("the executor has ended")]
+    Executor,
+}
+
+/// The books of a listener.
+#[derive(Debug, Default)]
+pub struct ListenerCounts {
+    open: AtomicUsize,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl ListenerCounts {
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+    /// Connections that were served.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+    /// Connections for which there was no room.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+}
+
+struct StopOrder {
+    within: Duration,
+    cut: oneshot::Sender<usize>,
+}
+
+/// A listener at work. Dropping it ends its connections at once; [`Listener::stop`] lets them finish.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    address: SocketAddr,
+    orders: mpsc::Sender<StopOrder>,
+    counts: Arc<ListenerCounts>,
+}
+
+impl Listener {
+    /// Listens. Connections are handed to the executors in turn, each with the answerer at the same position; the
+    /// first executor accepts.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub(crate) async fn start<A: Answer>(
+        executors: &[Executor],
+        address: SocketAddr,
+        limits: ConnectionLimits,
+        answerers: Vec<Arc<A>>,
+    ) -> Result<Self, BindError> {
+        let first = executors.first().ok_or(BindError::NoExecutor)?;
+        // on the executor whose reactor shall watch it
+        let bound = first.spawn(async move {
+            let listener = TcpListener::bind(address).await?;
+            Ok((listener.local_addr()?, listener))
+        });
+        let (actual, listener) = bound
+            .await
+            .map_err(|_| BindError::Executor)?
+            .map_err(|error| BindError::Address { address, error })?;
+        let (orders, stop) = mpsc::channel(1);
+        let counts = Arc::new(ListenerCounts::default());
+        let desks = executors.iter().cloned().zip(answerers).collect();
+        let door = Door { limits, desks, connections: JoinSet::new(), counts: counts.clone(), turn: 0 };
+        first.spawn(door.run(listener, stop));
+        Ok(Self { address: actual, orders, counts })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn counts(&self) -> &Arc<ListenerCounts> {
+        &self.counts
+    }
+
+    /// Accepts no more, tells connections to end after the request under way, and cuts those that have not ended
+    /// in time. Returns how many were cut; 0 if it was stopped before.
+    pub(crate) async fn stop(&self, within: Duration) -> usize {
+        let (cut, answer) = oneshot::channel();
+        match self.orders.send(StopOrder { within, cut }).await {
+            Ok(()) => answer.await.unwrap_or(0),
+            Err(_) => 0,
+        }
+    }
+}
+
+/// Connections that are told there is no room, at the same time. Beyond, they are closed without a word.
+const REFUSALS_MAX: usize = 64;
+/// How long accepting rests after the system had no descriptor or memory for a connection.
+const REST: Duration = Duration::from_millis(100);
+
+/// The accepting side.
+struct Door<A> {
+    limits: ConnectionLimits,
+    desks: Vec<(Executor, Arc<A>)>,
+    connections: JoinSet<()>,
+    counts: Arc<ListenerCounts>,
+    turn: usize,
+}
+
+impl<A: Answer> Door<A> {
+    async fn run(mut self, listener: TcpListener, mut orders: mpsc::Receiver<StopOrder>) {
+        let (stopping, stopped) = watch::channel(false);
+        let order = loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => break order,
+                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => self.count_open(),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.admit(stream, &stopped),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(REST).await;
+                    }
+                },
+            }
+        };
+        drop(listener);
+        // without an order the handle is gone: the set aborts what it holds
+        if let Some(StopOrder { within, cut }) = order {
+            stopping.send_replace(true);
+            let finish = async { while self.connections.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(within, finish).await;
+            let left = self.connections.len();
+            self.connections.shutdown().await;
+            self.count_open();
+            // whoever gave the order may have left
+            let _ = cut.send(left);
+        }
+    }
+
+    fn count_open(&self) {
+        self.counts.open.store(self.connections.len(), Relaxed);
+    }
+
+    fn admit(&mut self, stream: TcpStream, stopped: &watch::Receiver<bool>) {
+        // answers are written whole: waiting for more to send only delays them
+        let _ = stream.set_nodelay(true);
+        let open = self.connections.len();
+        if open >= self.limits.connections_max {
+            self.counts.refused.fetch_add(1, Relaxed);
+            if open < self.limits.connections_max + REFUSALS_MAX {
+                self.desks[0].0.spawn_in(&mut self.connections, refuse(stream));
+            }
+            return;
+        }
+        self.counts.accepted.fetch_add(1, Relaxed);
+        let (limits, stopped) = (self.limits, stopped.clone());
+        let position = self.turn % self.desks.len();
+        self.turn = position + 1;
+        let (executor, answerer) = &self.desks[position];
+        let answerer = answerer.clone();
+        if position == 0 {
+            executor.spawn_in(&mut self.connections, serve(stream, answerer, limits, stopped));
+        } else {
+            // another executor's reactor shall watch it
+            let moved = stream.into_std();
+            executor.spawn_in(&mut self.connections, async move {
+                match moved.and_then(TcpStream::from_std) {
+                    Ok(stream) => serve(stream, answerer, limits, stopped).await,
+                    Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
+                }
+            });
+        }
+        self.count_open();
+    }
+}

@@ -1,0 +1,44 @@
+//! What the two listeners of a node share: connections and their limits, bounded bodies, problem documents.
+//! Reading order: `listener`, `connection`, `watch`, `body`, `problem`, `identity`.
+
+mod body;
+mod connection;
+mod identity;
+mod listener;
+mod problem;
+mod time;
+mod watch;
+
+pub use connection::ConnectionLimits;
+pub use listener::{BindError, ListenerCounts};
+pub use problem::{OutcomeKind, PROBLEM_JSON, Problem, ProblemBody};
+
+pub(crate) use body::{BodyError, read_body};
+pub(crate) use identity::{Identity, RequestIds};
+pub(crate) use listener::Listener;
+pub(crate) use watch::{Phase, Watch};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+
+/// A response: everything here is small enough to be whole.
+pub type Reply = Response<Full<Bytes>>;
+
+/// What answers the requests of one executor's connections.
+pub(crate) trait Answer: Send + Sync + 'static {
+    /// Answers a request. It may be dropped at any await: then the client has left.
+    fn answer(&self, request: Request<Incoming>, watch: &Watch) -> impl Future<Output = Reply> + Send;
+}
+
+/// The media type of answers.
+pub(crate) const JSON: &str = "application/json";
+
+/// An answer in JSON.
+pub(crate) fn json(status: http::StatusCode, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(JSON));
+    reply
+}
