@@ -1,5 +1,6 @@
 //! What all cells of one service on one node share.
 
+pub(crate) use super::bounds::Bounds;
 use super::port::Overseer;
 use super::wheel::Wheel;
 use crate::host::Executor;
@@ -7,26 +8,8 @@ use crate::node::NodeInner;
 use crate::service::contract::Method;
 use crate::telemetry::ServiceMeter;
 use odeon_core::ServiceName;
-use odeon_core::outcome::Overflow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-/// The bound of a mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Most messages waiting.
-    pub count_max: u32,
-    /// Most bytes waiting; one message larger than this fits an empty mailbox.
-    pub bytes_max: u32,
-    /// What happens to a message that does not fit.
-    pub overflow: Overflow,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { count_max: 1024, bytes_max: 4 << 20, overflow: Overflow::Reject }
-    }
-}
 
 /// What all cells of one service on one node share.
 pub(crate) struct Kind {

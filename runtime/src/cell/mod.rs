@@ -1,5 +1,34 @@
-//! What runs services: Odeon's light actor. Reading order: `tick`, `wheel`, `mailbox`, `shared`, `activation`.
+//! What runs services: Odeon's light actor, a *cell*. It has a mailbox, one task for life, and one activation of
+//! its service at a time.
+//!
+//! Reading order: `tick` and `wheel` are its time; `mailbox` is where messages wait; `shared` is the handle and
+//! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
+//! what that does between and beside its handlers. `port` is a cell as others see it, `kind` what the cells of one
+//! service share, `ambient` and `belongings` what a handler has around it.
 
+mod activation;
+pub(crate) mod ambient;
+pub(crate) mod belongings;
+mod bounds;
+mod crowd;
+mod drive;
+pub(crate) mod ending;
+pub(crate) mod kind;
+mod mailbox;
+pub(crate) mod port;
+mod run;
+mod shared;
+mod sync;
+#[cfg(test)]
+mod tests;
 mod tick;
+mod wheel;
 
+pub(crate) use activation::Constructor;
+pub use bounds::Bounds;
+pub(crate) use drive::spawn;
+pub use port::{CellStatus, Phase};
+pub use shared::Handle;
 pub use tick::Tick;
+pub(crate) use wheel::Key as WheelKey;
+pub use wheel::Wheel;

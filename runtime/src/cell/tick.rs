@@ -60,6 +60,11 @@ impl Tick {
     pub(crate) fn raw(self) -> u32 {
         self.0
     }
+
+    /// What [`Tick::raw`] gave.
+    pub(crate) fn from_raw(raw: u32) -> Tick {
+        Tick(raw)
+    }
 }
 
 #[cfg(test)]

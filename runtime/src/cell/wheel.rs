@@ -96,7 +96,13 @@ impl Shard {
         bucket.earliest = bucket.earliest.earlier(due);
         let next = bucket.head;
         let index = if self.free == NIL {
-            self.entries.push(Entry { due, generation: (SHARDS + shard) as u32, previous: NIL, next, waker: None });
+            self.entries.push(Entry {
+                due,
+                generation: (SHARDS + shard) as u32,
+                previous: NIL,
+                next,
+                waker: None,
+            });
             u32::try_from(self.entries.len() - 1).expect("fewer entries than memory holds")
         } else {
             self.free
@@ -381,7 +387,9 @@ mod tests {
             wheel.add(tick(ms), count.clone().into());
         }
         let mut now = 0;
-        for (ms, fired) in [(1, 0), (6, 1), (1_990, 1), (2_004, 3), (2_104, 4), (9_990, 4), (10_004, 5), (40_000, 6)] {
+        for (ms, fired) in
+            [(1, 0), (6, 1), (1_990, 1), (2_004, 3), (2_104, 4), (9_990, 4), (10_004, 5), (40_000, 6)]
+        {
             let next = wheel.turn(tick(ms));
             assert_eq!(count.0.load(Relaxed), fired, "at {ms} ms");
             assert!(next.is_never() == (fired == 6), "at {ms} ms");

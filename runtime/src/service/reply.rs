@@ -185,7 +185,7 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
 impl<T, E> Drop for Reply<T, E> {
     /// Dropped unanswered: the caller learns what is known of the reason.
     fn drop(&mut self) {
-        let cause = if std::thread::panicking() { UnknownCause::Panicked } else { UnknownCause::Unanswered };
+        let cause = crate::cell::ending::cause();
         match std::mem::replace(&mut self.to, To::Nobody) {
             To::Typed(sender) => drop(sender.send(Err(Lost::Unknown(cause)))),
             To::Raw(reply) => reply.send(RawOutcome::Unknown(cause)),

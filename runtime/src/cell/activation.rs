@@ -1,0 +1,188 @@
+//! One activation, from its constructor to its stop hook. Its state is borrowed in turns: shared by handlers that
+//! run beside each other, or exclusive by one that runs alone.
+
+use super::ambient::{self, Ambient};
+use super::crowd::Crowd;
+use super::mailbox::Hand;
+use super::port::{Phase, Port};
+use super::run::{Next, Run};
+use super::shared::{Abandon, DRAIN, Hook, STOP, Shared};
+use crate::service::contract::{Contract, Service};
+use crate::service::message::{Envelope, Header, Message};
+use crate::service::{Cx, StartError};
+use futures_util::future::BoxFuture;
+use odeon_core::supervision::{Exit, StopReason};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+pub(super) type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
+
+/// How often an activation that is not ready is asked again.
+const READY_EVERY: Duration = Duration::from_millis(50);
+
+/// Makes the state of an activation, again for each.
+pub(crate) enum Constructor<S> {
+    /// At once.
+    Plain(Arc<dyn Fn() -> S + Send + Sync>),
+    /// With an asynchronous start that may fail.
+    #[allow(clippy::type_complexity, reason = "it is written nowhere else")]
+    Started(Arc<dyn Fn(Cx) -> BoxFuture<'static, Result<S, StartError>> + Send + Sync>),
+}
+
+impl<S> Clone for Constructor<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Plain(make) => Self::Plain(make.clone()),
+            Self::Started(make) => Self::Started(make.clone()),
+        }
+    }
+}
+
+/// Runs one activation to its end. It is dropped instead when [`Run::abandon`] says so or when it is killed.
+pub(super) async fn activate<S: Service>(
+    shared: &Arc<Shared<MessageOf<S>>>,
+    constructor: &Constructor<S>,
+    hand: &mut Hand<Envelope<MessageOf<S>>>,
+) -> Exit {
+    let mut run = Run::new(shared, hand);
+    let mut cx = Cx::of(shared.clone());
+    doing(shared, Phase::Starting, Hook::START);
+    let mut state = match constructor {
+        Constructor::Plain(make) => make(),
+        Constructor::Started(make) => {
+            let start = make(cx.fork(Header::default(), None));
+            match before_limit(&mut run, start).await {
+                Ok(state) => state,
+                Err(error) => return Exit::StartFailed { problem: error.to_string() },
+            }
+        }
+    };
+    become_ready(&mut run, &state, &cx).await;
+    serving(shared);
+    // one round for each message that runs alone
+    let last = loop {
+        let next = {
+            let state = &state;
+            let make = |cx: Cx, message| async move { state.shared(&cx, message).await };
+            let mut crowd = Crowd::new();
+            loop {
+                match run.next() {
+                    Next::Shared if crowd.len() < shared.kind().concurrency as usize => {
+                        // the message must not be a variable: it would be kept in this future as well
+                        let mut handler = pin!({
+                            let message = run.begin(&mut cx);
+                            state.shared(&cx, message)
+                        });
+                        poll_fn(|task| run.poll_first(task, handler.as_mut(), &mut crowd, &cx, make)).await;
+                        run.ended();
+                    }
+                    next @ (Next::Exclusive | Next::Stop | Next::Passivate | Next::Fail)
+                        if crowd.len() == 0 =>
+                    {
+                        break next;
+                    }
+                    next => {
+                        let mut waited = false;
+                        poll_fn(|task| run.poll_wait(task, &mut crowd, next, &mut waited)).await;
+                    }
+                }
+            }
+        };
+        if next != Next::Exclusive {
+            break next;
+        }
+        let mut handler = pin!({
+            let message = run.begin(&mut cx);
+            state.exclusive(&cx, message)
+        });
+        poll_fn(|task| run.poll_alone(task, handler.as_mut())).await;
+        run.ended();
+    };
+    run.flush();
+    match last {
+        Next::Fail => shared.take_failure().unwrap_or(Exit::Killed),
+        // boxed: most of an activation's life is spent without it
+        _ => Box::pin(finish(&mut run, &mut state, &mut cx, last == Next::Passivate)).await,
+    }
+}
+
+fn doing<M: Message>(shared: &Shared<M>, phase: Phase, hook: u32) {
+    shared.set_phase(phase);
+    shared.books.doing.store(hook, Relaxed);
+}
+
+/// From now on what is sent is sent by handlers.
+fn serving<M: Message>(shared: &Arc<Shared<M>>) {
+    ambient::swap(&mut Some(Ambient::of(shared.clone(), Header::default(), None)));
+    doing(shared, Phase::Running, Hook::NOTHING);
+    shared.kind().meter.add_activation();
+    shared.kind().overseer.started(&**shared);
+}
+
+/// Awaits a part of the start; the activation is dropped when that takes too long or a stop is asked for.
+async fn before_limit<M: Message, T>(run: &mut Run<'_, M>, start: impl Future<Output = T>) -> T {
+    let mut start = pin!(start);
+    let shared = run.shared;
+    let due = shared.now().plus(shared.kind().start_within);
+    poll_fn(|task| {
+        let polled = start.as_mut().poll(task);
+        if polled.is_pending() {
+            if shared.signal() & (DRAIN | STOP) != 0 {
+                run.abandon(Abandon::UNSTARTED);
+            } else {
+                run.limit(task, due, Abandon::START_LATE);
+            }
+        }
+        polled
+    })
+    .await
+}
+
+async fn become_ready<S: Service>(run: &mut Run<'_, MessageOf<S>>, state: &S, cx: &Cx) {
+    doing(run.shared, Phase::Starting, Hook::READY);
+    let wheel = run.shared.kind().wheel.clone();
+    before_limit(run, async {
+        while !state.ready(cx).await {
+            wheel.sleep_until(wheel.due(READY_EVERY)).await;
+        }
+    })
+    .await;
+}
+
+/// The orderly end.
+async fn finish<S: Service>(
+    run: &mut Run<'_, MessageOf<S>>,
+    state: &mut S,
+    cx: &mut Cx,
+    passivate: bool,
+) -> Exit {
+    let shared = run.shared;
+    let reason = if passivate { StopReason::Passivated } else { shared.stop_reason() };
+    let due = run.stop_due();
+    cx.rearm(Header::default(), None);
+    ambient::swap(&mut Some(Ambient::beside(shared.clone(), Header::default(), None)));
+    let mut hooks = pin!(async {
+        if reason == StopReason::Passivated {
+            doing(shared, Phase::Stopping, Hook::PASSIVATE);
+            let left = state.passivate(cx).await;
+            if !left.is_empty() {
+                shared.kind().overseer.passivated(&**shared, left);
+            }
+        }
+        doing(shared, Phase::Stopping, Hook::STOP);
+        state.stop(cx, reason).await;
+    });
+    poll_fn(|task| {
+        let polled = hooks.as_mut().poll(task);
+        if polled.is_pending() {
+            run.limit(task, due, Abandon::STOP_LATE);
+        }
+        polled
+    })
+    .await;
+    doing(shared, Phase::Stopping, Hook::NOTHING);
+    Exit::Stopped { reason }
+}

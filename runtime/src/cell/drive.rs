@@ -1,0 +1,201 @@
+//! The task of a cell: activation after activation, until its supervisor says that it was the last. What every
+//! poll needs is done here, around the activation: kill, panic, clock, accounts.
+
+use super::Tick;
+use super::activation::{Constructor, MessageOf, activate};
+use super::ambient::{self, Ambient};
+use super::ending;
+use super::kind::Kind;
+use super::mailbox::{Hand, URGENT};
+use super::port::{Phase, Port};
+use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, RESTART, STOP, Shared};
+use crate::service::context::panic_text;
+use crate::service::contract::Service;
+use crate::service::message::{Envelope, Header, Message};
+use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::{ActivationId, Refusal};
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+/// One poll in this many is timed, as a mask.
+const SAMPLE_MASK: u32 = 7;
+
+/// Starts a cell on an executor of its kind.
+pub(crate) fn spawn<S: Service>(
+    kind: &Arc<Kind>,
+    executor: usize,
+    key: Option<Arc<str>>,
+    constructor: Constructor<S>,
+) -> Handle<MessageOf<S>> {
+    // without a node there is nobody left to tell cells apart: its executors are about to go
+    let id = ActivationId(kind.node.upgrade().map_or(0, |node| node.next_cell()));
+    spawn_as(id, kind, executor, key, constructor)
+}
+
+/// The same with a given id.
+pub(super) fn spawn_as<S: Service>(
+    id: ActivationId,
+    kind: &Arc<Kind>,
+    executor: usize,
+    key: Option<Arc<str>>,
+    constructor: Constructor<S>,
+) -> Handle<MessageOf<S>> {
+    let shared = Arc::new(Shared::new(id, kind.clone(), executor, key));
+    kind.overseer.born(shared.clone());
+    kind.executors[executor].spawn(drive(shared.clone(), constructor));
+    Handle::new(shared)
+}
+
+async fn drive<S: Service>(shared: Arc<Shared<MessageOf<S>>>, constructor: Constructor<S>) {
+    poll_fn(|task| {
+        // one task for life: its waker never changes
+        let _ = shared.waker.set(task.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
+    let mut hand = Hand::default();
+    let exit = loop {
+        let exit = {
+            let mut ambient = None;
+            let mut activation = pin!(Some(activate(&shared, &constructor, &mut hand)));
+            let exit = poll_fn(|task| shared.poll(activation.as_mut(), &mut ambient, task)).await;
+            // what a killed handler held is dropped here, and may panic too
+            let drop_all = || ending::kill(|| activation.set(None));
+            let _ = catch_unwind(AssertUnwindSafe(drop_all));
+            exit
+        };
+        match shared.ended(&exit, &hand) {
+            After::Gone => break exit,
+            After::Again => {}
+            After::Verdict => {
+                if !poll_fn(|_| shared.poll_verdict()).await {
+                    break exit;
+                }
+                shared.kind().meter.add_restart();
+            }
+        }
+    };
+    shared.gone(&mut hand, &exit);
+}
+
+/// What follows the end of an activation.
+enum After {
+    /// The end of the cell.
+    Gone,
+    /// Another activation at once: mail came while it was passivated.
+    Again,
+    /// What the supervisor says.
+    Verdict,
+}
+
+impl<M: Message> Shared<M> {
+    /// One poll of the activation.
+    #[inline]
+    fn poll<F: Future<Output = Exit>>(
+        self: &Arc<Self>,
+        activation: Pin<&mut Option<F>>,
+        ambient: &mut Option<Ambient>,
+        task: &mut Context<'_>,
+    ) -> Poll<Exit> {
+        if self.signal() & KILL != 0 {
+            return Poll::Ready(Exit::Killed);
+        }
+        let Some(activation) = activation.as_pin_mut() else { return Poll::Ready(Exit::Killed) };
+        let books = &self.books;
+        let polls = books.polls.load(Relaxed).wrapping_add(1);
+        books.polls.store(polls, Relaxed);
+        // the clock is read once for each poll: deadlines need it
+        let began = self.kind().wheel.elapsed();
+        let now = Tick::at(began).raw();
+        books.now.store(now, Relaxed);
+        books.polling.store(now, Relaxed);
+        if ambient.is_none() {
+            *ambient = Some(Ambient::beside(self.clone(), Header::default(), None));
+        }
+        ambient::swap(ambient);
+        let polled = catch_unwind(AssertUnwindSafe(|| activation.poll(task)));
+        ambient::swap(ambient);
+        books.polling.store(Tick::NEVER.raw(), Relaxed);
+        if polls & SAMPLE_MASK == 0 {
+            let took = self.kind().wheel.elapsed().saturating_sub(began);
+            self.kind().meter.add_busy(took * (SAMPLE_MASK + 1));
+            let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+            books.poll_max.store(books.poll_max.load(Relaxed).max(micros), Relaxed);
+        }
+        match polled {
+            Ok(Poll::Pending) if books.abandon.load(Relaxed) != Abandon::NOT => {
+                Poll::Ready(self.abandoned(books.abandon.load(Relaxed)))
+            }
+            Ok(polled) => polled,
+            Err(panic) => Poll::Ready(self.panicked(&*panic)),
+        }
+    }
+
+    #[cold]
+    fn abandoned(&self, why: u32) -> Exit {
+        self.books.abandon.store(Abandon::NOT, Relaxed);
+        match why {
+            Abandon::STOP_LATE => Exit::Killed,
+            Abandon::START_LATE => {
+                let problem = format!("it was not ready within {:?}", self.kind().start_within);
+                Exit::StartFailed { problem }
+            }
+            Abandon::UNSTARTED => Exit::Stopped { reason: self.stop_reason() },
+            overran => {
+                let method = self.name_of(overran - Abandon::OVERRAN).unwrap_or_default().into();
+                Exit::Overran { method }
+            }
+        }
+    }
+
+    #[cold]
+    fn panicked(&self, panic: &(dyn Any + Send)) -> Exit {
+        let method = self.name_of(self.books.doing.load(Relaxed)).unwrap_or("the activation");
+        Exit::Panicked { text: panic_text(panic), method: method.into() }
+    }
+
+    /// An activation ended.
+    fn ended(&self, exit: &Exit, hand: &Hand<Envelope<M>>) -> After {
+        if matches!(exit, Exit::Panicked { .. }) {
+            self.kind().meter.add_panic();
+        }
+        // tasks and timers die with it
+        drop(self.belongings().lock().take());
+        drop(self.take_failure());
+        self.lower(KILL | FAIL | RESTART | GIVE_UP);
+        self.set_phase(Phase::Waiting);
+        if self.kind().overseer.ended(self, exit) {
+            return After::Verdict;
+        }
+        let passivated = matches!(exit, Exit::Stopped { reason: StopReason::Passivated });
+        let asked = self.signal() & (DRAIN | STOP) != 0;
+        if passivated && !asked && !self.mailbox.close_if_empty(hand) { After::Again } else { After::Gone }
+    }
+
+    /// Whether to begin again. Whoever stops or kills the cell meanwhile decides too.
+    fn poll_verdict(&self) -> Poll<bool> {
+        let signal = self.signal();
+        if signal & (GIVE_UP | KILL | DRAIN | STOP) != 0 {
+            Poll::Ready(false)
+        } else if signal & RESTART != 0 {
+            self.lower(RESTART);
+            Poll::Ready(true)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The end of the cell: nobody will handle what is left.
+    fn gone(&self, hand: &mut Hand<Envelope<M>>, exit: &Exit) {
+        let rest = self.mailbox.clear(hand, &self.pace);
+        self.lower(URGENT);
+        self.refuse(rest, &Refusal::Stopped);
+        self.set_phase(Phase::Ended);
+        self.kind().overseer.gone(self, exit);
+    }
+}

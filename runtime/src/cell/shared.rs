@@ -1,0 +1,482 @@
+//! What outlives activations: identity, mailbox, counters. A [`Handle`] is a counted pointer to it.
+
+use super::Tick;
+use super::belongings::Belongings;
+use super::bounds::Bounds;
+use super::kind::Kind;
+use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Ticket};
+use super::port::{CellStatus, Phase, Port};
+use super::wheel::Key;
+use crate::service::message::{Access, Envelope, Message};
+use odeon_core::outcome::Overflow;
+use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::{ActivationId, Refusal};
+use parking_lot::Mutex;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+// The cell's own bits of [`Pace::signal`], above those of the mailbox.
+
+/// Handle what waits, then stop.
+pub(super) const DRAIN: u32 = 1 << 2;
+/// Stop after the handler that runs.
+pub(super) const STOP: u32 = 1 << 3;
+/// Drop the activation at its next await.
+pub(super) const KILL: u32 = 1 << 4;
+/// End as failed, before the next message; how is in [`Shared::failure`].
+pub(super) const FAIL: u32 = 1 << 5;
+/// The verdict: begin again.
+pub(super) const RESTART: u32 = 1 << 6;
+/// The verdict: that was it.
+pub(super) const GIVE_UP: u32 = 1 << 7;
+/// Where the two bits of the reason of a stop are.
+const REASON: u32 = 8;
+
+impl<M: Message> Letter for Envelope<M> {
+    #[inline]
+    fn level(&self) -> usize {
+        self.header.criticality().level()
+    }
+
+    #[inline]
+    fn weight(&self) -> u32 {
+        u32::try_from(self.message.weight()).unwrap_or(u32::MAX / 2)
+    }
+}
+
+/// What the cell does, written by its driver alone and read by whoever wants to know.
+#[derive(Debug)]
+pub(super) struct Books {
+    /// When the current poll began.
+    pub(super) now: AtomicU32,
+    /// The same while the poll lasts; zero between polls.
+    pub(super) polling: AtomicU32,
+    /// What began last: a position in [`Kind::methods`] or a [`Hook`].
+    pub(super) doing: AtomicU32,
+    /// Why the driver shall drop the activation although it has not ended; see [`Abandon`].
+    pub(super) abandon: AtomicU32,
+    pub(super) polls: AtomicU32,
+    pub(super) expired: AtomicU32,
+    /// Longest sampled poll in microseconds.
+    pub(super) poll_max: AtomicU32,
+    phase: AtomicU8,
+}
+
+/// What an activation does besides handling messages, in the place of a method's position.
+pub(super) struct Hook;
+
+impl Hook {
+    pub(super) const NOTHING: u32 = u32::MAX;
+    pub(super) const START: u32 = u32::MAX - 1;
+    pub(super) const READY: u32 = u32::MAX - 2;
+    pub(super) const PASSIVATE: u32 = u32::MAX - 3;
+    pub(super) const STOP: u32 = u32::MAX - 4;
+}
+
+/// Why a driver drops an activation that has not ended by itself.
+pub(super) struct Abandon;
+
+impl Abandon {
+    pub(super) const NOT: u32 = 0;
+    /// Its orderly stop takes too long.
+    pub(super) const STOP_LATE: u32 = 1;
+    /// Its start takes too long.
+    pub(super) const START_LATE: u32 = 2;
+    /// It was asked to stop before it had started.
+    pub(super) const UNSTARTED: u32 = 3;
+    /// A handler ran past its deadline and grace: this plus the method's position.
+    pub(super) const OVERRAN: u32 = 4;
+}
+
+/// What outlives activations. Three groups: written by senders, read by all, written by the driver. The middle one
+/// keeps the other two on cache lines of their own.
+#[repr(C)]
+pub(crate) struct Shared<M> {
+    pub(super) mailbox: Mailbox<Envelope<M>>,
+    pub(super) waker: OnceLock<Waker>,
+
+    id: ActivationId,
+    kind: Arc<Kind>,
+    key: Option<Arc<str>>,
+    belongings: Mutex<Option<Box<Belongings>>>,
+    failure: Mutex<Option<Box<Exit>>>,
+
+    pub(super) pace: Pace,
+    executor: u32,
+    pub(super) books: Books,
+}
+
+impl<M: Message> Shared<M> {
+    pub(super) fn new(id: ActivationId, kind: Arc<Kind>, executor: usize, key: Option<Arc<str>>) -> Self {
+        let bounds: Bounds = kind.bounds;
+        Self {
+            mailbox: Mailbox::new(bounds),
+            waker: OnceLock::new(),
+            id,
+            kind,
+            key,
+            belongings: Mutex::new(None),
+            failure: Mutex::new(None),
+            pace: Pace::default(),
+            executor: executor as u32,
+            books: Books {
+                now: AtomicU32::new(Tick::NEVER.raw()),
+                polling: AtomicU32::new(Tick::NEVER.raw()),
+                doing: AtomicU32::new(Hook::NOTHING),
+                abandon: AtomicU32::new(Abandon::NOT),
+                polls: AtomicU32::new(0),
+                expired: AtomicU32::new(0),
+                poll_max: AtomicU32::new(0),
+                phase: AtomicU8::new(Phase::Starting as u8),
+            },
+        }
+    }
+
+    #[inline]
+    pub(super) fn wake(&self) {
+        // before its first poll the task needs no waking
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
+    }
+
+    #[inline]
+    pub(super) fn signal(&self) -> u32 {
+        self.pace.signal.load(Ordering::Relaxed)
+    }
+
+    /// Tells the driver something.
+    pub(super) fn raise(&self, bits: u32) {
+        self.pace.signal.fetch_or(bits, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// The driver has seen it.
+    pub(super) fn lower(&self, bits: u32) {
+        self.pace.signal.fetch_and(!bits, Ordering::AcqRel);
+    }
+
+    fn end(&self, how: u32, reason: StopReason) {
+        self.mailbox.close(&self.pace);
+        // the first reason counts
+        let _ = self.pace.signal.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |signal| {
+            let reason = if signal & (DRAIN | STOP) == 0 { (reason as u32) << REASON } else { 0 };
+            Some(signal | how | reason)
+        });
+        self.wake();
+    }
+
+    /// Why it was asked to stop.
+    pub(super) fn stop_reason(&self) -> StopReason {
+        match (self.signal() >> REASON) & 0b11 {
+            r if r == StopReason::Own as u32 => StopReason::Own,
+            r if r == StopReason::Passivated as u32 => StopReason::Passivated,
+            r if r == StopReason::Linked as u32 => StopReason::Linked,
+            _ => StopReason::Shutdown,
+        }
+    }
+
+    pub(super) fn take_failure(&self) -> Option<Exit> {
+        self.failure.lock().take().map(|exit| *exit)
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.books.phase.store(phase as u8, Ordering::Release);
+    }
+
+    fn phase(&self) -> Phase {
+        const ALL: [Phase; 4] = [Phase::Starting, Phase::Running, Phase::Waiting, Phase::Stopping];
+        let phase = self.books.phase.load(Ordering::Acquire);
+        ALL.into_iter().find(|p| *p as u8 == phase).unwrap_or(Phase::Ended)
+    }
+
+    /// The name of a method or hook.
+    pub(super) fn name_of(&self, doing: u32) -> Option<&'static str> {
+        match doing {
+            Hook::NOTHING => None,
+            Hook::START => Some("start"),
+            Hook::READY => Some("ready"),
+            Hook::PASSIVATE => Some("passivate"),
+            Hook::STOP => Some("stop"),
+            position => {
+                Some(self.kind.methods.get(position as usize).map_or("an unknown method", |m| m.name))
+            }
+        }
+    }
+
+    /// Nobody will handle these.
+    #[cold]
+    pub(super) fn refuse(&self, envelopes: Vec<Envelope<M>>, why: &Refusal) {
+        for envelope in envelopes {
+            self.kind.meter.add_refused(why);
+            envelope.message.refuse(why.clone());
+        }
+    }
+
+    /// Whether a message could be handled although a handler of this very cell waits for it.
+    fn runs_beside_what_waits(&self, message: &M) -> bool {
+        let doing = self.books.doing.load(Ordering::Relaxed) as usize;
+        let exclusive = |access| access == Access::Exclusive;
+        self.kind.concurrency > 1
+            && !exclusive(message.access())
+            && !self.kind.methods.get(doing).is_some_and(|method| exclusive(method.access))
+    }
+
+    #[inline]
+    fn check_cycle(&self, envelope: &Envelope<M>) -> Result<(), Refusal> {
+        match &envelope.origin {
+            Some(origin)
+                if envelope.header.awaited()
+                    && origin.waits(self.id)
+                    && !self.runs_beside_what_waits(&envelope.message) =>
+            {
+                let mut path = origin.path();
+                path.push(self.id);
+                Err(Refusal::Cycle { path })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<M: Message> Port for Shared<M> {
+    fn id(&self) -> ActivationId {
+        self.id
+    }
+
+    fn kind(&self) -> &Arc<Kind> {
+        &self.kind
+    }
+
+    fn key(&self) -> Option<&Arc<str>> {
+        self.key.as_ref()
+    }
+
+    fn executor(&self) -> usize {
+        self.executor as usize
+    }
+
+    fn belongings(&self) -> &Mutex<Option<Box<Belongings>>> {
+        &self.belongings
+    }
+
+    fn now(&self) -> Tick {
+        Tick::from_raw(self.books.now.load(Ordering::Relaxed))
+    }
+
+    fn drain(&self, reason: StopReason) {
+        self.end(DRAIN, reason);
+    }
+
+    fn stop(&self, reason: StopReason) {
+        self.end(STOP, reason);
+    }
+
+    fn kill(&self) {
+        self.raise(KILL);
+    }
+
+    fn fail(&self, exit: Exit) {
+        self.failure.lock().get_or_insert_with(|| Box::new(exit));
+        self.raise(FAIL);
+    }
+
+    fn restart(&self) {
+        self.raise(RESTART);
+    }
+
+    fn give_up(&self) {
+        self.raise(GIVE_UP);
+    }
+
+    fn status(&self) -> CellStatus {
+        let load = self.mailbox.load(&self.pace);
+        let polling = Tick::from_raw(self.books.polling.load(Ordering::Relaxed));
+        CellStatus {
+            id: self.id,
+            key: self.key.clone(),
+            phase: self.phase(),
+            waiting: load.count,
+            waiting_bytes: load.bytes,
+            begun: u64::from(self.pace.begun()),
+            expired: u64::from(self.books.expired.load(Ordering::Relaxed)),
+            lost: u64::from(load.lost),
+            current: self.name_of(self.books.doing.load(Ordering::Relaxed)),
+            polling_for: (!polling.is_never()).then(|| self.kind.wheel.now().until(polling)),
+            poll_max: Duration::from_micros(u64::from(self.books.poll_max.load(Ordering::Relaxed))),
+        }
+    }
+}
+
+/// A handle to a cell. It never owns the cell: dropping all handles ends nothing.
+pub struct Handle<M>(Arc<Shared<M>>);
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M> fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.0.id)
+    }
+}
+
+impl<M: Message> Handle<M> {
+    pub(super) fn new(shared: Arc<Shared<M>>) -> Self {
+        Self(shared)
+    }
+
+    /// Which cell.
+    pub fn id(&self) -> ActivationId {
+        self.0.id
+    }
+
+    pub(crate) fn kind(&self) -> &Arc<Kind> {
+        &self.0.kind
+    }
+
+    /// The cell without its message type.
+    pub(crate) fn port(&self) -> Arc<dyn Port> {
+        self.0.clone()
+    }
+
+    /// What happens to a message that does not fit.
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.0.mailbox.overflow()
+    }
+
+    /// Whether it lets no more messages in.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.mailbox.is_closed()
+    }
+
+    /// Whether an activation is ready for messages.
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.phase() == Phase::Running
+    }
+
+    /// Puts a message into the mailbox, without waiting for room.
+    ///
+    /// # Errors
+    /// Gives it back with why it was not let in: [`Refusal::MailboxFull`], [`Refusal::Stopped`], or
+    /// [`Refusal::Cycle`] when its sender waits for an answer that could not come.
+    #[inline]
+    pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
+        if let Err(cycle) = self.0.check_cycle(&envelope) {
+            return Err((cycle, envelope));
+        }
+        match self.0.mailbox.push(envelope, &self.0.pace) {
+            Ok(pushed) => {
+                if pushed.wake {
+                    self.0.wake();
+                }
+                if !pushed.shed.is_empty() {
+                    self.0.refuse(pushed.shed, &Refusal::Shed);
+                }
+                Ok(())
+            }
+            Err((NoRoom::Full, envelope)) => Err((Refusal::MailboxFull, envelope)),
+            Err((NoRoom::Closed, envelope)) => Err((Refusal::Stopped, envelope)),
+        }
+    }
+
+    /// The same, but waits for room where the mailbox lets senders wait: first come, first served, until the
+    /// message's deadline. Dropping the future takes the message back unless it was let in.
+    ///
+    /// # Errors
+    /// As [`Handle::push`], and [`Refusal::Expired`].
+    pub(crate) async fn push_waiting(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
+        match self.push(envelope) {
+            Err((Refusal::MailboxFull, envelope)) if self.overflow() == Overflow::Wait => {
+                let due = envelope.header.due;
+                InLine { shared: &self.0, due, place: Place::Outside(envelope), alarm: Key::NONE }.await
+            }
+            done => done,
+        }
+    }
+}
+
+enum Place<M> {
+    Outside(Envelope<M>),
+    InLine(Ticket),
+    Done,
+}
+
+/// A message that waits for room.
+struct InLine<'a, M: Message> {
+    shared: &'a Shared<M>,
+    due: Tick,
+    place: Place<M>,
+    alarm: Key,
+}
+
+impl<M: Message> Unpin for InLine<'_, M> {}
+
+impl<M: Message> Future for InLine<'_, M> {
+    type Output = Result<(), (Refusal, Envelope<M>)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let ticket = match std::mem::replace(&mut this.place, Place::Done) {
+            Place::Outside(envelope) => {
+                match this.shared.mailbox.join(envelope, cx.waker(), &this.shared.pace) {
+                    Ok(Joined::Pushed(wake)) => {
+                        if wake {
+                            this.shared.wake();
+                        }
+                        return Poll::Ready(Ok(()));
+                    }
+                    Err(envelope) => return Poll::Ready(Err((Refusal::Stopped, envelope))),
+                    Ok(Joined::Waits(ticket)) => {
+                        if !this.due.is_never() {
+                            this.alarm = this.shared.kind.wheel.add(this.due, cx.waker().clone());
+                        }
+                        ticket
+                    }
+                }
+            }
+            Place::InLine(ticket) => match this.shared.mailbox.poll_waiting(ticket, cx.waker()) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(envelope)) => return Poll::Ready(Err((Refusal::Stopped, envelope))),
+                Poll::Pending => ticket,
+            },
+            Place::Done => return Poll::Pending,
+        };
+        if !this.alarm.is_none() && this.shared.kind.wheel.poll_fired(&this.alarm, cx.waker()) {
+            return Poll::Ready(match this.leave(ticket) {
+                Some(envelope) => Err((Refusal::Expired, envelope)),
+                None => Ok(()),
+            });
+        }
+        this.place = Place::InLine(ticket);
+        Poll::Pending
+    }
+}
+
+impl<M: Message> InLine<'_, M> {
+    fn leave(&self, ticket: Ticket) -> Option<Envelope<M>> {
+        let (envelope, wake) = self.shared.mailbox.leave(ticket, &self.shared.pace);
+        if wake {
+            self.shared.wake();
+        }
+        envelope
+    }
+}
+
+impl<M: Message> Drop for InLine<'_, M> {
+    fn drop(&mut self) {
+        if let Place::InLine(ticket) = self.place {
+            drop(self.leave(ticket));
+        }
+        let alarm = std::mem::replace(&mut self.alarm, Key::NONE);
+        if !alarm.is_none() {
+            self.shared.kind.wheel.remove(alarm);
+        }
+    }
+}
