@@ -13,12 +13,13 @@ pub mod node;
 pub mod service;
 mod supervision;
 pub mod telemetry;
+pub mod test;
 
 pub use node::{App, Node, NodeConfig, ServiceOptions};
 pub use odeon_core as core;
 pub use odeon_macros::{contract, service};
 pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartError};
-pub use supervision::{RestartPolicy, TreeNode};
+pub use supervision::{LastExit, Load, OnFailure, RestartPolicy, TreeNode, TreeNodeKind};
 
 /// What authors of services need.
 pub mod prelude {

@@ -2,8 +2,8 @@
 
 use super::config::{ConfigError, NodeConfig};
 use super::{NodeInner, StartNodeError};
-use crate::cell::Constructor;
-use crate::cell::kind::{Bounds, Kind};
+use crate::cell::{Bounds, Constructor};
+use crate::cell::kind::Kind;
 use crate::cell::port::Overseer;
 use crate::directory::{Entities, Instances, ServiceDescription, ServiceKind};
 use crate::service::contract::{Contract, Service};
