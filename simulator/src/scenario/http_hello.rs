@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 const PORT: u16 = 8_080;
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Each third body is larger than the buffers of one connection, so that flow control takes part.
+/// One body in eight is larger than the buffers of one connection, so that flow control takes part.
 const BODY_BYTES_LARGE: usize = 600_000;
 /// Once the server is back the client gets through again within this time.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -166,6 +166,6 @@ async fn connect(machine: &Machine, server: Ipv4Addr) -> Result<SendRequest<Full
 
 /// Bodies that differ in length and in each byte, so that a mix-up shows.
 fn body(number: u64) -> Bytes {
-    let length = if number % 3 == 2 { BODY_BYTES_LARGE } else { 10 + number as usize * 7 };
+    let length = if number % 8 == 2 { BODY_BYTES_LARGE } else { 10 + number as usize * 7 };
     (0..length).map(|at| (at as u64).wrapping_mul(31).wrapping_add(number) as u8).collect()
 }
