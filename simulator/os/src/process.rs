@@ -32,6 +32,9 @@ pub enum Ending {
     OverLimit,
 }
 
+/// Lines of a kept log that a stuck child prints.
+const LAST_LINES: usize = 8;
+
 /// How to run a child.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -169,8 +172,21 @@ extern "C" fn over_limit(_: libc::c_int) {
     unsafe {
         libc::alarm(2);
     }
-    let trace = std::backtrace::Backtrace::force_capture();
-    let _ = writeln!(io::stderr(), "{trace}");
+    let last_words = crate::with(|kernel| {
+        let place = kernel.place().name.to_owned();
+        let lines = kernel.recorder.lines();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+        format!(
+            "on {place}, {:?} after the start of the world\n{last}",
+            Duration::from_nanos(kernel.instant())
+        )
+    });
+    let last_words = last_words.unwrap_or_else(|| "in the script, or in the simulated kernel".to_owned());
+    crate::outside(|| {
+        let trace = std::backtrace::Backtrace::force_capture();
+        // There is nobody left to tell of an error.
+        let _ = writeln!(io::stderr(), "{}\n{trace}", last_words.trim_end());
+    });
     // SAFETY: as above; the handler has been reset, so this ends the process.
     unsafe {
         libc::raise(libc::SIGALRM);

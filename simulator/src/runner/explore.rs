@@ -159,7 +159,7 @@ impl Case {
     /// As [`Case::explore`].
     pub fn replay(&self, seed: u64, plan: &Plan) -> Result<Replay, ExploreError> {
         self.serve_if_zygote();
-        let mut pair = Pair::start(self, plan, 0)?;
+        let mut pair = Pair::start(self, plan, Conditions::Replay, 0)?;
         let outcome = pair.examine(seed, true)?;
         Ok(Replay { outcome, random_addresses: pair.usual.has_random_addresses() })
     }
@@ -187,7 +187,12 @@ impl Case {
             let Some(hash) = outcome.hash.filter(|_| outcome.lines.is_empty()) else { continue };
             let pair = match &mut pair {
                 Some(pair) => pair,
-                None => pair.insert(Pair::start(self, &Plan { twice: false, ..plan.clone() }, 0)?),
+                None => pair.insert(Pair::start(
+                    self,
+                    &Plan { twice: false, ..plan.clone() },
+                    Conditions::Usual,
+                    0,
+                )?),
             };
             let again = pair.examine(outcome.seed, true)?;
             if again.hash.is_some_and(|again| again != hash) && outcome.verdict != Verdict::Nondeterministic {
@@ -217,7 +222,7 @@ fn work(
     stopped: &AtomicBool,
     results: &mpsc::Sender<Result<Examined, ExploreError>>,
 ) {
-    let mut pair = match Pair::start(case, plan, nth) {
+    let mut pair = match Pair::start(case, plan, Conditions::Usual, nth) {
         Ok(pair) => pair,
         Err(error) => {
             // Without a receiver the exploration has ended already.
@@ -248,8 +253,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(case: &Case, plan: &Plan, nth: usize) -> Result<Pair, ExploreError> {
-        let usual = Zygote::start(case, Conditions::Usual)?;
+    fn start(case: &Case, plan: &Plan, first: Conditions, nth: usize) -> Result<Pair, ExploreError> {
+        let usual = Zygote::start(case, first)?;
         let other = plan.twice.then(|| Zygote::start(case, Conditions::Other { nth })).transpose()?;
         Ok(Pair { usual, other, limit: plan.limit })
     }

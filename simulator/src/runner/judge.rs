@@ -65,7 +65,7 @@ fn sudden_end(ending: Ending, reported: bool, limit: Duration) -> Option<(Verdic
 }
 
 /// The end of a log usually tells what failed.
-const LAST_EVENTS: usize = 12;
+const LAST_EVENTS: usize = 20;
 
 impl Outcome {
     /// The end of the log, when it was kept.
