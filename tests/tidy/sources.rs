@@ -177,3 +177,24 @@ fn every_link_in_the_documentation_leads_somewhere() {
     }
     report("a link leads nowhere", &complaints);
 }
+
+#[test]
+fn every_guarantee_has_its_test() {
+    let text = read(&root().join("docs/GUARANTEES.md"));
+    let tests: String = files(&root(), &[".rs"]).iter().map(|p| read(p)).collect();
+    let mut complaints = Vec::new();
+    let mut named = 0;
+    for line in text.lines().filter(|l| l.starts_with("| ") && l.contains('`')) {
+        let Some(name) = line.trim_end_matches(['|', ' ']).rsplit('|').next() else { continue };
+        let name = name.trim();
+        if name.starts_with('`') {
+            named += 1;
+            let name = name.trim_matches('`');
+            if !tests.contains(&format!("fn {name}(")) {
+                complaints.push(name.to_owned());
+            }
+        }
+    }
+    assert!(named > 30, "the table was read: {named}");
+    report("a guarantee names a test that does not exist", &complaints);
+}

@@ -32,8 +32,6 @@ impl fmt::Display for Locator {
 }
 
 enum Route<M: Message> {
-    /// One cell, whatever happens.
-    Cell(Handle<M>),
     /// Any ready instance: chosen for each message.
     Instances(Arc<dyn Provide<M>>),
     /// The activation of a key: looked up at the first message and after each passivation.
@@ -63,10 +61,6 @@ impl<M: Message> fmt::Debug for Address<M> {
 }
 
 impl<M: Message> Address<M> {
-    pub(crate) fn to_cell(locator: Locator, handle: Handle<M>) -> Self {
-        Self(Arc::new(Inner { locator, route: Route::Cell(handle) }))
-    }
-
     pub(crate) fn to_provider(locator: Locator, provider: Arc<dyn Provide<M>>) -> Self {
         let route = match locator.key {
             Some(_) => Route::Keyed { provider, cached: OnceLock::new() },
@@ -79,6 +73,12 @@ impl<M: Message> Address<M> {
         Self(Arc::new(Inner { locator, route: Route::Late { node, found: OnceLock::new() } }))
     }
 
+    /// Read from bytes: bound to the node of the handler that uses it first. For generated references.
+    #[doc(hidden)]
+    pub fn unbound(locator: Locator) -> Self {
+        Self::late(locator, Weak::new())
+    }
+
     /// What it means anywhere in the cluster.
     pub fn locator(&self) -> &Locator {
         &self.0.locator
@@ -88,7 +88,6 @@ impl<M: Message> Address<M> {
     #[inline]
     pub(crate) fn resolve(&self) -> Result<Delivery<'_, M>, Refusal> {
         let handle = match &self.0.route {
-            Route::Cell(handle) => Chosen::Borrowed(handle),
             Route::Keyed { provider, cached } => Chosen::Borrowed(match cached.get() {
                 Some(handle) => handle,
                 None => {
@@ -105,7 +104,6 @@ impl<M: Message> Address<M> {
     /// The cell behind it, only if there is one.
     fn find(&self) -> Option<Handle<M>> {
         match &self.0.route {
-            Route::Cell(handle) => Some(handle.clone()),
             Route::Instances(provider) => provider.find(None),
             Route::Keyed { provider, .. } => provider.find(self.0.locator.key.as_ref()),
             Route::Late { .. } => self.found().ok()?.find(),
@@ -162,24 +160,31 @@ impl<M: Message> Delivery<'_, M> {
     #[inline]
     pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
         match self.handle().push(envelope) {
-            Err((Refusal::Stopped, envelope)) => self.push_anew(envelope),
-            result => result,
+            Ok(()) => Ok(()),
+            Err((refusal, envelope)) => self.push_anew(refusal, envelope),
         }
     }
 
-    /// The activation was passivated, or the instance has gone, since it was chosen.
+    /// Refused: perhaps only because the activation was passivated, or the instance has gone, since it was chosen.
     #[cold]
-    fn push_anew(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
+    fn push_anew(&self, refusal: Refusal, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
         let inner = &self.address.0;
-        let provider = match &inner.route {
-            Route::Keyed { provider, .. } | Route::Instances(provider) => provider,
-            Route::Cell(_) | Route::Late { .. } => return Err((Refusal::Stopped, envelope)),
+        let outcome = match &inner.route {
+            Route::Keyed { provider, .. } | Route::Instances(provider) if refusal == Refusal::Stopped => {
+                match provider.pick(inner.locator.key.as_ref()) {
+                    Ok(handle) if handle.id() != self.handle().id() => handle.push(envelope),
+                    Ok(_) => Err((refusal, envelope)),
+                    Err(refusal) => Err((refusal, envelope)),
+                }
+            }
+            Route::Keyed { .. } | Route::Instances(_) | Route::Late { .. } => Err((refusal, envelope)),
         };
-        match provider.pick(inner.locator.key.as_ref()) {
-            Ok(handle) if handle.id() != self.handle().id() => handle.push(envelope),
-            Ok(_) => Err((Refusal::Stopped, envelope)),
-            Err(refusal) => Err((refusal, envelope)),
+        if let Err((refusal, _)) = &outcome
+            && !(*refusal == Refusal::MailboxFull && self.waits())
+        {
+            self.handle().kind().meter.add_refused(refusal);
         }
+        outcome
     }
 
     /// Waits for room, at the most until the envelope's deadline.

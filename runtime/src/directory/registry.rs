@@ -48,10 +48,6 @@ impl Registry {
         self.entries.insert(name, Entry { dynamic: Arc::new(dynamic), provider: Box::new(provider), kind });
     }
 
-    pub(crate) fn remove(&self, name: &ServiceName) {
-        self.entries.remove(name);
-    }
-
     /// By name, for bytes.
     pub(crate) fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
         self.entries.get(self.bound(name)).map(|e| e.dynamic.clone())
