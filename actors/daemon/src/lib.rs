@@ -1,1 +1,39 @@
-//! The command line: odeon up, node, status, ps, services, call, tree, bench, new.
+//! The command line of Odeon: parses, wires, runs and prints.
+//!
+//! Reading order: [`main`] and [`Program`] are what a program of services calls; `command_line` says what can be
+//! typed; `commands` has a file for each subcommand; `at_work` is a running node; `config`, `directory`, `executors`,
+//! `signals` and `log` are what it is started with.
+//!
+//! Architecture invariant: nothing here decides anything about services; it hands a node what it needs and asks the
+//! management interface like everybody else.
+
+mod at_work;
+mod command_line;
+mod commands;
+mod config;
+mod connection;
+mod directory;
+mod duration;
+mod executors;
+mod exit;
+mod log;
+mod program;
+mod sample;
+mod signals;
+mod terminal;
+
+pub use exit::Exit;
+pub use program::Program;
+
+use odeon::App;
+
+/// Runs the command line of a program with these services: `up`, `node`, `call`, `tree` and the others.
+///
+/// ```no_run
+/// fn main() -> odeon_daemon::Exit {
+///     odeon_daemon::main(|app| app)
+/// }
+/// ```
+pub fn main(register: impl FnOnce(App) -> App) -> Exit {
+    Program::new().main(register)
+}

@@ -1,6 +1,7 @@
 //! Where log lines go: standard error, in words on a terminal, as JSON lines elsewhere.
 
 use crate::exit::Failure;
+use crate::terminal::colour_wanted;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,8 +27,7 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = if io::stderr().is_terminal() {
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        builder.with_ansi(colour).with_target(false).finish().try_init()
+        builder.with_ansi(colour_wanted()).with_target(false).finish().try_init()
     } else {
         builder.json().flatten_event(true).finish().try_init()
     };

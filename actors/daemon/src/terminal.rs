@@ -8,8 +8,9 @@ use std::io::{self, IsTerminal, Write};
 /// Standard output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
-    colour: bool,
     interactive: bool,
+    colour: bool,
+    colour_errors: bool,
 }
 
 /// How a piece of text stands out.
@@ -31,9 +32,9 @@ impl Terminal {
     /// Standard output of this process. `NO_COLOR` is honoured (no-color.org).
     pub(crate) fn standard() -> Self {
         let interactive = io::stdout().is_terminal();
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-        Self { colour: interactive && !refused && !dumb, interactive }
+        let wanted = colour_wanted();
+        let colour_errors = wanted && io::stderr().is_terminal();
+        Self { interactive, colour: wanted && interactive, colour_errors }
     }
 
     /// Whether somebody watches: progress lines make sense.
@@ -75,19 +76,14 @@ impl Terminal {
         out.flush()
     }
 
-    /// The text in a tone.
+    /// The text in a tone, for standard output.
     pub(crate) fn paint(&self, tone: Tone, text: impl Display) -> String {
-        if !self.colour {
-            return text.to_string();
-        }
-        let code = match tone {
-            Tone::Strong => 1,
-            Tone::Quiet => 2,
-            Tone::Good => 32,
-            Tone::Warning => 33,
-            Tone::Bad => 31,
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        paint(self.colour, tone, text)
+    }
+
+    /// The text in a tone, for standard error.
+    pub(crate) fn paint_error(&self, tone: Tone, text: impl Display) -> String {
+        paint(self.colour_errors, tone, text)
     }
 
     /// Prints a table: headings, then rows, each column as wide as its widest cell.
@@ -101,6 +97,27 @@ impl Terminal {
         }
         out.flush()
     }
+}
+
+/// Whether the user lets programs colour: `NO_COLOR` (no-color.org) and terminals that cannot.
+pub(crate) fn colour_wanted() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+    !refused && !dumb
+}
+
+fn paint(colour: bool, tone: Tone, text: impl Display) -> String {
+    if !colour {
+        return text.to_string();
+    }
+    let code = match tone {
+        Tone::Strong => 1,
+        Tone::Quiet => 2,
+        Tone::Good => 32,
+        Tone::Warning => 33,
+        Tone::Bad => 31,
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 /// Prints a problem on standard error.
@@ -191,9 +208,7 @@ mod tests {
 
     #[test]
     fn without_colours_a_painted_text_is_the_text() {
-        let plain = Terminal { colour: false, interactive: false };
-        assert_eq!(plain.paint(Tone::Bad, "down"), "down");
-        let coloured = Terminal { colour: true, interactive: true };
-        assert_eq!(coloured.paint(Tone::Bad, "down"), "\x1b[31mdown\x1b[0m");
+        assert_eq!(paint(false, Tone::Bad, "down"), "down");
+        assert_eq!(paint(true, Tone::Bad, "down"), "\x1b[31mdown\x1b[0m");
     }
 }

@@ -14,8 +14,6 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use openapi::{Components, header_parameters};
-pub(crate) use outcome::refused;
 pub use shard::Lookup;
 
 use crate::http::{BindError, ConnectionLimits, Listener, ListenerCounts};

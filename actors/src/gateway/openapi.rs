@@ -71,7 +71,12 @@ fn describe<'a>(services: impl Iterator<Item = &'a dyn Dynamic>) -> Value {
     })
 }
 
-fn path_item(service: &ServiceName, kind: ServiceKind, method: &Method, schema: MethodSchema) -> (String, Value) {
+fn path_item(
+    service: &ServiceName,
+    kind: ServiceKind,
+    method: &Method,
+    schema: MethodSchema,
+) -> (String, Value) {
     let segment = service_segment(service);
     let keyed = kind == ServiceKind::Entity;
     let key = if keyed { "/{key}" } else { "" };
@@ -83,6 +88,7 @@ fn path_item(service: &ServiceName, kind: ServiceKind, method: &Method, schema: 
             "name": "key", "in": "path", "required": true, "description": about, "schema": schema,
         }));
     }
+    let responses = responses(method, &schema);
     let mut operation = json!({
         "operationId": format!("{segment}.{}", method.name),
         "tags": [service.to_string()],
@@ -91,7 +97,7 @@ fn path_item(service: &ServiceName, kind: ServiceKind, method: &Method, schema: 
             "required": !method.arguments.is_empty(),
             "content": { JSON: { "schema": schema.arguments.to_value() } },
         },
-        "responses": responses(method, &schema),
+        "responses": responses,
     });
     if !method.about.is_empty() {
         operation["summary"] = method.about.into();
@@ -122,9 +128,7 @@ fn responses(method: &Method, schema: &MethodSchema) -> Value {
 
 /// The headers that every call understands.
 pub(crate) fn header_parameters() -> Vec<Value> {
-    let header = |name: &str, about: String, schema: Value| {
-        json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema })
-    };
+    let header = |name: &str, about: String, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema });
     let classes: Vec<_> = Criticality::ALL.iter().map(|c| c.name()).collect();
     vec![
         header(
@@ -149,6 +153,8 @@ pub(crate) fn header_parameters() -> Vec<Value> {
     ]
 }
 
+/// Where a generator believes its definitions to lie.
+const DEFINITIONS: &str = "#/$defs/";
 /// Where schemas lie in a document.
 const SCHEMAS: &str = "#/components/schemas/";
 const PROBLEM_REF: &str = "#/components/schemas/Problem";
@@ -170,20 +176,19 @@ impl Components {
         components
     }
 
-    /// A generator whose schemas refer to this document's.
+    /// A generator for one owner of definitions.
     pub(crate) fn generator() -> SchemaGenerator {
-        let path = SCHEMAS.trim_start_matches('#').trim_end_matches('/');
-        SchemaSettings::draft2020_12()
-            .with(|s| {
-                s.definitions_path = path.into();
-                s.meta_schema = None;
-            })
-            .into_generator()
+        SchemaSettings::draft2020_12().with(|s| s.meta_schema = None).into_generator()
     }
 
     /// Takes the definitions of a generator, each with `owner.` before its name, so that two services may define
     /// the same name, and turns the references in `users` to them.
-    pub(crate) fn adopt(&mut self, owner: &str, generator: &mut SchemaGenerator, users: &mut Map<String, Value>) {
+    pub(crate) fn adopt(
+        &mut self,
+        owner: &str,
+        generator: &mut SchemaGenerator,
+        users: &mut Map<String, Value>,
+    ) {
         let definitions = generator.take_definitions(true);
         for user in users.values_mut() {
             turn_references(owner, user);
@@ -211,7 +216,7 @@ fn turn_references(owner: &str, value: &mut Value) {
             for (name, member) in object {
                 match member {
                     Value::String(target) if name == "$ref" => {
-                        if let Some(definition) = target.strip_prefix(SCHEMAS) {
+                        if let Some(definition) = target.strip_prefix(DEFINITIONS) {
                             let definition = plain_pointer(definition);
                             *target = format!("{SCHEMAS}{}", component_name(owner, &definition));
                         }

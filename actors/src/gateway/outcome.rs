@@ -20,8 +20,8 @@
 
 use crate::http::{OutcomeKind, Problem, Reply, json};
 use bytes::Bytes;
-use http::StatusCode;
 use http::Response;
+use http::StatusCode;
 use http_body_util::Full;
 use odeon::core::{Refusal, UnknownCause};
 use odeon::service::reply::{RawFailure, RawOutcome};

@@ -33,7 +33,9 @@ pub struct Target<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// It is none of the known forms.
-    #[error("there is nothing at this path: calls go to /v1/{{service}}/{{method}} or /v1/{{service}}/{{key}}/{{method}}")]
+    #[error(
+        "there is nothing at this path: calls go to /v1/{{service}}/{{method}} or /v1/{{service}}/{{key}}/{{method}}"
+    )]
     Unknown,
     /// A percent sign without two hexadecimal digits, or bytes that are no text.
     #[error("the path does not decode: {0:?} is not percent-encoded UTF-8")]
@@ -55,7 +57,9 @@ pub enum PathError {
 impl PathError {
     pub(crate) fn problem(&self) -> Problem {
         let problem = match self {
-            Self::Unknown => Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path"),
+            Self::Unknown => {
+                Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path")
+            }
             Self::Encoding(_) | Self::Service(_) | Self::KeyTooLong { .. } | Self::KeyEmpty => {
                 Problem::new(StatusCode::BAD_REQUEST, "bad-path", "The path cannot be read")
             }
@@ -156,7 +160,8 @@ pub struct HeaderError {
 
 impl HeaderError {
     pub(crate) fn problem(&self) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, "bad-header", "A header cannot be followed").detail(self.to_string())
+        Problem::new(StatusCode::BAD_REQUEST, "bad-header", "A header cannot be followed")
+            .detail(self.to_string())
     }
 }
 
@@ -244,7 +249,10 @@ mod tests {
     #[test]
     fn a_path_names_a_service_a_method_and_maybe_a_key() {
         let plain = target("/v1/greeter/greet").expect("a call");
-        assert_eq!((plain.service.to_string().as_str(), plain.key, &*plain.method), ("greeter", None, "greet"));
+        assert_eq!(
+            (plain.service.to_string().as_str(), plain.key, &*plain.method),
+            ("greeter", None, "greet")
+        );
         let keyed = target("/v1/counter/ada/add").expect("a call");
         assert_eq!((keyed.key.as_deref(), &*keyed.method), (Some("ada"), "add"));
     }
@@ -267,7 +275,9 @@ mod tests {
 
     #[test]
     fn a_path_that_names_nothing_says_why() {
-        for unknown in ["", "/", "/v1", "/v1/", "/v1/greeter", "/v1/greeter/", "/v2/a/b", "/v1//b", "/v1/a/b/c/d"] {
+        for unknown in
+            ["", "/", "/v1", "/v1/", "/v1/greeter", "/v1/greeter/", "/v2/a/b", "/v1//b", "/v1/a/b/c/d"]
+        {
             assert_eq!(target(unknown), Err(PathError::Unknown), "{unknown}");
         }
         assert_eq!(target("/v1/counter//add"), Err(PathError::KeyEmpty));
@@ -284,9 +294,15 @@ mod tests {
 
     #[test]
     fn a_time_out_is_read_in_every_documented_form() {
-        for (text, millis) in
-            [("2", 2_000), ("0.5", 500), ("500ms", 500), ("2s", 2_000), ("1m", 60_000), (" 1.5s ", 1_500), ("300", 300_000)]
-        {
+        for (text, millis) in [
+            ("2", 2_000),
+            ("0.5", 500),
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("1m", 60_000),
+            (" 1.5s ", 1_500),
+            ("300", 300_000),
+        ] {
             let within = wishes("request-timeout", text).expect(text).within;
             assert_eq!(within, Some(Duration::from_millis(millis)), "{text}");
         }
@@ -294,7 +310,9 @@ mod tests {
 
     #[test]
     fn a_time_out_that_cannot_be_kept_is_refused() {
-        for text in ["", "soon", "-1", "0", "0.0", "1e3", "inf", "NaN", "301", "6m", "5h", "ms", ".5", "1.2.3"] {
+        for text in
+            ["", "soon", "-1", "0", "0.0", "1e3", "inf", "NaN", "301", "6m", "5h", "ms", ".5", "1.2.3"]
+        {
             let error = wishes("request-timeout", text).expect_err(text);
             assert!(error.to_string().starts_with("Request-Timeout: "), "{error}");
         }

@@ -192,8 +192,9 @@ const ABOUT: &[u8] =
     br#"{"name":"odeon","calls":"POST /v1/{service}/{method} or /v1/{service}/{key}/{method}","openapi":"/openapi.json"}"#;
 
 pub(crate) fn wrong_verb(allowed: &'static str, method: &Method) -> Reply {
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-verb", "The path does not take this verb")
-        .detail(format!("{method} is not possible here, but {allowed}"));
+    let problem =
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-verb", "The path does not take this verb")
+            .detail(format!("{method} is not possible here, but {allowed}"));
     let mut reply = problem.reply(None);
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply
@@ -213,7 +214,9 @@ pub(crate) fn unread(error: &BodyError) -> Problem {
         BodyError::TooSlow => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The request came too slowly")
         }
-        BodyError::Broken(_) => Problem::new(StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read"),
+        BodyError::Broken(_) => {
+            Problem::new(StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read")
+        }
     };
     problem.detail(error.to_string())
 }

@@ -120,7 +120,8 @@ mod tests {
     }
 
     fn pieces(texts: &[&'static str]) -> impl Body<Data = Bytes, Error = Infallible> {
-        let frames: Vec<_> = texts.iter().map(|t| Ok(Frame::data(Bytes::from_static(t.as_bytes())))).collect();
+        let frames: Vec<_> =
+            texts.iter().map(|t| Ok(Frame::data(Bytes::from_static(t.as_bytes())))).collect();
         StreamBody::new(stream::iter(frames))
     }
 

@@ -63,7 +63,8 @@ impl ConnectionLimits {
 
     /// How often a connection is looked at.
     fn period(&self) -> Duration {
-        let shortest = self.timeout_idle.min(self.timeout_head).min(self.timeout_body).min(self.timeout_write);
+        let shortest =
+            self.timeout_idle.min(self.timeout_head).min(self.timeout_body).min(self.timeout_write);
         (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5))
     }
 }
@@ -176,9 +177,10 @@ async fn linger(stream: &mut TcpStream) {
 
 /// Answers a connection for which there is no room.
 pub(super) async fn refuse(mut stream: TcpStream) {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections")
-        .detail("the listener has as many connections as it may: try again later")
-        .retry(odeon::core::Retry::Later);
+    let problem =
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections")
+            .detail("the listener has as many connections as it may: try again later")
+            .retry(odeon::core::Retry::Later);
     if stream.try_write(&problem.raw()).is_ok() {
         linger(&mut stream).await;
     }

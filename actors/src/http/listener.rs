@@ -1,7 +1,7 @@
 //! Accepts connections, spreads them over the node's executors, and ends them in order.
 
-use super::connection::{ConnectionLimits, refuse, serve};
 use super::Answer;
+use super::connection::{ConnectionLimits, refuse, serve};
 use odeon::host::Executor;
 use std::io;
 use std::net::SocketAddr;

@@ -68,7 +68,7 @@ pub struct ProblemBody {
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
-    body: ProblemBody,
+    body: Box<ProblemBody>,
 }
 
 impl Problem {
@@ -86,7 +86,7 @@ impl Problem {
             request: None,
             trace: None,
         };
-        Self { status, body }
+        Self { status, body: Box::new(body) }
     }
 
     /// What was wrong here.

@@ -3,6 +3,7 @@
 use super::place::{Placed, Source};
 use crate::duration;
 use odeon::core::{NodeName, ServiceName};
+use odeon_actors::gateway::GatewayConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -51,6 +52,51 @@ pub(crate) struct NodeSection {
 pub(crate) struct HttpSection {
     /// Where it listens.
     pub(crate) address: Option<SocketAddr>,
+    /// Most bytes of a request's body.
+    pub(crate) body_bytes_max: Option<usize>,
+    /// Most bytes of a request's head.
+    pub(crate) head_bytes_max: Option<usize>,
+    /// Most connections at the same time.
+    pub(crate) connections_max: Option<usize>,
+    /// How long a client waits that does not say.
+    #[serde(deserialize_with = "duration::optional")]
+    pub(crate) within: Option<Duration>,
+    /// Longest wait for the next request of a connection.
+    #[serde(deserialize_with = "duration::optional")]
+    pub(crate) timeout_idle: Option<Duration>,
+    /// Longest wait for the rest of a request's head.
+    #[serde(deserialize_with = "duration::optional")]
+    pub(crate) timeout_head: Option<Duration>,
+    /// Longest wait for a whole body.
+    #[serde(deserialize_with = "duration::optional")]
+    pub(crate) timeout_body: Option<Duration>,
+    /// Longest wait for a client that does not take its answer.
+    #[serde(deserialize_with = "duration::optional")]
+    pub(crate) timeout_write: Option<Duration>,
+}
+
+impl HttpSection {
+    /// Where the section is silent, the gateway's own defaults.
+    pub(crate) fn gateway(&self) -> GatewayConfig {
+        let mut config = GatewayConfig::default();
+        let connections = &mut config.connections;
+        replace(&mut connections.head_bytes_max, self.head_bytes_max);
+        replace(&mut connections.connections_max, self.connections_max);
+        replace(&mut connections.timeout_idle, self.timeout_idle);
+        replace(&mut connections.timeout_head, self.timeout_head);
+        replace(&mut connections.timeout_body, self.timeout_body);
+        replace(&mut connections.timeout_write, self.timeout_write);
+        replace(&mut config.address, self.address);
+        replace(&mut config.body_bytes_max, self.body_bytes_max);
+        replace(&mut config.within, self.within);
+        config
+    }
+}
+
+fn replace<T>(default: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *default = said;
+    }
 }
 
 /// `[management]`.

@@ -2,6 +2,7 @@
 
 mod file;
 mod place;
+mod show;
 
 use crate::directory::DIRECTORY_DEFAULT;
 use crate::executors::EXECUTORS_DEFAULT;
@@ -10,16 +11,14 @@ use clap::Args;
 use file::File;
 use odeon::core::{NodeName, ServiceName};
 use odeon::node::{ConfigError, NodeConfig, StartNodeError};
+use odeon_actors::gateway::GatewayConfig;
 use place::Source;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where services are called that is not told.
-const HTTP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 /// Where the command line asks that is not told.
 const MANAGEMENT_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
@@ -60,7 +59,7 @@ pub(crate) struct Settings {
     pub(crate) stop_within: Duration,
     /// What the file says about logging; the flag is not in here.
     pub(crate) log: Option<String>,
-    pub(crate) http: SocketAddr,
+    pub(crate) http: GatewayConfig,
     pub(crate) management: SocketAddr,
     pub(crate) services: BTreeMap<ServiceName, toml::Table>,
     pub(crate) bindings: BTreeMap<ServiceName, ServiceName>,
@@ -91,7 +90,10 @@ impl Settings {
             blocking_threads: file.node.blocking_threads.map_or(BLOCKING_THREADS_DEFAULT, count),
             stop_within: file.node.stop_within.unwrap_or(STOP_WITHIN_DEFAULT),
             log: file.node.log,
-            http: flags.http.or(file.http.address).unwrap_or(HTTP_DEFAULT),
+            http: match flags.http {
+                Some(address) => GatewayConfig { address, ..file.http.gateway() },
+                None => file.http.gateway(),
+            },
             management: flags.management.or(file.management.address).unwrap_or(MANAGEMENT_DEFAULT),
             services: file.services,
             bindings: file.bindings,
@@ -122,50 +124,6 @@ impl Settings {
             Some((source, at)) => Failure::usage(source.place(at, config)),
             None => Failure::usage(config),
         }
-    }
-
-    /// As a configuration file that says all of it.
-    ///
-    /// # Errors
-    /// Something cannot be said in TOML.
-    pub(crate) fn to_toml(&self) -> Result<String, Failure> {
-        #[derive(Serialize)]
-        struct Node<'a> {
-            name: &'a NodeName,
-            directory: &'a Path,
-            executors: usize,
-            blocking_threads: usize,
-            stop_within: String,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            log: Option<&'a str>,
-        }
-        #[derive(Serialize)]
-        struct Listener {
-            address: SocketAddr,
-        }
-        #[derive(Serialize)]
-        struct Whole<'a> {
-            node: Node<'a>,
-            http: Listener,
-            management: Listener,
-            services: &'a BTreeMap<ServiceName, toml::Table>,
-            bindings: &'a BTreeMap<ServiceName, ServiceName>,
-        }
-        let whole = Whole {
-            node: Node {
-                name: &self.name,
-                directory: &self.directory,
-                executors: self.executors,
-                blocking_threads: self.blocking_threads,
-                stop_within: crate::duration::show(self.stop_within),
-                log: self.log.as_deref(),
-            },
-            http: Listener { address: self.http },
-            management: Listener { address: self.management },
-            services: &self.services,
-            bindings: &self.bindings,
-        };
-        toml::to_string(&whole).map_err(Failure::failed)
     }
 }
 

@@ -1,0 +1,16 @@
+//! The subcommands, a file for each.
+
+pub(crate) mod config;
+pub(crate) mod node;
+pub(crate) mod up;
+
+use crate::exit::Failure;
+
+/// Runs a command on the main thread.
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format_args!("the runtime cannot start: {e}")))?
+        .block_on(command)
+}

@@ -1,0 +1,67 @@
+//! `node`: a node for machines.
+
+use crate::at_work;
+use crate::config::{Flags, Settings};
+use crate::exit::{Code, Failure};
+use crate::log;
+use clap::Args;
+use odeon::App;
+use std::path::PathBuf;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  odeon node --config /etc/odeon.toml
+  odeon node --config odeon.toml --check
+  odeon node --dir /var/lib/odeon --name one --http 0.0.0.0:8080";
+
+/// Which log lines are written by default.
+const LOG_DEFAULT: &str = "info";
+
+/// What can be typed.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The configuration file (TOML); flags beat it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only check flags and configuration
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Runs until a signal.
+///
+/// # Errors
+/// The configuration cannot be used, or the node cannot start.
+pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
+    let settings = Settings::load(&arguments.flags, arguments.config.as_deref())?;
+    if arguments.check {
+        //CHECK
+        return Ok(Code::Done);
+    }
+    log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
+    let ended = at_work::run(
+        &settings,
+        app,
+        |at_work| {
+            let here = &at_work.whereabouts;
+            tracing::info!(
+                node = here.name,
+                pid = here.pid,
+                http = %here.http,
+                management = %here.management,
+                directory = %settings.directory.display(),
+                ready = at_work.is_ready,
+                "the node is up"
+            );
+            Ok(())
+        },
+        |signal| {
+            tracing::info!(signal, within = ?settings.stop_within, "the node stops");
+            Ok(())
+        },
+    )?;
+    tracing::info!(killed = ended.killed, "the node has stopped");
+    Ok(ended.code)
+}
