@@ -5,6 +5,8 @@ pub mod contract;
 pub mod decode;
 pub mod error;
 pub mod message;
+#[doc(hidden)]
+pub mod private;
 pub mod reference;
 pub mod reply;
 

@@ -41,12 +41,12 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
 
                 fn decode(
                     method: usize,
-                    arguments: &#private::Arguments,
-                    reply: #private::RawReply,
+                    __arguments: &#private::Arguments,
+                    __raw: #private::RawReply,
                 ) -> ::core::result::Result<#message, (#private::Refusal, #private::RawReply)> {
                     match method {
                         #(#decoders)*
-                        _ => ::core::result::Result::Err((#private::no_method(#name, method), reply)),
+                        _ => ::core::result::Result::Err((#private::no_method(#name, method), __raw)),
                     }
                 }
 
@@ -119,15 +119,15 @@ fn decoder(contract: &Contract, at: usize, method: &Method) -> TokenStream {
     let message = contract.message();
     let (ident, variant, names) = (method.arguments_struct(), &method.variant, method.names());
     // a cast is never answered: the reply goes when this function ends
-    let reply = (!method.is_cast()).then(|| quote!(__reply: #private::Reply::raw(reply),));
+    let reply = (!method.is_cast()).then(|| quote!(__reply: #private::Reply::raw(__raw),));
     quote! {
-        #at => match #private::arguments::<#ident>(arguments) {
+        #at => match #private::arguments::<#ident>(__arguments) {
             ::core::result::Result::Ok(#ident { #(#names),* }) => ::core::result::Result::Ok(#message::#variant {
                 #(#names,)*
                 #reply
-                __encoded: #private::encoded_length(arguments),
+                __encoded: #private::encoded_length(__arguments),
             }),
-            ::core::result::Result::Err(refusal) => ::core::result::Result::Err((refusal, reply)),
+            ::core::result::Result::Err(__refusal) => ::core::result::Result::Err((__refusal, __raw)),
         },
     }
 }

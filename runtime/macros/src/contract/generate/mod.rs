@@ -46,6 +46,7 @@ fn the_trait(contract: &Contract) -> TokenStream {
     });
     quote! {
         #(#attributes)*
+        #[allow(clippy::too_many_arguments, clippy::type_complexity)]
         #visibility trait #ident:
             ::core::marker::Send + ::core::marker::Sync + 'static
         {
