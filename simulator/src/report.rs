@@ -55,7 +55,7 @@ pub struct Statistics {
     pub timers: u64,
     /// Turns put off because their executor was still busy with an earlier one.
     pub turns_deferred: u64,
-    /// Wakes from one executor (or a script) to another.
+    /// Turns that began because something arrived, or because another executor or a script asked.
     pub wakes: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,

@@ -245,6 +245,15 @@ impl Simulation {
         }
     }
 
+    /// The host of this name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn find(&self, name: &str) -> HostId {
+        let found = self.hosts.iter().position(|host| host.name == name);
+        HostId(found.unwrap_or_else(|| panic!("there is no host named {name}")))
+    }
+
     /// Whether a host is up (a paused one is).
     pub fn is_up(&self, host: HostId) -> bool {
         self.hosts[host.0].is_up()
@@ -526,19 +535,13 @@ impl Simulation {
         }
         let machines = &self.options.machines;
         let drawn = self.cost.between(nanoseconds(machines.turn_min), nanoseconds(machines.turn_max));
-        let cost = (drawn * host.slowness).max(1);
+        let cost = drawn * host.slowness;
         kernel(|kernel| kernel.enter(seat, cost));
         executor.runtime.block_on(os::turn());
-        let (parked, doomed) = kernel(|kernel| {
-            let parked = kernel.leave();
-            let words = [u64::from(seat.executor), parked.lag];
-            kernel.record_on(Some(seat.host), Happening::Turn, words, || {
-                format!("turn of executor {} took {} ns", words[0], words[1])
-            });
-            (parked, kernel.take_doomed())
-        });
+        let (parked, doomed) = kernel(|kernel| (kernel.end_turn(), kernel.take_doomed()));
         self.statistics.turns += 1;
-        executor.busy_until = now + parked.lag;
+        // Even a turn that costs nothing moves time, or two executors could wake each other for ever.
+        executor.busy_until = now + parked.lag.max(1);
         executor.park(parked.local_end, parked.timeout);
         self.set_alarm(seat);
         if let Some(doomed) = doomed {

@@ -264,6 +264,17 @@ impl Kernel {
         self.parking.enter();
     }
 
+    /// As [`Kernel::leave`], for a turn in which the program ran: it is recorded.
+    pub fn end_turn(&mut self) -> Parked {
+        if let Some(seat) = self.turn.seat {
+            let words = [u64::from(seat.executor), self.turn.lag];
+            self.record(Happening::Turn, words, || {
+                format!("end of a turn of executor {} after {} ns", words[0], words[1])
+            });
+        }
+        self.leave()
+    }
+
     /// The turn is over. Returns how long it took and when its executor wants the next one.
     pub fn leave(&mut self) -> Parked {
         let lag = self.turn.lag;
@@ -331,12 +342,8 @@ impl Kernel {
             self.counters.suppressed += 1;
             return;
         }
-        if let Some(left) = &mut self.hosts[from as usize].sends_left {
-            if *left == 0 {
-                self.doom(from);
-                return;
-            }
-            *left -= 1;
+        if self.meets_doom(from) {
+            return;
         }
         match &payload {
             Payload::Datagram(_) => self.counters.datagrams_sent += 1,
@@ -351,6 +358,24 @@ impl Kernel {
             format!("sent {source} > {destination} {payload}")
         });
         self.outbox.push(Emission { at: self.instant(), from, to, source, destination, payload });
+    }
+
+    /// Counts a send of the running host against its appointed crash; true when this is the one. What its
+    /// operating system answers by itself, between turns, does not count.
+    fn meets_doom(&mut self, from: u32) -> bool {
+        if self.running() != Ok(from) {
+            return false;
+        }
+        match &mut self.host_mut(from).sends_left {
+            None => return false,
+            Some(0) => {}
+            Some(left) => {
+                *left -= 1;
+                return false;
+            }
+        }
+        self.doom(from);
+        true
     }
 
     /// The host shall crash inside its `count`-th send from now (0 is the next).

@@ -237,7 +237,7 @@ impl Kernel {
                 true => None,
                 false => Some(memory::read_address(message.msg_name.cast(), message.msg_namelen)?),
             };
-            let pieces = memory::gather(message.msg_iov, message.msg_iovlen as usize);
+            let pieces = memory::gather(message.msg_iov, message.msg_iovlen);
             self.send_to(descriptor, to, pieces, segment_size(message))
         }
     }
@@ -257,7 +257,7 @@ impl Kernel {
             let message = &mut *message;
             message.msg_controllen = 0;
             message.msg_flags = 0;
-            let mut into = Scatter::many(message.msg_iov, message.msg_iovlen as usize);
+            let mut into = Scatter::many(message.msg_iov, message.msg_iovlen);
             let (count, sender) = self.receive(descriptor, &mut into, flags & libc::MSG_PEEK != 0)?;
             match sender {
                 Some(sender) => {

@@ -252,11 +252,13 @@ impl Kernel {
             }
             return Err(Errno(libc::EAGAIN));
         };
+        let peer = self.endpoint(number).ok_or(Errno(libc::ECONNABORTED))?.peer;
         let descriptor = self.table.open(host, Kind::Connection(number), nonblocking);
         let accepted = self.table.object_of(descriptor)?;
-        let end = self.endpoint(number).ok_or(Errno(libc::ECONNABORTED))?;
-        end.owner = Owner::Socket(accepted);
-        Ok((descriptor, end.peer))
+        if let Some(end) = self.endpoint(number) {
+            end.owner = Owner::Socket(accepted);
+        }
+        Ok((descriptor, peer))
     }
 
     /// Starts to connect.

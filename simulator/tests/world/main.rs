@@ -2,4 +2,15 @@
 
 mod support;
 
+mod addresses;
+mod clocks;
+mod crashes;
+mod datagrams;
+mod disks;
+mod escapes;
+mod executors;
 mod http;
+mod streams;
+mod symbols;
+mod threads;
+mod traces;

@@ -1,0 +1,3 @@
+//! libc functions that this binary imports.
+#[test]
+fn placeholder() {}
