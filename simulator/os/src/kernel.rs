@@ -441,7 +441,8 @@ impl Kernel {
             return false;
         }
         let now = self.instant();
-        let line = format!("{}.{:09} {}: {message}", now / 1_000_000_000, now % 1_000_000_000, self.place().name);
+        let line =
+            format!("{}.{:09} {}: {message}", now / 1_000_000_000, now % 1_000_000_000, self.place().name);
         self.log(&format!("PANIC {message}"));
         self.panics.push(line);
         true

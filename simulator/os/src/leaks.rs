@@ -91,6 +91,32 @@ interpose! {
         })
     }
 
+    /// Names are resolved by the real network, at its own pace.
+    fn getaddrinfo(
+        node: *const c_char,
+        service: *const c_char,
+        hints: *const libc::addrinfo,
+        found: *mut *mut libc::addrinfo,
+    ) -> c_int {
+        kernel::in_turn(|kernel| {
+            kernel.leak("getaddrinfo (a name look-up)");
+            libc::EAI_FAIL
+        })
+    }
+
+    /// A pipe would be a real one.
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
+        note("pipe2 (a real pipe)")
+    }
+
+    /// Yielding in a loop is waiting for another thread, and there is none: it counts as a busy-wait.
+    fn sched_yield() -> c_int {
+        kernel::in_turn(|kernel| {
+            kernel.step();
+            0
+        })
+    }
+
     /// Processes are values of a seam, never started inside a simulation.
     fn fork() -> c_int {
         kernel::in_turn(|kernel| {

@@ -62,7 +62,11 @@ fn a_wildcard_listener_is_reached_by_both_addresses_and_two_hosts_may_use_one_po
     assert_clean(&report);
     for (host, address) in [("a", "10.0.0.1"), ("b", "10.0.0.2")] {
         assert!(has_said(&report, host, "listens on Ok(0.0.0.0:8080)"));
-        assert!(has_said(&report, host, &format!("{address}: Ok({address}:8080) from true")), "{:#?}", report.lines);
+        assert!(
+            has_said(&report, host, &format!("{address}: Ok({address}:8080) from true")),
+            "{:#?}",
+            report.lines
+        );
         assert!(has_said(&report, host, "127.0.0.1: Ok(127.0.0.1:8080) from true"));
         assert!(has_said(&report, host, "again: Err(AddrInUse)"));
         assert!(has_said(&report, host, "foreign: Err(AddrNotAvailable)"));
@@ -79,7 +83,11 @@ fn loopback_datagrams_stay_at_home() {
                 sender.send_to(machine.name.as_bytes(), "127.0.0.1:9").await.expect("UDP does not fail");
                 let mut buffer = [0; 16];
                 let (length, from) = socket.recv_from(&mut buffer).await.expect("UDP does not fail");
-                trace::line(&format!("got {} from {}", String::from_utf8_lossy(&buffer[..length]), from.ip()));
+                trace::line(&format!(
+                    "got {} from {}",
+                    String::from_utf8_lossy(&buffer[..length]),
+                    from.ip()
+                ));
             });
             simulation.start(host);
         }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Options under which a turn takes no time, so that clocks can be compared to the millisecond.
 fn exact(seed: u64) -> Options {
-    let machines = MachineOptions { turn_min: Duration::ZERO, turn_max: Duration::ZERO, ..Default::default() };
+    let machines =
+        MachineOptions { turn_min: Duration::ZERO, turn_max: Duration::ZERO, ..Default::default() };
     Options { machines, ..Options::calm(seed) }
 }
 

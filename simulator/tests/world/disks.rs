@@ -227,7 +227,8 @@ fn each_host_has_a_disk_of_its_own_and_a_wiped_one_is_empty() {
         simulation.run_for(Duration::from_secs(1));
     });
     assert_clean(&report);
-    let found: Vec<String> = said(&report, "a").into_iter().filter(|line| line.starts_with("found")).collect();
+    let found: Vec<String> =
+        said(&report, "a").into_iter().filter(|line| line.starts_with("found")).collect();
     assert_eq!(found, ["found None", r#"found Some("a")"#, "found None"]);
     assert!(has_said(&report, "b", "found None"));
 }

@@ -52,8 +52,13 @@ fn client() -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)
 }
 
-async fn call(client: &Client<HttpConnector, Full<Bytes>>, to: Ipv4Addr, body: Bytes) -> Result<Bytes, String> {
-    let request = Request::post(format!("http://{to}:8080/")).body(Full::new(body)).map_err(|e| e.to_string())?;
+async fn call(
+    client: &Client<HttpConnector, Full<Bytes>>,
+    to: Ipv4Addr,
+    body: Bytes,
+) -> Result<Bytes, String> {
+    let request =
+        Request::post(format!("http://{to}:8080/")).body(Full::new(body)).map_err(|e| e.to_string())?;
     let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
     answer.into_body().collect().await.map(|body| body.to_bytes()).map_err(|error| format!("{error:?}"))
 }

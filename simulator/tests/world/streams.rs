@@ -152,7 +152,8 @@ fn a_dead_process_resets_at_once_and_a_dead_machine_when_it_is_back() {
     let report = talk(narrow(), sink, ten_megabytes, |simulation, server, _| {
         simulation.at(Duration::from_secs(2), move |simulation| simulation.crash(server, Crash::Process));
     });
-    let failed = |report: &Report| said(report, "client").into_iter().find(|line| line.contains("writing failed"));
+    let failed =
+        |report: &Report| said(report, "client").into_iter().find(|line| line.contains("writing failed"));
     let line = failed(&report).expect("the client learns of it");
     let at_once = |line: &str| line.contains("after 1.99") || line.contains("after 2.0");
     assert!(at_once(&line), "{line}");

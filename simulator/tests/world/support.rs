@@ -4,7 +4,8 @@ use odeon_simulator::{Options, Report, Simulation};
 
 /// Runs a simulation on a thread of its own, as each needs it, and hands back what the closure returns.
 pub fn on_fresh_thread<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
-    let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(run).expect("a thread for a simulation");
+    let thread =
+        std::thread::Builder::new().stack_size(8 << 20).spawn(run).expect("a thread for a simulation");
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

@@ -90,9 +90,8 @@ fn a_script_can_wait_for_a_fact() {
             trace::line("ready");
         });
         simulation.start(host);
-        let ready = |simulation: &mut Simulation| {
-            simulation.lines().iter().any(|line| line.contains("ready"))
-        };
+        let ready =
+            |simulation: &mut Simulation| simulation.lines().iter().any(|line| line.contains("ready"));
         assert!(simulation.run_until(Duration::from_secs(10), ready));
         assert_eq!(simulation.now().as_secs(), 3);
         assert!(!simulation.run_until(Duration::from_secs(10), |_| false));

@@ -317,12 +317,24 @@ interpose! {
         length: size_t,
         flags: u32,
     ) -> ssize_t {
-        on_virtual(from.max(to), -1, |_| Err(Errno(libc::ENOSYS)))
+        on_virtual(from.max(to), -1, |_| Err(Errno(libc::EINVAL)))
     }
 
     /// Copies between descriptors inside the kernel: not here; std falls back to reading and writing.
     fn sendfile64(to: c_int, from: c_int, offset: *mut off64_t, length: size_t) -> ssize_t {
-        on_virtual(from.max(to), -1, |_| Err(Errno(libc::ENOSYS)))
+        on_virtual(from.max(to), -1, |_| Err(Errno(libc::EINVAL)))
+    }
+
+    /// Moves bytes between descriptors inside the kernel: not here; std falls back to reading and writing.
+    fn splice(
+        from: c_int,
+        from_offset: *mut off64_t,
+        to: c_int,
+        to_offset: *mut off64_t,
+        length: size_t,
+        flags: u32,
+    ) -> ssize_t {
+        on_virtual(from.max(to), -1, |_| Err(Errno(libc::EINVAL)))
     }
 
     /// Changes a file's permission bits.
