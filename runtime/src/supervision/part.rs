@@ -1,0 +1,115 @@
+//! A part of a node that is no service, such as a listener: one future that runs until it is told to stop.
+
+use super::child::{Child, Reports};
+use super::node::{TreeNode, TreeNodeKind};
+use crate::host::Executor;
+use futures_util::future::BoxFuture;
+use odeon_core::supervision::{Exit, StopReason};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinError};
+
+type Run = Arc<dyn Fn(Running) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What a part is handed each time it starts.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the first part of a node is the gateway's listener"))]
+pub(crate) struct Running {
+    reports: Reports,
+    ready: Arc<AtomicBool>,
+    stopping: watch::Receiver<bool>,
+}
+
+#[cfg_attr(not(test), expect(dead_code, reason = "the first part of a node is the gateway's listener"))]
+impl Running {
+    /// The part does its work from now on. What depends on it starts only after this.
+    pub(crate) fn ready(&self) {
+        if !self.ready.swap(true, AcqRel) {
+            self.reports.started();
+        }
+    }
+
+    /// Waits until the part is told to stop. It then ends in order as soon as it can.
+    pub(crate) async fn stopping(&mut self) {
+        // A part whose supervisor is gone is to stop too.
+        let _ = self.stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// A part as a child of a supervisor.
+pub(crate) struct Part {
+    name: String,
+    executor: Executor,
+    run: Run,
+    current: Option<(watch::Sender<bool>, AbortHandle)>,
+}
+
+impl Part {
+    /// `run` is called for each start. An error after it was ready is a failure, one before it a failed start.
+    pub(crate) fn new<F>(
+        name: &str,
+        executor: Executor,
+        run: impl Fn(Running) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let run: Run = Arc::new(move |running| Box::pin(run(running)));
+        Self { name: name.into(), executor, run, current: None }
+    }
+}
+
+impl Child for Part {
+    fn start(&mut self, reports: Reports) {
+        let (stop, stopping) = watch::channel(false);
+        let ready = Arc::new(AtomicBool::new(false));
+        let running = Running { reports: reports.clone(), ready: ready.clone(), stopping: stopping.clone() };
+        let task = self.executor.spawn((self.run)(running));
+        self.current = Some((stop, task.abort_handle()));
+        self.executor.spawn(async move {
+            let exit = match task.await {
+                Ok(Ok(())) => {
+                    let asked = *stopping.borrow();
+                    Exit::Stopped { reason: if asked { StopReason::Shutdown } else { StopReason::Own } }
+                }
+                Ok(Err(problem)) if ready.load(Acquire) => Exit::Failed { problem },
+                Ok(Err(problem)) => Exit::StartFailed { problem },
+                Err(error) => aborted(error),
+            };
+            reports.ended(exit);
+        });
+    }
+
+    fn stop(&mut self, _: Duration) {
+        if let Some((stop, _)) = &self.current {
+            stop.send_replace(true);
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some((_, abort)) = &self.current {
+            abort.abort();
+        }
+    }
+
+    fn describe(&self, _: usize) -> BoxFuture<'static, TreeNode> {
+        let node = TreeNode { name: self.name.clone(), kind: TreeNodeKind::Part, ..TreeNode::default() };
+        Box::pin(std::future::ready(node))
+    }
+}
+
+fn aborted(error: JoinError) -> Exit {
+    match error.try_into_panic() {
+        Ok(payload) => {
+            let text = payload
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| payload.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "(no text)".to_owned());
+            Exit::Panicked { text, method: "run".to_owned() }
+        }
+        Err(_) => Exit::Killed,
+    }
+}

@@ -1,0 +1,228 @@
+//! Supervisors and hosts against parts and cells that are made by hand.
+
+mod service;
+mod supervisor;
+mod tree;
+
+use super::alarm::Clock;
+use super::part::{Part, Running};
+use crate::cell::Tick;
+use crate::cell::belongings::Belongings;
+use crate::cell::kind::Kind;
+use crate::cell::port::{CellStatus, Overseer, Phase, Port};
+use crate::host::Executor;
+use odeon_core::supervision::{Backoff, Exit, RestartLimits, StopReason};
+use odeon_core::{ActivationId, Random};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+/// Longer than anything here takes on the slowest machine.
+const LONG: Duration = Duration::from_secs(20);
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn add(&self, what: impl Into<String>) {
+        self.0.lock().push(what.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock())
+    }
+
+    /// Waits until so much has happened, and takes it.
+    async fn after(&self, count: usize) -> Vec<String> {
+        eventually(|| self.0.lock().len() >= count).await;
+        self.take()
+    }
+}
+
+/// Waits for a fact.
+async fn eventually(fact: impl Fn() -> bool) {
+    let waiting = async {
+        while !fact() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, waiting).await.expect("it comes true");
+}
+
+fn executor() -> Executor {
+    Executor::new(tokio::runtime::Handle::current(), 0)
+}
+
+fn surroundings() -> (Clock, Executor, Random) {
+    (Clock::start(), executor(), Random::seeded(1))
+}
+
+/// Quick, so that tests wait for milliseconds.
+fn quick_limits(restarts_max: u32) -> RestartLimits {
+    let backoff = Backoff { min: Duration::from_millis(1), max: Duration::from_millis(4) };
+    RestartLimits { restarts_max, window: LONG, backoff, quiet: Duration::from_millis(500) }
+}
+
+/// A part that logs, and ends in order when told to.
+fn polite(name: &'static str, log: &Log) -> Part {
+    let log = log.clone();
+    Part::new(name, executor(), move |mut running: Running| {
+        let log = log.clone();
+        async move {
+            log.add(format!("start {name}"));
+            running.ready();
+            running.stopping().await;
+            log.add(format!("stop {name}"));
+            Ok(())
+        }
+    })
+}
+
+/// A cell without messages. It does as it is told at once, if it is polite.
+struct FakeCell {
+    id: ActivationId,
+    key: Option<Arc<str>>,
+    overseer: Arc<dyn Overseer>,
+    log: Log,
+    polite: AtomicBool,
+    phase: Mutex<Phase>,
+    waiting: u32,
+    belongings: Mutex<Option<Box<Belongings>>>,
+}
+
+impl FakeCell {
+    fn born(id: u64, key: Option<&str>, overseer: &Arc<dyn Overseer>, log: &Log) -> Arc<Self> {
+        let cell = Arc::new(Self {
+            id: ActivationId(id),
+            key: key.map(Arc::from),
+            overseer: overseer.clone(),
+            log: log.clone(),
+            polite: AtomicBool::new(true),
+            phase: Mutex::new(Phase::Starting),
+            waiting: u32::try_from(id).expect("a small id"),
+            belongings: Mutex::default(),
+        });
+        overseer.born(cell.clone());
+        cell.begin();
+        cell
+    }
+
+    fn begin(&self) {
+        if *self.phase.lock() == Phase::Starting {
+            *self.phase.lock() = Phase::Running;
+            self.overseer.started(self);
+        }
+    }
+
+    fn hears(&self, what: &str) {
+        self.log.add(format!("{what} {}", self.id));
+    }
+
+    /// The activation ends; the cell too, unless a verdict will come.
+    fn ends(&self, exit: Exit) {
+        *self.phase.lock() = Phase::Waiting;
+        if !self.overseer.ended(self, &exit) {
+            self.is_gone(&exit);
+        }
+    }
+
+    fn is_gone(&self, exit: &Exit) {
+        *self.phase.lock() = Phase::Ended;
+        self.overseer.gone(self, exit);
+    }
+
+    fn panics(&self) {
+        self.ends(Exit::Panicked { text: "on purpose".into(), method: "test".into() });
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        *self.phase.lock() == phase
+    }
+
+    fn obeys(&self) -> bool {
+        self.polite.load(SeqCst) && !self.is(Phase::Ended)
+    }
+}
+
+impl Port for FakeCell {
+    fn id(&self) -> ActivationId {
+        self.id
+    }
+
+    fn kind(&self) -> &Arc<Kind> {
+        unreachable!("supervision has no need of it")
+    }
+
+    fn key(&self) -> Option<&Arc<str>> {
+        self.key.as_ref()
+    }
+
+    fn executor(&self) -> usize {
+        (self.id.0 % 3) as usize
+    }
+
+    fn belongings(&self) -> &Mutex<Option<Box<Belongings>>> {
+        &self.belongings
+    }
+
+    fn now(&self) -> Tick {
+        Tick::NEVER
+    }
+
+    fn drain(&self, reason: StopReason) {
+        self.hears("drain");
+        if self.obeys() {
+            self.ends(Exit::Stopped { reason });
+        }
+    }
+
+    fn stop(&self, reason: StopReason) {
+        self.hears("stop");
+        if self.obeys() {
+            self.ends(Exit::Stopped { reason });
+        }
+    }
+
+    fn kill(&self) {
+        self.hears("kill");
+        if self.obeys() {
+            self.ends(Exit::Killed);
+        }
+    }
+
+    fn fail(&self, exit: Exit) {
+        self.hears("fail");
+        if self.obeys() {
+            self.ends(exit);
+        }
+    }
+
+    fn restart(&self) {
+        self.hears("restart");
+        *self.phase.lock() = Phase::Starting;
+        self.begin();
+    }
+
+    fn give_up(&self) {
+        self.hears("give up");
+        self.is_gone(&Exit::Killed);
+    }
+
+    fn status(&self) -> CellStatus {
+        CellStatus {
+            id: self.id,
+            key: self.key.clone(),
+            phase: *self.phase.lock(),
+            waiting: self.waiting,
+            waiting_bytes: 10 * self.waiting,
+            begun: 1,
+            expired: 0,
+            lost: 0,
+            current: Some("test"),
+            polling_for: None,
+            poll_max: Duration::from_micros(self.id.0),
+        }
+    }
+}
