@@ -1,0 +1,17 @@
+//! Odeon beside its peers: the same work in each system, measured in interleaved rounds.
+//!
+//! Reading order: [`workload`] is what is measured; [`peer`] is the work, written once over what a system must
+//! offer; [`systems`] has one file a system; [`rounds`] interleaves child processes; [`table`] prints.
+
+pub mod executors;
+pub mod layouts;
+pub mod load;
+pub mod machine;
+pub mod peer;
+pub mod rounds;
+pub mod servers;
+pub mod services;
+pub mod systems;
+pub mod table;
+pub mod time;
+pub mod workload;

@@ -1,0 +1,233 @@
+//! Odeon through its public face: contracts, references, a started node with every default in place.
+
+use crate::executors::Executors;
+use crate::peer::{Peer, Place, measure as measure_peer};
+use crate::services::{AddingRef, Sink};
+use crate::workload::{Sample, Sizes, Workload};
+use anyhow::{Context, Result, anyhow, ensure};
+use odeon::core::outcome::Overflow;
+use odeon::directory::ServiceKind;
+use odeon::host::{Host, Inline};
+use odeon::prelude::{App, Cx, Duration, Refusal};
+use odeon::{Node, NodeConfig, ServiceOptions};
+use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
+
+/// How the node is arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrangement {
+    /// One executor.
+    One,
+    /// Two executors.
+    Two,
+    /// One executor; a full mailbox lets senders wait.
+    Waiting,
+}
+
+/// Longer than any workload takes: the root of a chain that is no single call.
+const WHOLE: Duration = Duration::from_secs(300);
+
+/// Asks a partner of its own again and again.
+#[odeon::contract(name = "player", version = "1.0")]
+pub trait Playing {
+    /// How many of so many calls were answered.
+    async fn rally(&mut self, cx: &Cx, calls: u64) -> u64;
+}
+
+#[derive(Default)]
+struct Player;
+
+#[odeon::service]
+impl Playing for Player {
+    async fn rally(&mut self, cx: &Cx, calls: u64) -> u64 {
+        let Ok(partner) = cx.entity::<AddingRef>("sink", &format!("partner of {}", cx.key())) else {
+            return 0;
+        };
+        let mut answered = 0;
+        for value in 0..calls {
+            answered += u64::from(partner.ask(value).await.is_ok_and(|a| a == value + 1));
+        }
+        answered
+    }
+}
+
+/// A node of the tree.
+#[odeon::contract(name = "branch", version = "1.0")]
+pub trait Branching {
+    /// Grows so many leaves below itself; the sum goes to the parent.
+    #[cast]
+    async fn grow(&mut self, cx: &Cx, first: u64, leaves: u64, parent: Option<BranchingRef>);
+    /// The sum of one child.
+    #[cast]
+    async fn add(&mut self, cx: &Cx, sum: u64);
+}
+
+type Root = Arc<Mutex<Option<oneshot::Sender<u64>>>>;
+
+struct Branch {
+    root: Root,
+    parent: Option<BranchingRef>,
+    missing: u32,
+    sum: u64,
+}
+
+impl Branch {
+    fn finish(&self, cx: &Cx, sum: u64) {
+        let told = match &self.parent {
+            Some(parent) => parent.add(sum).send().is_ok(),
+            None => {
+                self.root.lock().is_ok_and(|mut root| root.take().is_some_and(|root| root.send(sum).is_ok()))
+            }
+        };
+        assert!(told, "the sum of a branch was refused");
+        cx.stop();
+    }
+}
+
+#[odeon::service]
+impl Branching for Branch {
+    async fn grow(&mut self, cx: &Cx, first: u64, leaves: u64, parent: Option<BranchingRef>) {
+        self.parent = parent;
+        if leaves == 1 {
+            return self.finish(cx, first);
+        }
+        let below = leaves / 10;
+        let me = cx.me::<BranchingRef>().expect("it has this contract");
+        for child in 0..10 {
+            let first = first + child * below;
+            let child =
+                cx.entity::<BranchingRef>("branch", &format!("{first}+{below}")).expect("it is registered");
+            child.grow(first, below, Some(me.clone())).send().expect("a new mailbox has room");
+        }
+    }
+
+    async fn add(&mut self, cx: &Cx, sum: u64) {
+        self.sum += sum;
+        self.missing -= 1;
+        if self.missing == 0 {
+            self.finish(cx, self.sum);
+        }
+    }
+}
+
+struct Odeon {
+    node: Node,
+    executors: Arc<Executors>,
+    root: Root,
+}
+
+impl Odeon {
+    /// Where senders and callers run: the last executor.
+    fn senders(&self) -> usize {
+        self.executors.list.len() - 1
+    }
+
+    async fn start(arrangement: Arrangement, executors: Arc<Executors>) -> Result<Self> {
+        let host = Host { executors: executors.list.clone(), blocking: Arc::new(Inline), seed: 1 };
+        let mut options = ServiceOptions::of(ServiceKind::Entity);
+        if arrangement == Arrangement::Waiting {
+            options.mailbox.overflow = Overflow::Wait;
+        }
+        let root = Root::default();
+        let top = root.clone();
+        let app = App::new()
+            .entity_with("sink", options, Sink::default)
+            .entity("player", Player::default)
+            .entity("branch", move || Branch { root: top.clone(), parent: None, missing: 10, sum: 0 });
+        let node = Node::start(host, NodeConfig::named("bench".parse()?), app).await?;
+        Ok(Self { node, executors, root })
+    }
+}
+
+impl Peer for Odeon {
+    type Sink = AddingRef;
+    type Player = PlayingRef;
+
+    // an entity stays until it has been idle for two minutes, whoever holds a reference
+    const HANDLES_KEEP_ALIVE: bool = false;
+
+    async fn sink(&self, number: u64, place: Place) -> Result<AddingRef> {
+        if self.executors.list.len() == 1 || place == Place::Beside && self.senders() == 0 {
+            return Ok(self.node.entity("sink", &number.to_string())?);
+        }
+        // an entity that is called from outside is placed by its key: try some until one is where it should be
+        let wanted = match place {
+            Place::Beside => self.senders(),
+            Place::Apart => 0,
+        };
+        let wanted = Executors::thread_name(wanted);
+        for attempt in 0..100 {
+            let sink: AddingRef = self.node.entity("sink", &format!("{number}.{attempt}"))?;
+            if sink.thread().await? == wanted {
+                return Ok(sink);
+            }
+        }
+        Err(anyhow!("no key leads to {wanted}"))
+    }
+
+    /// The mailbox holds 1024. On one that refuses, the sender yields and tries again; on one that lets senders
+    /// wait, it waits.
+    async fn tell(sink: &AddingRef, value: u64) {
+        loop {
+            match sink.add(value).send() {
+                Ok(()) => return,
+                Err(Refusal::MailboxFull) => tokio::task::yield_now().await,
+                Err(other) => panic!("refused: {other}"),
+            }
+        }
+    }
+
+    async fn ask(sink: &AddingRef, value: u64) -> Result<u64> {
+        Ok(sink.ask(value).await?)
+    }
+
+    async fn total(sink: &AddingRef) -> Result<u64> {
+        loop {
+            match sink.total().await {
+                Ok(total) => return Ok(total),
+                Err(odeon::CallError::NotExecuted(Refusal::MailboxFull)) => tokio::task::yield_now().await,
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+
+    async fn player(&self, number: u64) -> Result<PlayingRef> {
+        Ok(self.node.entity("player", &number.to_string())?)
+    }
+
+    async fn rally(player: PlayingRef, calls: u64) -> Result<u64> {
+        Ok(player.rally(calls).within(WHOLE).await?)
+    }
+
+    async fn skynet(&self, leaves: u64) -> Result<u64> {
+        let (root, sum) = oneshot::channel();
+        let before = self.root.lock().map_err(|_| anyhow!("a branch panicked"))?.replace(root);
+        ensure!(before.is_none(), "one tree at a time");
+        self.node.entity::<BranchingRef>("branch", "root")?.grow(0, leaves, None).send()?;
+        sum.await.context("the tree ended without a sum")
+    }
+
+    fn task<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.executors.list[self.senders()].spawn(task)
+    }
+}
+
+pub(super) fn measure(arrangement: Arrangement, workload: Workload, sizes: &Sizes) -> Result<Vec<Sample>> {
+    let count = if arrangement == Arrangement::Two { 2 } else { 1 };
+    let executors = Arc::new(Executors::start(count)?);
+    let sizes = *sizes;
+    let measurement = {
+        let executors = executors.clone();
+        async move {
+            let odeon = Odeon::start(arrangement, executors).await?;
+            measure_peer(&odeon, workload, &sizes).await
+        }
+    };
+    let samples = executors.run(count - 1, measurement);
+    // a million cells need not be taken down in order
+    std::mem::forget(executors);
+    samples
+}
