@@ -177,7 +177,7 @@ extern "C" fn over_limit(_: libc::c_int) {
         let lines = kernel.recorder.lines();
         let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
         format!(
-            "on {place}, {:?} after the start of the world\n{last}",
+            "{place}, {:?} after the start of the world\n{last}",
             Duration::from_nanos(kernel.instant())
         )
     });

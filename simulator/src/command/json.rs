@@ -23,6 +23,7 @@ pub(super) struct SummaryObject<'a> {
     failed: u64,
     simulated_seconds: f64,
     wall_seconds: f64,
+    gave_up: bool,
     random_addresses: bool,
     failures: Vec<FailureObject<'a>>,
 }
@@ -78,6 +79,7 @@ pub(super) fn summary(summary: &Summary) -> SummaryObject<'_> {
         failed: progress.failed,
         simulated_seconds: progress.simulated.as_secs_f64(),
         wall_seconds: progress.wall.as_secs_f64(),
+        gave_up: summary.gave_up,
         random_addresses: summary.random_addresses,
         failures: summary.failures.iter().map(failure).collect(),
     }

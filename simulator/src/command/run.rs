@@ -14,7 +14,7 @@ pub(super) fn run(scenarios: &[Scenario], arguments: &RunArguments) -> Result<Ve
     plan.jobs = arguments.jobs.unwrap_or(plan.jobs);
     let seeds = plan.seeds.end - plan.seeds.start;
     let mut line = ProgressLine::on_standard_error(case.name(), seeds);
-    let summary = case.explore(&plan, |progress| line.show(progress));
+    let summary = case.explore(&plan, |progress, failed| line.show(progress, failed));
     line.clear();
     let summary = summary?;
     let mut out = io::stdout().lock();

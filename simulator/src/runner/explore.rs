@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Failures that are looked at closely: more of them rarely tell more.
 const FAILURES_TOLD_MAX: usize = 5;
+/// After so many hung seeds, each of which costs all of its wall time, the others are not run.
+const HANGS_MAX: usize = 5;
 /// How often a watcher hears of the progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
@@ -66,8 +68,10 @@ pub struct Summary {
     pub case: String,
     /// Its seeds.
     pub seeds: Range<u64>,
-    /// How far it came: all the way.
+    /// How far it came: all the way, unless it gave up on seeds that hang.
     pub progress: Progress,
+    /// Too many seeds hung, so the others were not run.
+    pub gave_up: bool,
     /// Every failing seed, in order. The first five have been run again with their logs.
     pub failures: Vec<Failure>,
     /// The system places processes at random addresses and refuses to do otherwise, so that orders which
@@ -103,16 +107,21 @@ pub struct Replay {
 }
 
 impl Case {
-    /// Runs all seeds of the plan. `watch` hears of the progress now and then, on the calling thread.
+    /// Runs all seeds of the plan. `watch` hears of the progress after each seed and now and then between, on the
+    /// calling thread; with it of the seed that failed just now, before anyone has looked at it closely.
     ///
     /// # Errors
     /// When no processes can be started, or one that forks seeds is lost; what the seeds did is in the summary.
-    pub fn explore(&self, plan: &Plan, mut watch: impl FnMut(&Progress)) -> Result<Summary, ExploreError> {
+    pub fn explore(
+        &self,
+        plan: &Plan,
+        mut watch: impl FnMut(&Progress, Option<&Outcome>),
+    ) -> Result<Summary, ExploreError> {
         self.serve_if_zygote();
         let watch_of_wall = Stopwatch::start();
         let mut failures = Vec::new();
         let mut progress = Progress::default();
-        let mut random_addresses = false;
+        let (mut random_addresses, mut hangs) = (false, 0);
         let count = plan.seeds.end.saturating_sub(plan.seeds.start);
         let jobs = (plan.jobs.get() as u64).min(count) as usize;
         let (next, stopped) = (AtomicU64::new(plan.seeds.start), AtomicBool::new(false));
@@ -125,6 +134,7 @@ impl Case {
             }
             drop(results);
             loop {
+                let mut failed = None;
                 match heard.recv_timeout(PROGRESS_PERIOD) {
                     Ok(Ok(examined)) => {
                         random_addresses |= examined.random_addresses;
@@ -132,7 +142,10 @@ impl Case {
                         progress.simulated += examined.outcome.simulated;
                         if examined.outcome.verdict != Verdict::Passed {
                             progress.failed += 1;
+                            hangs += usize::from(examined.outcome.verdict == Verdict::Hung);
+                            stopped.store(hangs >= HANGS_MAX, Ordering::Relaxed);
                             failures.push(self.failure(examined.outcome));
+                            failed = failures.last().map(|failure: &Failure| &failure.outcome);
                         }
                     }
                     Ok(Err(error)) => {
@@ -143,14 +156,15 @@ impl Case {
                     Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 }
                 progress.wall = watch_of_wall.elapsed();
-                watch(&progress);
+                watch(&progress, failed);
             }
         })?;
         failures.sort_by_key(|failure| failure.outcome.seed);
         self.look_closer(plan, &mut failures)?;
         progress.wall = watch_of_wall.elapsed();
-        let seeds = plan.seeds.clone();
-        Ok(Summary { case: self.name().to_owned(), seeds, progress, failures, random_addresses })
+        let (case, seeds) = (self.name().to_owned(), plan.seeds.clone());
+        let gave_up = progress.done < count;
+        Ok(Summary { case, seeds, progress, gave_up, failures, random_addresses })
     }
 
     /// Runs one seed and keeps its log.
@@ -164,7 +178,9 @@ impl Case {
         Ok(Replay { outcome, random_addresses: pair.usual.has_random_addresses() })
     }
 
-    fn failure(&self, outcome: Outcome) -> Failure {
+    /// A failure keeps the end of its log alone: there may be many failures.
+    fn failure(&self, mut outcome: Outcome) -> Failure {
+        outcome.lines = outcome.last_events().to_vec();
         let token = Token { scenario: self.name().to_owned(), seed: outcome.seed, prints: None };
         let options = self.options(outcome.seed);
         Failure { outcome, token, options }
@@ -201,7 +217,7 @@ impl Case {
                     "run again with its log, the seed went another way".into(),
                 );
             }
-            outcome.lines = again.lines;
+            outcome.lines = again.last_events().to_vec();
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub struct Outcome {
     pub hash: Option<u64>,
     /// How long the simulated world existed.
     pub simulated: Duration,
-    /// The log, when it was kept.
+    /// The log, when it was kept: all of a replay's, the end of a failure's.
     pub lines: Vec<String>,
     /// The end of what the run printed; for a hung run, where it was stuck.
     pub printed: String,

@@ -67,6 +67,9 @@ pub fn tell_summary(summary: &Summary, tone: Tone) -> String {
         tell_span(progress.simulated),
         tell_span(progress.wall),
     );
+    if summary.gave_up {
+        text.push_str("too many seeds hung: the others were not run\n");
+    }
     text.push_str(warn_of_random_addresses(summary.random_addresses));
     text
 }
@@ -215,7 +218,14 @@ mod tests {
             simulated: Duration::from_secs(9_000),
             wall: Duration::from_millis(800),
         };
-        Summary { case: "counter".into(), seeds: 0..200, progress, failures, random_addresses: false }
+        Summary {
+            case: "counter".into(),
+            seeds: 0..200,
+            progress,
+            gave_up: false,
+            failures,
+            random_addresses: false,
+        }
     }
 
     #[test]

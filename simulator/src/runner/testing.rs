@@ -80,7 +80,7 @@ pub fn test(test: TestCase) {
 }
 
 fn explore(test: &TestCase, case: &Case, plan: &Plan) {
-    let summary = match case.explore(plan, |_| {}) {
+    let summary = match case.explore(plan, |_, _| {}) {
         Ok(summary) => summary,
         Err(error) => panic!("{error}"),
     };

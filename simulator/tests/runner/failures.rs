@@ -11,7 +11,7 @@ fn explore(name: &str, change: impl FnOnce(&mut Plan), script: fn(&mut Simulatio
     let case = Case::of_test(&path, Shape { calm: true, ..Shape::default() }, script);
     let mut plan = Plan::of(0..3);
     change(&mut plan);
-    case.explore(&plan, |_| {}).expect("seeds can run here")
+    case.explore(&plan, |_, _| {}).expect("seeds can run here")
 }
 
 /// All seeds end with this verdict, and a finding of each contains this text.
@@ -147,6 +147,23 @@ fn a_loop_that_never_waits_is_killed_and_shown_where_it_is() {
 }
 
 #[test]
+fn an_exploration_gives_up_when_seeds_keep_hanging() {
+    let name = "an_exploration_gives_up_when_seeds_keep_hanging";
+    let hundred = |plan: &mut Plan| {
+        plan.seeds = 0..100;
+        plan.limit = Duration::from_millis(100);
+    };
+    let summary = explore(name, hundred, |_| {
+        loop {
+            std::hint::spin_loop();
+        }
+    });
+    assert_all(&summary, Verdict::Hung, "still running after 100ms");
+    assert!(summary.gave_up && summary.progress.done < 20, "{}", tell(&summary));
+    assert!(tell(&summary).contains("too many seeds hung: the others were not run"));
+}
+
+#[test]
 fn a_process_that_waits_outside_the_simulation_is_killed_too() {
     let name = "a_process_that_waits_outside_the_simulation_is_killed_too";
     let limit = |plan: &mut Plan| plan.limit = Duration::from_millis(300);
@@ -208,6 +225,6 @@ fn places_in_memory_are_the_same_for_each_seed_where_the_system_allows_it() {
 #[test]
 fn a_test_that_does_not_exist_is_not_taken_for_a_seed() {
     let case = Case::of_test("no::such::test", Shape::default(), |_| {});
-    let error = case.explore(&Plan::of(0..3), |_| {}).expect_err("there is nothing to come back to");
+    let error = case.explore(&Plan::of(0..3), |_, _| {}).expect_err("there is nothing to come back to");
     assert!(error.to_string().contains("did not come to `no::such::test` again"), "{error}");
 }

@@ -7,7 +7,7 @@ fn runs_the_same_in_two_processes(scenario: &str, test: &str) {
     let scenario = SCENARIOS.iter().find(|each| each.name == scenario).expect("the scenario is listed");
     let case = Case::of_test(&format!("scenarios::{test}"), Shape::default(), scenario.run);
     let plan = Plan { twice: true, ..Plan::of(0..20) };
-    let summary = case.explore(&plan, |_| {}).expect("seeds can run here");
+    let summary = case.explore(&plan, |_, _| {}).expect("seeds can run here");
     let failures = tell_failures(&summary, Tone::Plain, |failure| failure.token.to_string());
     assert_eq!(summary.verdict(), Verdict::Passed, "{}{failures}", tell_summary(&summary, Tone::Plain));
     assert_eq!(summary.progress.done, 20);
