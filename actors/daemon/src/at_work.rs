@@ -89,9 +89,8 @@ impl AtWork {
         let node = on(&first, async move { Node::start(host, config, app).await }).await?;
         let node = node.map_err(|e| settings.explain(&e))?;
         let gateway = Gateway::start(&node, settings.http.clone()).await.map_err(|e| {
-            Failure::failed(e).advice(
-                "another address is chosen with --http ADDR; --http 127.0.0.1:0 picks a free port",
-            )
+            Failure::failed(e)
+                .advice("another address is chosen with --http ADDR; --http 127.0.0.1:0 picks a free port")
         })?;
         let whereabouts = Whereabouts {
             name: settings.name.to_string(),

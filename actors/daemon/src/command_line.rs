@@ -11,7 +11,7 @@ use std::io;
 
 /// Write services as actors, run them on a node, call them over HTTP.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "odeon", version, arg_required_else_help = true, max_term_width = 100)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -56,7 +56,7 @@ pub(crate) fn run(
 /// commands.
 fn command(name: &str) -> clap::Command {
     let own = name.to_owned();
-    CommandLine::command().name(own.clone()).bin_name(own.clone()).after_help(CODES).mut_subcommands(|sub| {
+    CommandLine::command().bin_name(own.clone()).after_help(CODES).mut_subcommands(|sub| {
         let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
         sub.after_help(format!("{}\n\n{CODES}", examples.replace("odeon ", &format!("{own} "))))
     })

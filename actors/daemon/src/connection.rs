@@ -62,8 +62,8 @@ impl Connection {
     /// [`ConnectionError::Connect`].
     pub(crate) async fn open(host: &str) -> Result<Self, ConnectionError> {
         let failed = |cause| ConnectionError::Connect { host: host.into(), cause };
-        let host_header =
-            HeaderValue::from_str(host).map_err(|e| failed(io::Error::new(io::ErrorKind::InvalidInput, e)))?;
+        let host_header = HeaderValue::from_str(host)
+            .map_err(|e| failed(io::Error::new(io::ErrorKind::InvalidInput, e)))?;
         let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(host))
             .await
             .unwrap_or_else(|late| Err(late.into()))

@@ -43,7 +43,10 @@ fn value(name: &str, schema: &Value, definitions: &Map<String, Value>, depth: us
 /// What the schema itself offers as a value.
 fn given(schema: &Value) -> Option<&Value> {
     let first = |list: &str| schema[list].as_array().and_then(|values| values.first());
-    first("examples").or_else(|| schema.get("const")).or_else(|| first("enum")).or_else(|| schema.get("default"))
+    first("examples")
+        .or_else(|| schema.get("const"))
+        .or_else(|| first("enum"))
+        .or_else(|| schema.get("default"))
 }
 
 /// The type; the first one when there are several, as for optional values.
@@ -99,8 +102,7 @@ mod tests {
             },
             "required": ["name", "amount", "lines", "maybe", "kind"],
         });
-        let expected =
-            json!({ "name": "Ada", "amount": 5, "lines": [{ "sku": "sku" }], "maybe": "maybe", "kind": "small" });
+        let expected = json!({ "name": "Ada", "amount": 5, "lines": [{ "sku": "sku" }], "maybe": "maybe", "kind": "small" });
         assert_eq!(sample(schema), expected);
     }
 

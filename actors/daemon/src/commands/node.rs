@@ -36,10 +36,6 @@ pub(crate) struct Arguments {
 /// The configuration cannot be used, or the node cannot start.
 pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
     let settings = Settings::load(&arguments.flags, arguments.config.as_deref())?;
-    if arguments.check {
-        //CHECK
-        return Ok(Code::Done);
-    }
     log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
     let ended = at_work::run(
         &settings,

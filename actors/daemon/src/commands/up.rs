@@ -182,7 +182,10 @@ mod tests {
     #[test]
     fn a_suggestion_is_quoted_for_a_shell() {
         let line = curl(&suggestion(), "127.0.0.1:8080");
-        assert!(line.contains(r#"-d '{"note":"it'\''s"}' http://127.0.0.1:8080/v1/counter/apples/add"#), "{line}");
+        assert!(
+            line.contains(r#"-d '{"note":"it'\''s"}' http://127.0.0.1:8080/v1/counter/apples/add"#),
+            "{line}"
+        );
         assert_eq!(call(&suggestion()), r#"'counter#apples' add '{"note":"it'\''s"}'"#);
     }
 

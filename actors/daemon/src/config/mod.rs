@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Where the command line asks that is not told.
 const MANAGEMENT_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
-const NAME_DEFAULT: &str = "node";
+const NAME_DEFAULT: &str = "local";
 const BLOCKING_THREADS_DEFAULT: usize = 4;
 const STOP_WITHIN_DEFAULT: Duration = Duration::from_secs(30);
 
@@ -32,7 +32,7 @@ pub(crate) struct Flags {
     /// Where the node keeps its files [default: .odeon]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// The name of the node, unique in its cluster [default: node]
+    /// The name of the node, unique in its cluster [default: local]
     #[arg(long)]
     pub(crate) name: Option<NodeName>,
     /// Where services are called; port 0 picks a free one [default: 127.0.0.1:8080]
@@ -128,7 +128,7 @@ impl Settings {
 }
 
 fn read(path: &Path) -> Result<Source, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
     Ok(Source { path: path.into(), text })
 }
