@@ -8,5 +8,7 @@ mod registry;
 pub use address::{Address, Locator};
 pub(crate) use address::{Delivery, link, watch};
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
+#[cfg(test)]
+pub(crate) use provider::Provide;
 pub(crate) use provider::{Entities, Instances};
 pub(crate) use registry::Registry;
