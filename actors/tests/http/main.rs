@@ -1,0 +1,7 @@
+//! A real node behind its gateway and its management interface, asked over loopback.
+
+mod calls;
+mod client;
+mod limits;
+mod services;
+mod stopping;
