@@ -176,10 +176,7 @@ extern "C" fn over_limit(_: libc::c_int) {
         let place = kernel.place().name.to_owned();
         let lines = kernel.recorder.lines();
         let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
-        format!(
-            "{place}, {:?} after the start of the world\n{last}",
-            Duration::from_nanos(kernel.instant())
-        )
+        format!("{place}, {:?} after the start of the world\n{last}", Duration::from_nanos(kernel.instant()))
     });
     let last_words = last_words.unwrap_or_else(|| "in the script, or in the simulated kernel".to_owned());
     crate::outside(|| {

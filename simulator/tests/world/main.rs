@@ -1,4 +1,8 @@
 //! The world as programs and scripts meet it: unmodified code on virtual time, network and disks.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "programs under simulation may use whatever is plain std and tokio"
+)]
 
 mod support;
 

@@ -3,182 +3,25 @@
 //!
 //! Endpoints come in pairs: a client's number is even, its server's the same with the last bit turned.
 
+mod arrival;
+mod endpoint;
+
 use crate::descriptor::Kind;
 use crate::kernel::Kernel;
 use crate::memory::Scatter;
 use crate::ports::{self, Transport};
 use crate::symbol::{Errno, Outcome};
-use crate::trace::Happening;
 use crate::wire::{Payload, Segment};
+use endpoint::{Endpoint, Owner, State};
 use libc::c_int;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+pub(crate) use endpoint::{Connections, Listener};
+
 /// The most bytes of one segment. The network's options split time, not segments, by bandwidth.
 const SEGMENT_MAX: usize = 64 * 1024;
-
-/// A socket that listens.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    pub(crate) address: SocketAddrV4,
-    /// Endpoints that wait for `accept`.
-    waiting: VecDeque<u64>,
-    waiting_max: usize,
-}
-
-impl Listener {
-    pub(crate) fn has_connection(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    pub(crate) fn set_waiting_max(&mut self, count: c_int) {
-        self.waiting_max = usize::try_from(count).unwrap_or(0).max(1);
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// SYN sent.
-    Connecting,
-    Established,
-    /// Reset, refused or timed out.
-    Dead,
-}
-
-/// Who holds an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    /// The object of a connected socket.
-    Socket(usize),
-    /// A listener's queue.
-    Queue(usize),
-    /// Closed by its program; the kernel finishes the conversation.
-    Nobody,
-}
-
-/// One end of a connection.
-#[derive(Debug)]
-struct Endpoint {
-    host: u32,
-    local: SocketAddrV4,
-    peer: SocketAddrV4,
-    state: State,
-    owner: Owner,
-    /// Bytes that wait for credit.
-    outgoing: VecDeque<u8>,
-    /// How much the peer has room for.
-    credit: usize,
-    /// A write was refused or short; tell the program when half of the buffer is free.
-    wants_write: bool,
-    incoming: VecDeque<Vec<u8>>,
-    /// How much of the first incoming piece was read.
-    incoming_offset: usize,
-    incoming_bytes: usize,
-    /// Read by the program and not yet granted again to the peer.
-    consumed: usize,
-    read_shut: bool,
-    fin_received: bool,
-    fin_wanted: bool,
-    fin_sent: bool,
-    /// What the next call reports.
-    error: c_int,
-}
-
-/// All endpoints.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    endpoints: BTreeMap<u64, Endpoint>,
-    last: u64,
-}
-
-impl Endpoint {
-    fn new(host: u32, local: SocketAddrV4, peer: SocketAddrV4, state: State, owner: Owner) -> Endpoint {
-        Endpoint {
-            host,
-            local,
-            peer,
-            state,
-            owner,
-            outgoing: VecDeque::new(),
-            credit: 0,
-            wants_write: false,
-            incoming: VecDeque::new(),
-            incoming_offset: 0,
-            incoming_bytes: 0,
-            consumed: 0,
-            read_shut: false,
-            fin_received: false,
-            fin_wanted: false,
-            fin_sent: false,
-            error: 0,
-        }
-    }
-
-    fn discard_incoming(&mut self) {
-        self.consumed += self.incoming_bytes;
-        self.incoming.clear();
-        self.incoming_bytes = 0;
-        self.incoming_offset = 0;
-    }
-
-    /// Copies what has arrived, and says how much.
-    fn take(&mut self, into: &mut Scatter<'_>, peek: bool) -> usize {
-        let mut count = 0;
-        if peek {
-            let skipped = self.incoming_offset;
-            for (at, piece) in self.incoming.iter().enumerate() {
-                count += into.put(&piece[if at == 0 { skipped } else { 0 }..]);
-            }
-            return count;
-        }
-        while let Some(piece) = self.incoming.front() {
-            let taken = into.put(&piece[self.incoming_offset..]);
-            count += taken;
-            self.incoming_offset += taken;
-            if self.incoming_offset < piece.len() {
-                break;
-            }
-            self.incoming.pop_front();
-            self.incoming_offset = 0;
-        }
-        self.incoming_bytes -= count;
-        self.consumed += count;
-        count
-    }
-
-    fn readiness(&self, buffer_max: usize) -> u32 {
-        const IN: u32 = libc::EPOLLIN as u32;
-        const OUT: u32 = libc::EPOLLOUT as u32;
-        const ERR: u32 = libc::EPOLLERR as u32;
-        const HUP: u32 = libc::EPOLLHUP as u32;
-        const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-        if self.state == State::Connecting {
-            return if self.error == 0 { 0 } else { IN | OUT | ERR | HUP };
-        }
-        let ended = self.fin_received || self.read_shut;
-        let mut state = 0;
-        if ended {
-            state |= IN | RDHUP;
-        }
-        if self.incoming_bytes > 0 {
-            state |= IN;
-        }
-        if self.outgoing.len() < buffer_max {
-            state |= OUT;
-        }
-        if self.error != 0 {
-            state |= ERR | IN | OUT;
-        }
-        if self.state == State::Dead {
-            state |= IN | OUT | HUP | RDHUP;
-        }
-        if self.fin_received && self.fin_sent {
-            state |= HUP;
-        }
-        state
-    }
-}
 
 impl Kernel {
     fn endpoint(&mut self, number: u64) -> Option<&mut Endpoint> {
@@ -352,123 +195,6 @@ impl Kernel {
         if end.owner == Owner::Nobody && ended {
             self.connections.endpoints.remove(&number);
         }
-    }
-
-    /// The connection ends with this error.
-    fn fail(&mut self, number: u64, error: c_int) {
-        let Some(end) = self.connections.endpoints.get_mut(&number) else { return };
-        if end.state == State::Dead {
-            return;
-        }
-        end.error = error;
-        end.outgoing.clear();
-        if end.state == State::Established {
-            end.state = State::Dead;
-        }
-        if end.owner == Owner::Nobody {
-            self.connections.endpoints.remove(&number);
-        } else {
-            self.mark_endpoint(number);
-        }
-    }
-
-    /// The sender's kernel gave up retransmitting.
-    pub fn time_out(&mut self, number: u64) {
-        self.fail(number, libc::ETIMEDOUT);
-    }
-
-    /// Whether an endpoint still exists; a dead machine's do not, and nobody retransmits for them.
-    pub fn has_endpoint(&self, number: u64) -> bool {
-        self.connections.endpoints.contains_key(&number)
-    }
-
-    /// A segment sent by endpoint `direction` reaches the host of its other end. A SYN comes back when the
-    /// listener's queue is full, to be sent again.
-    ///
-    /// # Errors
-    /// The segment that could not be taken now.
-    pub fn deliver_segment(
-        &mut self,
-        direction: u64,
-        host: u32,
-        source: SocketAddrV4,
-        destination: SocketAddrV4,
-        segment: Segment,
-    ) -> Result<(), Segment> {
-        let number = direction ^ 1;
-        let words = [direction, segment.wire_length() as u64];
-        self.record_on(Some(host), Happening::Received, words, || {
-            format!("received tcp{direction} {segment}")
-        });
-        if segment == Segment::Syn {
-            return self.deliver_syn(number, host, source, destination);
-        }
-        let Some(end) = self.connections.endpoints.get_mut(&number) else {
-            if !matches!(segment, Segment::Rst | Segment::Fin | Segment::Window(_)) {
-                self.emit(host, destination, source, Payload::Segment(number, Segment::Rst));
-            }
-            return Ok(());
-        };
-        match segment {
-            Segment::SynAck => {
-                end.state = State::Established;
-                end.credit = self.buffer_max;
-                self.mark_endpoint(number);
-                self.pump(number);
-            }
-            Segment::Data(_) if end.state == State::Dead => {}
-            Segment::Data(_) if end.owner == Owner::Nobody => {
-                self.say(number, Segment::Rst);
-                self.connections.endpoints.remove(&number);
-            }
-            Segment::Data(bytes) if end.read_shut => end.consumed += bytes.len(),
-            Segment::Data(bytes) => {
-                end.incoming_bytes += bytes.len();
-                end.incoming.push_back(bytes);
-                self.mark_endpoint(number);
-            }
-            Segment::Window(bytes) => {
-                end.credit += bytes;
-                self.pump(number);
-            }
-            Segment::Fin => {
-                end.fin_received = true;
-                self.mark_endpoint(number);
-                self.forget_if_done(number);
-            }
-            Segment::Rst => {
-                let connecting = end.state == State::Connecting;
-                self.fail(number, if connecting { libc::ECONNREFUSED } else { libc::ECONNRESET });
-            }
-            Segment::Syn => {}
-        }
-        Ok(())
-    }
-
-    fn deliver_syn(
-        &mut self,
-        number: u64,
-        host: u32,
-        source: SocketAddrV4,
-        destination: SocketAddrV4,
-    ) -> Result<(), Segment> {
-        let holder = self.holder(host, Transport::Tcp, source, destination);
-        let listening = holder.filter(|object| matches!(self.table.object(*object).kind, Kind::Listener(_)));
-        let Some(object) = listening else {
-            self.emit(host, destination, source, Payload::Segment(number, Segment::Rst));
-            return Ok(());
-        };
-        let Kind::Listener(listener) = &mut self.table.object_mut(object).kind else { return Ok(()) };
-        if listener.waiting.len() >= listener.waiting_max {
-            return Err(Segment::Syn);
-        }
-        listener.waiting.push_back(number);
-        let mut end = Endpoint::new(host, destination, source, State::Established, Owner::Queue(object));
-        end.credit = self.buffer_max;
-        self.connections.endpoints.insert(number, end);
-        self.say(number, Segment::SynAck);
-        self.mark(object);
-        Ok(())
     }
 
     /// Sends stream bytes: straight to the wire when they fit, else through the buffer.
