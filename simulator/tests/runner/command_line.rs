@@ -1,6 +1,7 @@
 //! What a person types to `odeon-sim` and sees.
 
 use odeon_simulator::runner::Verdict;
+use odeon_simulator::scenario::{SCENARIOS, Scenario};
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -26,7 +27,9 @@ fn the_list_names_each_scenario_and_what_it_is_about() {
     let output = odeon_sim(&["list"]);
     assert!(output.status.success());
     let text = standard_output(&output);
-    assert!(text.contains("udp-ping    Three hosts") && text.contains("http-hello  A client"), "{text}");
+    for Scenario { name, about, .. } in SCENARIOS {
+        assert!(text.lines().any(|line| line.starts_with(name) && line.ends_with(about)), "{text}");
+    }
     assert_eq!(json(&odeon_sim(&["list", "--json"]))[0]["name"], "udp-ping");
 }
 
