@@ -15,7 +15,6 @@ type Run = Arc<dyn Fn(Running) -> BoxFuture<'static, Result<(), String>> + Send 
 
 /// What a part is handed each time it starts.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the first part of a node is the gateway's listener"))]
 pub(crate) struct Running {
     reports: Reports,
     ready: Arc<AtomicBool>,
