@@ -164,3 +164,31 @@ interpose! {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_on_a_drifting_clock_is_reached_at_its_world_time_and_not_before() {
+        let mut draw = crate::Stream::new(1, "clock");
+        for _ in 0..1_000 {
+            let mut clock = Clock::default();
+            clock.set_drift(draw.between(0, 1_000_000), draw.between(0, 100_000) as i64 - 50_000);
+            clock.set_drift(2_000_000, draw.between(0, 1_000) as i64 - 500);
+            let local = clock.local(2_000_000) + draw.between(0, 1_000_000_000_000);
+            let world = clock.world(local);
+            assert!(clock.local(world) >= local && clock.local(world - 1) < local, "{clock:?} {local}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_rate_does_not_make_a_clock_jump() {
+        let mut clock = Clock::default();
+        for (now, ppm) in [(1_000, 200), (5_000_000, -200), (9_000_000, 50_000)] {
+            let before = clock.local(now);
+            clock.set_drift(now, ppm);
+            assert_eq!(clock.local(now), before);
+        }
+    }
+}

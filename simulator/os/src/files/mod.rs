@@ -9,6 +9,8 @@ mod listing;
 mod locks;
 mod names;
 mod paths;
+#[cfg(test)]
+mod tests;
 
 use crate::entropy::Stream;
 use crate::kernel::{Counters, Kernel};
