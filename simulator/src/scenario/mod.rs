@@ -3,7 +3,9 @@
 //! A scenario tells its own invariants with [`Simulation::violation`] and its own liveness with
 //! [`Simulation::demand`]; leaks and panics are watched for all of them.
 
+mod http_client;
 mod http_hello;
+mod node_counter;
 mod udp_ping;
 
 use crate::Simulation;
@@ -30,6 +32,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "http-hello",
         about: "A client posts bodies to an HTTP server that crashes meanwhile; what comes back is what was sent",
         run: http_hello::run,
+    },
+    Scenario {
+        name: "node-counter",
+        about: "A real node serves a counter over HTTP and crashes twice; what was answered was counted, once",
+        run: node_counter::run,
     },
 ];
 

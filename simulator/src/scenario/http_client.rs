@@ -1,0 +1,85 @@
+//! A plain HTTP/1.1 client for foreign hosts: one connection as long as it lasts, nothing of Odeon's.
+
+use crate::Machine;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Status and body.
+    Body(u16, String),
+    /// No answer: it may have been executed.
+    None(String),
+}
+
+#[derive(Debug, Error)]
+enum ExchangeError {
+    #[error("no connection: {0}")]
+    Connect(#[from] std::io::Error),
+    #[error("no answer: {0}")]
+    Exchange(#[from] hyper::Error),
+    #[error("not a request: {0}")]
+    Request(#[from] hyper::http::Error),
+}
+
+/// A client on a machine.
+pub(super) struct Client {
+    machine: Machine,
+    server: SocketAddr,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    pub(super) fn new(machine: Machine, server: SocketAddr) -> Self {
+        Self { machine, server, connection: None }
+    }
+
+    /// Posts JSON.
+    pub(super) async fn post(&mut self, path: &str, body: &'static str) -> Answer {
+        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(path, body)).await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(error)) => error.to_string(),
+            Err(late) => late.to_string(),
+        };
+        tracing::debug!(error = %outcome, "an exchange failed");
+        self.connection = None;
+        Answer::None(outcome)
+    }
+
+    async fn exchange(&mut self, path: &str, body: &'static str) -> Result<Answer, ExchangeError> {
+        if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
+            self.connection = Some(self.connect().await?);
+        }
+        let Some(sender) = &mut self.connection else { unreachable!("it was just made") };
+        sender.ready().await?;
+        let request = Request::post(path)
+            .header("host", "node")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from_static(body.as_bytes())))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        Ok(Answer::Body(status, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ExchangeError> {
+        let stream = TcpStream::connect(self.server).await?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        self.machine.executors[0].spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection ended early");
+            }
+        });
+        Ok(sender)
+    }
+}

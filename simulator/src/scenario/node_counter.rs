@@ -1,0 +1,141 @@
+//! A real node, the same code as in production: its gateway serves a counter entity to a plain HTTP client on
+//! another host, while the node's host crashes and packets are lost. The books of the client and the counter agree.
+
+use super::http_client::{Answer, Client};
+use crate::{Crash, Machine, Simulation};
+use odeon::core::NodeName;
+use odeon::host::{Executor, Host, Inline};
+use odeon::{App, Node, NodeConfig};
+use odeon_actors::gateway::{Gateway, GatewayConfig};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const PORT: u16 = 8_080;
+const PAUSE: Duration = Duration::from_millis(50);
+/// Once the node is back the client gets through again within this time.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+
+/// What the client knows of one incarnation of the node's host.
+#[derive(Debug, Default)]
+struct Books {
+    /// Additions sent to this incarnation or an earlier one: it cannot have counted more.
+    sent: i64,
+    /// Additions that were answered.
+    answered: u64,
+    /// Greetings that were right.
+    greeted: u64,
+    /// The last value that was answered, and the incarnation of the host at that time.
+    last: (u64, i64),
+    broken: Vec<String>,
+}
+
+type SharedBooks = Arc<Mutex<Books>>;
+
+fn on<R>(books: &SharedBooks, visit: impl FnOnce(&mut Books) -> R) -> R {
+    visit(&mut books.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The script.
+pub(super) fn run(sim: &mut Simulation) {
+    let books = SharedBooks::default();
+    let incarnation = Arc::new(Mutex::new(0_u64));
+    let server = sim.host("node", {
+        let incarnation = incarnation.clone();
+        move |machine| {
+            *incarnation.lock().unwrap_or_else(PoisonError::into_inner) = machine.incarnation;
+            serve(machine)
+        }
+    });
+    let address = SocketAddr::from((sim.address(server), PORT));
+    let client = sim.host("client", {
+        let books = books.clone();
+        move |machine| count_for_ever(machine, address, books.clone(), incarnation.clone())
+    });
+    sim.start(server);
+    sim.start(client);
+    sim.demand("a first addition is answered", BACK_WITHIN, |_| on(&books, |b| b.answered > 0));
+
+    for _ in 0..2 {
+        let while_up = Duration::from_millis(sim.random() % 2_000);
+        sim.run_for(while_up);
+        let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
+        sim.crash(server, how);
+        let while_down = Duration::from_millis(sim.random() % 3_000);
+        sim.run_for(while_down);
+        sim.start(server);
+        let before = on(&books, |b| (b.answered, b.greeted));
+        sim.demand("additions and greetings are answered again", BACK_WITHIN, |_| {
+            on(&books, |b| b.answered >= before.0 + 3 && b.greeted > before.1)
+        });
+    }
+    for broken in on(&books, |b| std::mem::take(&mut b.broken)) {
+        sim.violation(broken);
+    }
+}
+
+/// The node's program: what the daemon does in production, on the executors of this machine.
+async fn serve(machine: Machine) {
+    let executors =
+        machine.executors.iter().enumerate().map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
+    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
+    let name: NodeName = "node".parse().expect("a node name");
+    let app = odeon_examples::register(App::new());
+    let node = Node::start(host, NodeConfig::named(name), app).await.expect("the node starts");
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+    let config = GatewayConfig { address, ..GatewayConfig::default() };
+    let gateway = Gateway::start(&node, config).await.expect("a fresh host has the port free");
+    tracing::info!(address = %gateway.address(), "the node serves");
+    // until the host crashes
+    std::future::pending::<()>().await;
+}
+
+/// The client's program: adds one, checks the value, greets.
+async fn count_for_ever(
+    machine: Machine,
+    server: SocketAddr,
+    books: SharedBooks,
+    incarnation: Arc<Mutex<u64>>,
+) {
+    let mut client = Client::new(machine, server);
+    let now_at = move || *incarnation.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let before = now_at();
+        on(&books, |b| b.sent += 1);
+        let answer = client.post("/v1/counter/visits/add", r#"{"amount":1}"#).await;
+        let during = (before, now_at());
+        on(&books, |b| judge(b, during, &answer));
+        if let Answer::Body(200, body) = client.post("/v1/greeter/greet", r#"{"name":"Ada"}"#).await {
+            on(&books, |b| match body.as_str() {
+                r#""Hello, Ada""# => b.greeted += 1,
+                other => b.broken.push(format!("greeted with {other}")),
+            });
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// An answered addition is larger than the one answered before it by the same incarnation, and no larger than
+/// what was sent in all.
+fn judge(books: &mut Books, (before, after): (u64, u64), answer: &Answer) {
+    let value = match answer {
+        Answer::Body(200, body) => match body.parse::<i64>() {
+            Ok(value) => value,
+            Err(_) => return books.broken.push(format!("an addition was answered by {body:?}")),
+        },
+        Answer::Body(status, body) if *status < 500 => {
+            return books.broken.push(format!("an addition ended as {status}: {body}"));
+        }
+        Answer::Body(..) | Answer::None(_) => return,
+    };
+    books.answered += 1;
+    if value > books.sent {
+        books.broken.push(format!("the counter shows {value} after {} additions were sent", books.sent));
+    }
+    if before == after {
+        if books.last.0 == before && value <= books.last.1 {
+            books.broken.push(format!("{value} was answered after {} by the same incarnation", books.last.1));
+        }
+        books.last = (before, value);
+    }
+}
