@@ -1,8 +1,8 @@
 //! Keeps what should run running: the shells of `odeon_core::supervision`, on ractor.
 //!
 //! Reading order: `child` is what can be supervised; `supervisor` is the shell of a core's machine; `part` and
-//! `service` are children: a single future, and the host of all cells of a service with its table in `cells`;
-//! `tree` puts them together; `node` is how people see it.
+//! `service` are children: a single future, and the host of all cells of a service, with its table in `cells` and its
+//! decisions in `verdict`; `tree` puts them together; `node` is how people see it.
 //!
 //! Architecture invariant: ractor actors have no names and no groups here, and receive life-cycle events only. What
 //! they start they stop themselves, in reverse order, because ractor would do it in any order.
@@ -13,11 +13,13 @@ mod child;
 mod node;
 mod part;
 mod policy;
+mod resting;
 mod service;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod verdict;
 
 pub use node::{LastExit, Load, TreeNode, TreeNodeKind};
 pub use policy::{OnFailure, RestartPolicy};

@@ -1,18 +1,21 @@
-//! The host of a service: keeps the list of its cells and decides, as a ractor actor, about those that failed.
+//! The host of a service, as its cells and its supervisor see it. Its actor, which decides about cells that failed
+//! and ends the rest, is in `verdict`.
 
-use super::alarm::{Alarm, Clock};
+use super::alarm::Clock;
 use super::cells::{self, Cells, Watch};
 use super::child::{Child, Reports};
 use super::node::{LastExit, Load, TreeNode, TreeNodeKind, phase_name};
 use super::policy::{OnFailure, RestartPolicy};
+use super::resting::Resting;
+use super::verdict::{Message, Verdicts};
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
 use futures_util::future::BoxFuture;
-use odeon_core::supervision::{Exit, Judge, StopReason, Verdict};
-use odeon_core::{ActivationId, Random, ServiceName, Timestamp};
+use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::{Random, ServiceName, Timestamp};
 use parking_lot::Mutex;
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::ActorRef;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
@@ -20,91 +23,43 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How many cells are looked at before others get their turn.
-const BATCH: usize = 256;
-/// How long killed cells may take to be gone. One that never comes to an await cannot be waited for.
-const KILL_WITHIN: Duration = Duration::from_secs(1);
-
+pub(super) const BATCH: usize = 256;
 /// The host of a service, as its supervisor sees it.
 pub(crate) struct ServiceChild(pub(crate) Arc<ServiceHost>);
 
 /// The host of a service, as its cells see it.
 pub(crate) struct ServiceHost {
-    name: ServiceName,
+    pub(super) name: ServiceName,
     kind: ServiceKind,
-    policy: RestartPolicy,
-    clock: Clock,
-    executor: Executor,
-    random: Mutex<Random>,
-    cells: Cells,
+    pub(super) policy: RestartPolicy,
+    pub(super) clock: Clock,
+    pub(super) executor: Executor,
+    pub(super) random: Mutex<Random>,
+    pub(super) cells: Cells,
     /// It was told to stop: no cell begins again, and no new one begins.
-    stopping: AtomicBool,
-    desk: Mutex<Desk>,
-    resting: Resting,
+    pub(super) stopping: AtomicBool,
+    pub(super) desk: Mutex<Desk>,
+    pub(super) resting: Resting,
     restarts: AtomicU64,
-    killed: AtomicUsize,
+    pub(super) killed: AtomicUsize,
 }
 
 /// What waits for the actor. It survives the actor.
 #[derive(Default)]
-struct Desk {
-    actor: Option<ActorRef<Message>>,
+pub(super) struct Desk {
+    pub(super) actor: Option<ActorRef<Message>>,
     /// Told to stop before the actor was there.
-    stop_early: bool,
-    failed: Vec<Failed>,
+    pub(super) stop_early: bool,
+    pub(super) failed: Vec<Failed>,
     /// Those that begin again when the host does.
-    held: Vec<Weak<dyn Port>>,
-    outcome: Option<Exit>,
+    pub(super) held: Vec<Weak<dyn Port>>,
+    pub(super) outcome: Option<Exit>,
 }
 
 /// A cell that waits for a verdict.
-struct Failed {
-    cell: Weak<dyn Port>,
-    exit: Exit,
-}
-
-enum Message {
-    /// Somebody waits at the desk.
-    Failed,
-    /// The last cell is gone.
-    Empty,
-    Stop,
-    Kill,
-    Timer,
-}
-
-/// Whom a verdict is about: an entity has a past beyond its cell.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    Entity(Arc<str>),
-    Instance(ActivationId),
-}
-
-/// Entities that were given up, and until when.
-#[derive(Default)]
-struct Resting {
-    any: AtomicBool,
-    until: Mutex<BTreeMap<Arc<str>, Timestamp>>,
-}
-
-impl Resting {
-    fn begin(&self, key: Arc<str>, until: Timestamp, now: Timestamp) {
-        let mut resting = self.until.lock();
-        resting.retain(|_, until| *until > now);
-        resting.insert(key, until);
-        self.any.store(true, SeqCst);
-    }
-
-    fn holds(&self, key: &str, now: Timestamp) -> bool {
-        if !self.any.load(SeqCst) {
-            return false;
-        }
-        let mut resting = self.until.lock();
-        let holds = resting.get(key).is_some_and(|until| *until > now);
-        if !holds && resting.remove(key).is_some() {
-            self.any.store(!resting.is_empty(), SeqCst);
-        }
-        holds
-    }
+pub(super) struct Failed {
+    pub(super) cell: Weak<dyn Port>,
+    pub(super) exit: Exit,
 }
 
 impl ServiceHost {
@@ -151,7 +106,7 @@ impl ServiceHost {
         self.stopping.store(true, SeqCst);
     }
 
-    /// How many cells had to be killed to stop it.
+    /// How many cells had to be killed when it was stopped, or were left behind.
     pub(crate) fn killed(&self) -> usize {
         self.killed.load(Relaxed)
     }
@@ -171,14 +126,8 @@ impl ServiceHost {
         }
     }
 
-    fn subject(&self, cell: &dyn Port) -> Subject {
-        match cell.key() {
-            Some(key) => Subject::Entity(key.clone()),
-            None => Subject::Instance(cell.id()),
-        }
-    }
-
-    fn restart(&self, cell: &Weak<dyn Port>) {
+    /// A cell begins again.
+    pub(super) fn restart(&self, cell: &Weak<dyn Port>) {
         if let Some(cell) = cell.upgrade() {
             self.restarts.fetch_add(1, Relaxed);
             self.cells.begins_again(&*cell);
@@ -187,7 +136,7 @@ impl ServiceHost {
     }
 
     /// From now on no cell begins, and those at the desk are given up.
-    fn close(&self) {
+    pub(super) fn close(&self) {
         let waiting = {
             let mut desk = self.desk.lock();
             self.stopping.store(true, SeqCst);
@@ -205,7 +154,7 @@ impl ServiceHost {
 
     /// Lives as long as its actor.
     async fn run(self: Arc<Self>, reports: Reports) {
-        let ran = reports.run(Shell(self.clone()), reports.clone()).await;
+        let ran = reports.run(Verdicts(self.clone()), reports.clone()).await;
         let outcome = {
             let mut desk = self.desk.lock();
             desk.actor = None;
@@ -269,7 +218,8 @@ impl ServiceHost {
     }
 }
 
-fn give_up(cell: &Weak<dyn Port>) {
+/// A cell does not begin again.
+pub(super) fn give_up(cell: &Weak<dyn Port>) {
     if let Some(cell) = cell.upgrade() {
         cell.give_up();
     }
@@ -316,8 +266,11 @@ impl Overseer for ServiceHost {
 
     fn gone(&self, cell: &dyn Port, exit: &Exit) {
         let was_last = self.cells.gone(cell, exit);
-        if was_last && self.stopping.load(SeqCst) {
-            self.tell(Message::Empty);
+        if self.stopping.load(SeqCst) {
+            self.killed.fetch_add(usize::from(*exit == Exit::Killed), Relaxed);
+            if was_last {
+                self.tell(Message::Empty);
+            }
         }
     }
 }
@@ -340,225 +293,5 @@ impl Child for ServiceChild {
 
     fn describe(&self, cells_max: usize) -> BoxFuture<'static, TreeNode> {
         Box::pin(self.0.clone().describe(cells_max))
-    }
-}
-
-/// The actor.
-struct Shell(Arc<ServiceHost>);
-
-/// What the actor knows besides the desk.
-struct Memory {
-    judge: Judge<Subject>,
-    /// Those that begin again later, by time.
-    due: BTreeMap<(Timestamp, ActivationId), Weak<dyn Port>>,
-    /// When it no longer waits for killed cells.
-    abandon_at: Option<Timestamp>,
-    alarm: Alarm,
-}
-
-impl Shell {
-    fn judge_failed(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
-        let failed = std::mem::take(&mut self.0.desk.lock().failed);
-        for Failed { cell, exit } in failed {
-            if let Some(port) = cell.upgrade() {
-                if !self.hold_if_ended(&cell) {
-                    self.judge(myself, memory, &port, exit);
-                }
-            }
-        }
-    }
-
-    fn judge(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, exit: Exit) {
-        let host = &*self.0;
-        let (service, name) = (&host.name, cells::name(&**port));
-        let cell = Arc::downgrade(port);
-        if let Exit::GaveUp { .. } = exit {
-            // The host ended it for the failure of another. That is not its own.
-            return host.restart(&cell);
-        }
-        let (now, subject) = (host.clock.now(), host.subject(&**port));
-        let verdict = memory.judge.failed(&subject, now, &mut host.random.lock());
-        match verdict {
-            Verdict::RestartNow => {
-                tracing::warn!(%service, cell = %name, %exit, "begins again");
-                host.restart(&cell);
-            }
-            Verdict::RestartAfter(wait) => {
-                tracing::warn!(%service, cell = %name, %exit, ?wait, "begins again after a wait");
-                memory.due.insert((now + wait, port.id()), cell);
-            }
-            Verdict::GiveUp { until } => {
-                let rest = until.since(now);
-                tracing::error!(%service, cell = %name, %exit, ?rest, "failed too often");
-                match (host.policy.on_failure, subject) {
-                    (OnFailure::Escalate, _) => self.escalate(myself, memory, port, &exit),
-                    (OnFailure::Restart | OnFailure::End, Subject::Entity(key)) => {
-                        host.resting.begin(key, until, now);
-                        port.give_up();
-                    }
-                    (OnFailure::Restart | OnFailure::End, Subject::Instance(id)) => {
-                        memory.due.insert((until, id), cell);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Once the host has escalated, those that failed wait for its next beginning.
-    fn hold_if_ended(&self, cell: &Weak<dyn Port>) -> bool {
-        let mut desk = self.0.desk.lock();
-        let ended = desk.outcome.is_some();
-        if ended {
-            desk.held.push(cell.clone());
-        }
-        ended
-    }
-
-    /// All activations end. They begin again when the supervisor starts this host again.
-    fn escalate(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, why: &Exit) {
-        let host = &*self.0;
-        let limits = host.policy.limits;
-        let exit = Exit::GaveUp {
-            child: cells::name(&**port),
-            restarts: limits.restarts_max,
-            window: limits.window,
-            why: why.to_string(),
-        };
-        let waiting = {
-            let mut desk = host.desk.lock();
-            desk.held.push(Arc::downgrade(port));
-            desk.held.extend(std::mem::take(&mut memory.due).into_values());
-            desk.outcome = Some(exit.clone());
-            desk.actor = None;
-            desk.held.iter().filter_map(Weak::upgrade).map(|cell| cell.id()).collect::<Vec<_>>()
-        };
-        for cell in host.cells.all().iter().rev().filter(|cell| !waiting.contains(&cell.id())) {
-            cell.fail(exit.clone());
-        }
-        myself.stop(None);
-    }
-
-    /// Those whose wait is over begin again.
-    fn restart_due(&self, memory: &mut Memory) {
-        let now = self.0.clock.now();
-        while let Some(entry) = memory.due.first_entry().filter(|entry| entry.key().0 <= now) {
-            self.0.restart(&entry.remove());
-        }
-    }
-
-    /// From now on no cell begins, and those that wait to begin again are given up.
-    fn close(&self, memory: &mut Memory) {
-        self.0.close();
-        for cell in std::mem::take(&mut memory.due).into_values() {
-            give_up(&cell);
-        }
-    }
-
-    async fn drain(&self) {
-        for batch in self.0.cells.all().rchunks(BATCH) {
-            batch.iter().rev().for_each(|cell| cell.drain(StopReason::Shutdown));
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn kill(&self, memory: &mut Memory) {
-        let cells = self.0.cells.all();
-        self.0.killed.fetch_add(cells.len(), Relaxed);
-        for batch in cells.rchunks(BATCH) {
-            batch.iter().rev().for_each(|cell| cell.kill());
-            tokio::task::yield_now().await;
-        }
-        memory.abandon_at = Some(self.0.clock.now() + KILL_WITHIN);
-    }
-
-    fn end_if_empty(&self, myself: &ActorRef<Message>, memory: &Memory) {
-        let left = self.0.cells.count();
-        let abandoned = memory.abandon_at.is_some_and(|at| at <= self.0.clock.now());
-        if !self.0.stopping.load(SeqCst) || (left > 0 && !abandoned) {
-            return;
-        }
-        if left > 0 {
-            tracing::error!(service = %self.0.name, left, "killed cells do not come to an await: left behind");
-        }
-        let stopped = Exit::Stopped { reason: StopReason::Shutdown };
-        self.0.desk.lock().outcome.get_or_insert(stopped);
-        myself.stop(None);
-    }
-
-    fn set_alarm(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
-        let restart = memory.due.first_key_value().map(|((at, _), _)| *at);
-        let due = restart.into_iter().chain(memory.abandon_at).min();
-        let actor = myself.clone();
-        memory.alarm.set(due, self.0.clock, &self.0.executor, move || {
-            // An actor that has ended needs no waking.
-            let _ = actor.send_message(Message::Timer);
-        });
-    }
-}
-
-impl Actor for Shell {
-    type Msg = Message;
-    type State = Memory;
-    type Arguments = Reports;
-
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        reports: Reports,
-    ) -> Result<Memory, ActorProcessingErr> {
-        let judge = Judge::new(self.0.policy.limits);
-        let mut memory = Memory { judge, due: BTreeMap::new(), abandon_at: None, alarm: Alarm::default() };
-        let (held, stop) = {
-            let mut desk = self.0.desk.lock();
-            desk.actor = Some(myself.clone());
-            desk.outcome = None;
-            (std::mem::take(&mut desk.held), std::mem::take(&mut desk.stop_early))
-        };
-        held.iter().for_each(|cell| self.0.restart(cell));
-        self.judge_failed(&myself, &mut memory);
-        self.set_alarm(&myself, &mut memory);
-        reports.started();
-        if stop {
-            // Behind what is in the mailbox, which is nothing.
-            let _ = myself.send_message(Message::Stop);
-        }
-        Ok(memory)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        memory: &mut Memory,
-    ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Failed => self.judge_failed(&myself, memory),
-            Message::Empty => {}
-            Message::Stop => {
-                self.close(memory);
-                self.drain().await;
-            }
-            Message::Kill => {
-                self.close(memory);
-                self.kill(memory).await;
-            }
-            Message::Timer => {
-                memory.alarm.rang();
-                self.restart_due(memory);
-            }
-        }
-        self.end_if_empty(&myself, memory);
-        self.set_alarm(&myself, memory);
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _: ActorRef<Message>,
-        _: SupervisionEvent,
-        _: &mut Memory,
-    ) -> Result<(), ActorProcessingErr> {
-        // Cells are no ractor actors: they report their ends to the desk.
-        Ok(())
     }
 }

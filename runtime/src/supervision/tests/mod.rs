@@ -87,6 +87,7 @@ struct FakeCell {
     overseer: Arc<dyn Overseer>,
     log: Log,
     polite: AtomicBool,
+    last_exit: Mutex<Exit>,
     phase: Mutex<Phase>,
     waiting: u32,
     belongings: Mutex<Option<Box<Belongings>>>,
@@ -100,6 +101,7 @@ impl FakeCell {
             overseer: overseer.clone(),
             log: log.clone(),
             polite: AtomicBool::new(true),
+            last_exit: Mutex::new(Exit::Stopped { reason: StopReason::Own }),
             phase: Mutex::new(Phase::Starting),
             waiting: u32::try_from(id).expect("a small id"),
             belongings: Mutex::default(),
@@ -123,6 +125,7 @@ impl FakeCell {
     /// The activation ends; the cell too, unless a verdict will come.
     fn ends(&self, exit: Exit) {
         *self.phase.lock() = Phase::Waiting;
+        *self.last_exit.lock() = exit.clone();
         if !self.overseer.ended(self, &exit) {
             self.is_gone(&exit);
         }
@@ -207,7 +210,8 @@ impl Port for FakeCell {
 
     fn give_up(&self) {
         self.hears("give up");
-        self.is_gone(&Exit::Killed);
+        let exit = self.last_exit.lock().clone();
+        self.is_gone(&exit);
     }
 
     fn status(&self) -> CellStatus {

@@ -1,0 +1,262 @@
+//! The actor of a service's host: it decides about cells that failed, and ends the rest when it is told to.
+
+use super::alarm::Alarm;
+use super::cells;
+use super::child::Reports;
+use super::policy::OnFailure;
+use super::service::{BATCH, Failed, ServiceHost, give_up};
+use crate::cell::port::Port;
+use odeon_core::supervision::{Exit, Judge, StopReason, Verdict};
+use odeon_core::{ActivationId, Timestamp};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long killed cells may take to be gone. One that never comes to an await cannot be waited for.
+const KILL_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the actor is told.
+pub(super) enum Message {
+    /// Somebody waits at the desk.
+    Failed,
+    /// The last cell is gone.
+    Empty,
+    Stop,
+    Kill,
+    Timer,
+}
+
+/// Whom a verdict is about: an entity has a past beyond its cell.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Entity(Arc<str>),
+    Instance(ActivationId),
+}
+
+fn subject(cell: &dyn Port) -> Subject {
+    match cell.key() {
+        Some(key) => Subject::Entity(key.clone()),
+        None => Subject::Instance(cell.id()),
+    }
+}
+
+/// The actor.
+pub(super) struct Verdicts(pub(super) Arc<ServiceHost>);
+
+/// What the actor knows besides the desk.
+pub(super) struct Memory {
+    judge: Judge<Subject>,
+    /// Those that begin again later, by time.
+    due: BTreeMap<(Timestamp, ActivationId), Weak<dyn Port>>,
+    /// When it no longer waits for killed cells.
+    abandon_at: Option<Timestamp>,
+    alarm: Alarm,
+}
+
+impl Verdicts {
+    fn judge_failed(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
+        let failed = std::mem::take(&mut self.0.desk.lock().failed);
+        for Failed { cell, exit } in failed {
+            if let Some(port) = cell.upgrade()
+                && !self.hold_if_ended(&cell)
+            {
+                self.judge(myself, memory, &port, exit);
+            }
+        }
+    }
+
+    fn judge(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, exit: Exit) {
+        let host = &*self.0;
+        let (service, name) = (&host.name, cells::name(&**port));
+        let cell = Arc::downgrade(port);
+        if let Exit::GaveUp { .. } = exit {
+            // The host ended it for the failure of another. That is not its own.
+            return host.restart(&cell);
+        }
+        let (now, subject) = (host.clock.now(), subject(&**port));
+        let verdict = memory.judge.failed(&subject, now, &mut host.random.lock());
+        match verdict {
+            Verdict::RestartNow => {
+                tracing::warn!(%service, cell = %name, %exit, "begins again");
+                host.restart(&cell);
+            }
+            Verdict::RestartAfter(wait) => {
+                tracing::warn!(%service, cell = %name, %exit, ?wait, "begins again after a wait");
+                memory.due.insert((now + wait, port.id()), cell);
+            }
+            Verdict::GiveUp { until } => {
+                let rest = until.since(now);
+                tracing::error!(%service, cell = %name, %exit, ?rest, "failed too often");
+                match (host.policy.on_failure, subject) {
+                    (OnFailure::Escalate, _) => self.escalate(myself, memory, port, &exit),
+                    (OnFailure::Restart | OnFailure::End, Subject::Entity(key)) => {
+                        host.resting.begin(key, until, now);
+                        port.give_up();
+                    }
+                    (OnFailure::Restart | OnFailure::End, Subject::Instance(id)) => {
+                        memory.due.insert((until, id), cell);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Once the host has escalated, those that failed wait for its next beginning.
+    fn hold_if_ended(&self, cell: &Weak<dyn Port>) -> bool {
+        let mut desk = self.0.desk.lock();
+        let ended = desk.outcome.is_some();
+        if ended {
+            desk.held.push(cell.clone());
+        }
+        ended
+    }
+
+    /// All activations end. They begin again when the supervisor starts this host again.
+    fn escalate(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, why: &Exit) {
+        let host = &*self.0;
+        let limits = host.policy.limits;
+        let exit = Exit::GaveUp {
+            child: cells::name(&**port),
+            restarts: limits.restarts_max,
+            window: limits.window,
+            why: why.to_string(),
+        };
+        let waiting = {
+            let mut desk = host.desk.lock();
+            desk.held.push(Arc::downgrade(port));
+            desk.held.extend(std::mem::take(&mut memory.due).into_values());
+            desk.outcome = Some(exit.clone());
+            desk.actor = None;
+            desk.held.iter().filter_map(Weak::upgrade).map(|cell| cell.id()).collect::<BTreeSet<_>>()
+        };
+        for cell in host.cells.all().iter().rev().filter(|cell| !waiting.contains(&cell.id())) {
+            cell.fail(exit.clone());
+        }
+        myself.stop(None);
+    }
+
+    /// Those whose wait is over begin again.
+    fn restart_due(&self, memory: &mut Memory) {
+        let now = self.0.clock.now();
+        while let Some(entry) = memory.due.first_entry().filter(|entry| entry.key().0 <= now) {
+            self.0.restart(&entry.remove());
+        }
+    }
+
+    /// From now on no cell begins, and those that wait to begin again are given up.
+    fn close(&self, memory: &mut Memory) {
+        self.0.close();
+        for cell in std::mem::take(&mut memory.due).into_values() {
+            give_up(&cell);
+        }
+    }
+
+    async fn drain(&self) {
+        for batch in self.0.cells.all().rchunks(BATCH) {
+            batch.iter().rev().for_each(|cell| cell.drain(StopReason::Shutdown));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn kill(&self, memory: &mut Memory) {
+        for batch in self.0.cells.all().rchunks(BATCH) {
+            batch.iter().rev().for_each(|cell| cell.kill());
+            tokio::task::yield_now().await;
+        }
+        memory.abandon_at = Some(self.0.clock.now() + KILL_WITHIN);
+    }
+
+    fn end_if_empty(&self, myself: &ActorRef<Message>, memory: &Memory) {
+        let left = self.0.cells.count();
+        let abandoned = memory.abandon_at.is_some_and(|at| at <= self.0.clock.now());
+        if !self.0.stopping.load(SeqCst) || (left > 0 && !abandoned) {
+            return;
+        }
+        if left > 0 {
+            self.0.killed.fetch_add(left, Relaxed);
+            tracing::error!(service = %self.0.name, left, "killed cells do not come to an await: left behind");
+        }
+        let stopped = Exit::Stopped { reason: StopReason::Shutdown };
+        self.0.desk.lock().outcome.get_or_insert(stopped);
+        myself.stop(None);
+    }
+
+    fn set_alarm(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
+        let restart = memory.due.first_key_value().map(|((at, _), _)| *at);
+        let due = restart.into_iter().chain(memory.abandon_at).min();
+        let actor = myself.clone();
+        memory.alarm.set(due, self.0.clock, &self.0.executor, move || {
+            // An actor that has ended needs no waking.
+            let _ = actor.send_message(Message::Timer);
+        });
+    }
+}
+
+impl Actor for Verdicts {
+    type Msg = Message;
+    type State = Memory;
+    type Arguments = Reports;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        reports: Reports,
+    ) -> Result<Memory, ActorProcessingErr> {
+        let judge = Judge::new(self.0.policy.limits);
+        let mut memory = Memory { judge, due: BTreeMap::new(), abandon_at: None, alarm: Alarm::default() };
+        let (held, stop) = {
+            let mut desk = self.0.desk.lock();
+            desk.actor = Some(myself.clone());
+            desk.outcome = None;
+            (std::mem::take(&mut desk.held), std::mem::take(&mut desk.stop_early))
+        };
+        held.iter().for_each(|cell| self.0.restart(cell));
+        self.judge_failed(&myself, &mut memory);
+        self.set_alarm(&myself, &mut memory);
+        reports.started();
+        if stop {
+            // Behind what is in the mailbox, which is nothing.
+            let _ = myself.send_message(Message::Stop);
+        }
+        Ok(memory)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        memory: &mut Memory,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Failed => self.judge_failed(&myself, memory),
+            Message::Empty => {}
+            Message::Stop => {
+                self.close(memory);
+                self.drain().await;
+            }
+            Message::Kill => {
+                self.close(memory);
+                self.kill(memory).await;
+            }
+            Message::Timer => {
+                memory.alarm.rang();
+                self.restart_due(memory);
+            }
+        }
+        self.end_if_empty(&myself, memory);
+        self.set_alarm(&myself, memory);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Message>,
+        _: SupervisionEvent,
+        _: &mut Memory,
+    ) -> Result<(), ActorProcessingErr> {
+        // Cells are no ractor actors: they report their ends to the desk.
+        Ok(())
+    }
+}
