@@ -6,6 +6,7 @@
 mod http_client;
 mod http_hello;
 mod node_counter;
+mod node_shop;
 mod udp_ping;
 
 use crate::Simulation;
@@ -37,6 +38,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-counter",
         about: "A real node serves a counter over HTTP and crashes twice; what was answered was counted, once",
         run: node_counter::run,
+    },
+    Scenario {
+        name: "node-shop",
+        about: "A real node runs the shop and its shoppers and crashes twice; nobody is charged twice",
+        run: node_shop::run,
     },
 ];
 
