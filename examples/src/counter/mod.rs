@@ -77,3 +77,59 @@ impl Counter for Tally {
         self.value.to_le_bytes().to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use odeon::ServiceOptions;
+    use odeon::directory::ServiceKind;
+    use odeon::test::Bench;
+
+    #[tokio::test]
+    async fn a_counter_counts_and_begins_again() {
+        let counter = Bench::new().host_entity("counter", "apples", Tally::start).await;
+        assert_eq!(counter.add(2).await, Ok(2));
+        assert_eq!(counter.add(-5).await, Ok(-3));
+        assert_eq!(counter.value().await, Ok(-3));
+        assert_eq!(counter.reset().await, Ok(-3));
+        assert_eq!(counter.value().await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn counters_of_different_keys_know_nothing_of_each_other() {
+        let apples = Bench::new().host_entity("counter", "apples", Tally::start).await;
+        let pears: CounterRef = apples.node().entity("counter", "pears").expect("it is registered");
+        assert_eq!(apples.add(2).await, Ok(2));
+        assert_eq!(pears.value().await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_sum_that_does_not_fit_is_refused_and_changes_nothing() {
+        let counter = Bench::new().host_entity("counter", "apples", Tally::start).await;
+        assert_eq!(counter.add(i64::MAX).await, Ok(i64::MAX));
+        let refused = counter.add(1).await;
+        assert_eq!(refused, Err(CallError::Failed(CountError::Overflow { value: i64::MAX, amount: 1 })));
+        assert_eq!(counter.value().await, Ok(i64::MAX));
+    }
+
+    #[tokio::test]
+    async fn a_counter_that_was_put_aside_goes_on_where_it_was() {
+        let idle = Some(Duration::from_millis(1));
+        let options = ServiceOptions { passivate_after: idle, ..ServiceOptions::of(ServiceKind::Entity) };
+        let bench = Bench::new().options(options);
+        let counter = bench.host_entity("counter", "apples", Tally::start).await;
+        assert_eq!(counter.add(2).await, Ok(2));
+        let passivated = async {
+            loop {
+                let tree = counter.node().tree(10).await;
+                if !format!("{tree:?}").contains("\"apples\"") {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, passivated).await.expect("it is passivated once it is idle");
+        assert_eq!(counter.add(1).await, Ok(3));
+    }
+}

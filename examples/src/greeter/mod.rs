@@ -49,3 +49,22 @@ impl Greeter for Polite {
         format!("{}, {name}", self.manners.greeting)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use odeon::test::{Bench, host};
+
+    #[tokio::test]
+    async fn everybody_is_greeted_by_name() {
+        let greeter = host(Polite::default()).await;
+        assert_eq!(greeter.greet("Ada".into()).await, Ok("Hello, Ada".into()));
+    }
+
+    #[tokio::test]
+    async fn the_greeting_comes_from_the_configuration() {
+        let bench = Bench::new().config("greeter", "greeting = 'Salve'");
+        let greeter = bench.host("greeter", Polite::start).await;
+        assert_eq!(greeter.greet("Ada".into()).await, Ok("Salve, Ada".into()));
+    }
+}

@@ -11,6 +11,8 @@ pub mod crowd;
 pub mod load;
 pub mod payment;
 pub mod recommend;
+#[cfg(test)]
+mod tests;
 
 pub use bank::{Audit, Bank};
 
