@@ -1,0 +1,93 @@
+//! The real node in the simulator, from 20 seeds, each in two processes with another environment, CPU mask and
+//! address layout; and a control: a service that is wrong must be caught.
+
+use odeon::core::NodeName;
+use odeon::host::{Executor, Host, Inline};
+use odeon::prelude::*;
+use odeon::{Node, NodeConfig};
+use odeon_simulator::scenario::SCENARIOS;
+use odeon_simulator::{Crash, Machine, Simulation};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+fn scenario(sim: &mut Simulation, name: &str) {
+    let scenario = SCENARIOS.iter().find(|s| s.name == name).expect("the scenario is listed");
+    (scenario.run)(sim);
+}
+
+#[odeon_simulator::test(seeds = 20, twice)]
+fn a_node_counts_over_http_through_crashes(sim: &mut Simulation) {
+    scenario(sim, "node-counter");
+}
+
+#[odeon_simulator::test(seeds = 20, twice)]
+fn the_shop_charges_nobody_twice(sim: &mut Simulation) {
+    scenario(sim, "node-shop");
+}
+
+/// Pays out, once for each order.
+#[odeon::contract(name = "till", version = "1.0")]
+pub trait Till {
+    /// Pays.
+    async fn pay(&mut self, cx: &Cx, order: u64);
+}
+
+/// What the world outside saw: how often each order was paid.
+type Ledger = Arc<Mutex<std::collections::BTreeMap<u64, u64>>>;
+
+/// Remembers in memory which orders it has paid, which a crash makes it forget.
+struct Forgetful {
+    ledger: Ledger,
+    paid: Vec<u64>,
+}
+
+#[odeon::service]
+impl Till for Forgetful {
+    async fn pay(&mut self, cx: &Cx, order: u64) {
+        cx.sleep(Duration::from_millis(5)).await;
+        if !self.paid.contains(&order) {
+            self.paid.push(order);
+            *self.ledger.lock().expect("no panic while it is held").entry(order).or_default() += 1;
+        }
+        // the answer takes its time: a crash here leaves the caller without it
+        cx.sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn serve(machine: Machine, ledger: Ledger, next: Arc<AtomicU64>) {
+    let executors = machine.executors.iter().enumerate();
+    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
+    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
+    let name: NodeName = "node".parse().expect("a node name");
+    let make = move || Forgetful { ledger: ledger.clone(), paid: Vec::new() };
+    let app = App::new().singleton("till", make);
+    let node = Node::start(host, NodeConfig::named(name), app).await.expect("the node starts");
+    let till: TillRef = node.service("till").expect("a till");
+    loop {
+        // an order that was not confirmed is sent again: harmless only if the till were right
+        if till.pay(next.load(Ordering::Relaxed)).await.is_ok() {
+            next.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[odeon_simulator::test(seeds = 20)]
+#[should_panic(expected = "paid twice")]
+fn a_till_that_forgets_what_it_paid_is_caught(sim: &mut Simulation) {
+    let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
+    let node = sim.host("node", {
+        let (ledger, next) = (ledger.clone(), next.clone());
+        move |machine| serve(machine, ledger.clone(), next.clone())
+    });
+    sim.start(node);
+    for _ in 0..5 {
+        let while_up = Duration::from_millis(500 + sim.random() % 500);
+        sim.run_for(while_up);
+        sim.crash(node, Crash::Power);
+        sim.start(node);
+    }
+    let ledger = ledger.lock().expect("no panic while it is held");
+    if let Some((order, times)) = ledger.iter().find(|(_, times)| **times > 1) {
+        sim.violation(format!("order {order} was paid twice or more: {times} times"));
+    }
+}
