@@ -270,24 +270,41 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// Makes `command` start with address randomisation off, where the system allows it: some hash maps order their
-/// entries by addresses. A refusal (a container may refuse) is not an error: [`addresses_are_random`] tells.
-pub fn without_address_randomisation(command: &mut Command) {
+/// Whether a process is placed at random addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// The same in each process: some hash maps order their entries by addresses.
+    Fixed,
+    /// Random, as processes usually have them.
+    Random,
+}
+
+/// Makes `command` start at such addresses, where the system allows it. A refusal (a container may refuse) is
+/// not an error: [`addresses`] tells.
+pub fn start_at(addresses: Addresses, command: &mut Command) {
+    let fixed = libc::ADDR_NO_RANDOMIZE as libc::c_ulong;
     // SAFETY: between fork and exec only this async-signal-safe system call is made.
     unsafe {
-        command.pre_exec(|| {
-            let persona = libc::personality(u32::MAX as libc::c_ulong);
-            libc::personality((persona | libc::ADDR_NO_RANDOMIZE) as libc::c_ulong);
+        command.pre_exec(move || {
+            let asked = libc::personality(ASK);
+            if asked >= 0 {
+                let others = asked as libc::c_ulong & !fixed;
+                libc::personality(if addresses == Addresses::Fixed { others | fixed } else { others });
+            }
             Ok(())
         });
     }
 }
 
-/// Whether this process was placed at random addresses.
-pub fn addresses_are_random() -> bool {
+/// The argument with which `personality` answers without a change.
+const ASK: libc::c_ulong = 0xffff_ffff;
+
+/// How this process was placed, as far as the system tells.
+pub fn addresses() -> Addresses {
     // SAFETY: asks without changing.
-    let persona = unsafe { libc::personality(u32::MAX as libc::c_ulong) };
-    persona & libc::ADDR_NO_RANDOMIZE == 0
+    let persona = unsafe { libc::personality(ASK) };
+    let fixed = persona >= 0 && persona & libc::ADDR_NO_RANDOMIZE != 0;
+    if fixed { Addresses::Fixed } else { Addresses::Random }
 }
 
 /// Makes `command` run on one CPU only: the `nth`, counted round, of those that this process may use.

@@ -3,7 +3,7 @@
 use super::wire::{Mouth, Request};
 use super::{Case, Told};
 use crate::Simulation;
-use odeon_simulator_os::process::{self, Ending, Heard, Limits};
+use odeon_simulator_os::process::{self, Addresses, Ending, Heard, Limits};
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -18,7 +18,7 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 pub(super) fn serve(case: &Case) -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut mouth = Mouth(&socket);
-    mouth.ready(process::addresses_are_random())?;
+    mouth.ready(process::addresses() == Addresses::Random)?;
     while let Some(request) = Request::read(&socket)? {
         let ending = run_apart(case.script, request, &mut mouth)?;
         mouth.ended(ending)?;

@@ -3,7 +3,7 @@
 
 use super::wire::{Frame, Request};
 use super::{Case, ExploreError, Told, ZYGOTE_VARIABLE};
-use odeon_simulator_os::process::{self, Ending};
+use odeon_simulator_os::process::{self, Addresses, Ending};
 use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -51,13 +51,14 @@ impl Zygote {
         let mut command = Command::new(std::env::current_exe().map_err(ExploreError::Start)?);
         command.args(&case.arguments);
         match conditions {
-            Conditions::Replay => process::without_address_randomisation(&mut command),
+            Conditions::Replay => process::start_at(Addresses::Fixed, &mut command),
             Conditions::Usual => {
                 command.env("RUST_BACKTRACE", "0");
-                process::without_address_randomisation(&mut command);
+                process::start_at(Addresses::Fixed, &mut command);
             }
             Conditions::Other { nth } => {
                 change_environment(&mut command);
+                process::start_at(Addresses::Random, &mut command);
                 process::on_one_cpu(&mut command, nth);
             }
         }
