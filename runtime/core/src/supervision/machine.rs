@@ -264,11 +264,8 @@ impl Machine {
         child.begun = true;
         if child.spec.restart.follows(&exit) {
             self.restart(now, position, exit, random);
-        } else {
-            child.goal = Goal::Rest;
-            if child.spec.restart == Restart::Temporary {
-                self.forget(position, effects);
-            }
+        } else if child.spec.restart == Restart::Temporary {
+            self.forget(position, effects);
         }
     }
 
