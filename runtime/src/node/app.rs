@@ -2,9 +2,9 @@
 
 use super::config::{ConfigError, NodeConfig};
 use super::{NodeInner, StartNodeError};
-use crate::cell::{Bounds, Constructor};
 use crate::cell::kind::Kind;
 use crate::cell::port::Overseer;
+use crate::cell::{Bounds, Constructor};
 use crate::directory::{Entities, Instances, ServiceDescription, ServiceKind};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Access;

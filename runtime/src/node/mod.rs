@@ -2,9 +2,11 @@
 
 mod app;
 mod config;
+mod stuck;
 
 pub use app::{App, ConfigSection, Construct, ServiceOptions};
 pub use config::{ConfigError, NodeConfig};
+pub use stuck::Stuck;
 
 use crate::cell::Wheel;
 use crate::cell::kind::Kind;

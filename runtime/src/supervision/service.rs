@@ -106,6 +106,14 @@ impl ServiceHost {
         self.stopping.store(true, SeqCst);
     }
 
+    /// Cells that have been in one poll for longer than this.
+    pub(crate) fn polling(&self, longer_than: Duration) -> Vec<CellStatus> {
+        let stuck = |cell: Arc<dyn Port>| {
+            Some(cell.status()).filter(|status| status.polling_for.is_some_and(|lasted| lasted > longer_than))
+        };
+        self.cells.all().into_iter().filter_map(stuck).collect()
+    }
+
     /// How many cells had to be killed when it was stopped, or were left behind.
     pub(crate) fn killed(&self) -> usize {
         self.killed.load(Relaxed)

@@ -8,7 +8,7 @@ use super::part::{Part, Running};
 use super::policy::RestartPolicy;
 use super::service::{ServiceChild, ServiceHost};
 use super::supervisor::{AddError, Supervisor};
-use crate::cell::port::Overseer;
+use crate::cell::port::{CellStatus, Overseer};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
 use odeon_core::supervision::{Backoff, ChildSpec, Exit, RestartLimits, Settings, Strategy};
@@ -140,6 +140,18 @@ impl Tree {
     pub(crate) async fn snapshot(&self, cells_max: usize) -> TreeNode {
         let describing = self.root.lock().describe(cells_max);
         describing.await
+    }
+
+    /// Cells that have been in one poll for longer than this, with their service.
+    pub(crate) fn polling(&self, longer_than: Duration) -> Vec<(ServiceName, CellStatus)> {
+        let hosts = self.hosts.lock().clone();
+        let of = |host: &Arc<ServiceHost>| {
+            host.polling(longer_than)
+                .into_iter()
+                .map(|status| (host.name().clone(), status))
+                .collect::<Vec<_>>()
+        };
+        hosts.iter().flat_map(of).collect()
     }
 
     /// Whether every service has an activation that runs, or is made of entities.

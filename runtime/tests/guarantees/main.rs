@@ -4,6 +4,7 @@ mod failure;
 mod life;
 mod mailbox;
 mod outcome;
+mod stuck;
 
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};
