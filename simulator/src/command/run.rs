@@ -32,7 +32,8 @@ pub(super) fn run(scenarios: &[Scenario], arguments: &RunArguments) -> Result<Ve
     Ok(summary.verdict())
 }
 
-/// What to type to see a failing seed again.
+/// What to type to see a failing seed again: this program, as it was called.
 pub(super) fn replay_command(failure: &Failure) -> String {
-    format!("odeon-sim replay {} --log", failure.token)
+    let program = std::env::args().next().unwrap_or_else(|| "odeon-sim".to_owned());
+    format!("{program} replay {} --log", failure.token)
 }

@@ -59,9 +59,10 @@ pub fn tell_summary(summary: &Summary, tone: Tone) -> String {
     };
     let each = progress.wall.as_secs_f64() * 1e3 / progress.done.max(1) as f64;
     let mut text = format!(
-        "{}: {} seeds ({}..{}), {result}; {} simulated in {} ({each:.1} ms a seed)\n",
+        "{}: {} {} ({}..{}), {result}; {} simulated in {} ({each:.1} ms a seed)\n",
         summary.case,
         progress.done,
+        if progress.done == 1 { "seed" } else { "seeds" },
         summary.seeds.start,
         summary.seeds.end,
         tell_span(progress.simulated),

@@ -79,7 +79,7 @@ fn a_seed_that_takes_too_long_is_told_with_its_exit_code() {
     let text = standard_output(&output);
     assert_eq!(output.status.code(), Some(i32::from(Verdict::Hung.exit_code())), "{text}");
     assert!(text.contains("seed 0: hung\n  hung: still running after 10µs of wall time"), "{text}");
-    assert!(text.contains("replay: odeon-sim replay udp-ping:0:"), "{text}");
+    assert!(text.contains("odeon-sim replay udp-ping:0:"), "{text}");
 }
 
 #[test]
