@@ -14,7 +14,10 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use openapi::{Components, PROBLEM_REF};
+pub(crate) use outcome::refused;
 pub use shard::Lookup;
+pub(crate) use shard::{not_json, unread, wrong_verb};
 
 use crate::http::{BindError, ConnectionLimits, Listener, ListenerCounts};
 use meter::Reading;

@@ -127,7 +127,7 @@ fn responses(method: &Method, schema: &MethodSchema) -> Value {
 }
 
 /// The headers that every call understands.
-pub(crate) fn header_parameters() -> Vec<Value> {
+fn header_parameters() -> Vec<Value> {
     let header = |name: &str, about: String, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema });
     let classes: Vec<_> = Criticality::ALL.iter().map(|c| c.name()).collect();
     vec![
@@ -157,7 +157,8 @@ pub(crate) fn header_parameters() -> Vec<Value> {
 const DEFINITIONS: &str = "#/$defs/";
 /// Where schemas lie in a document.
 const SCHEMAS: &str = "#/components/schemas/";
-const PROBLEM_REF: &str = "#/components/schemas/Problem";
+/// The schema of problem documents.
+pub(crate) const PROBLEM_REF: &str = "#/components/schemas/Problem";
 
 /// The named schemas of a document.
 pub(crate) struct Components {

@@ -85,16 +85,19 @@ impl<'a> Target<'a> {
         if service.is_empty() || method.is_empty() {
             return Err(PathError::Unknown);
         }
-        let service = service_name(&decode(service)?)?;
+        let service = read_service(service)?;
         Ok(Self { service, key: key.map(read_key).transpose()?, method: decode(method)? })
     }
 }
 
-fn service_name(text: &str) -> Result<ServiceName, NameError> {
-    match text.split_once(NAMESPACE_SEPARATOR) {
+/// The service that a segment of a path names.
+pub(crate) fn read_service(segment: &str) -> Result<ServiceName, PathError> {
+    let text = decode(segment)?;
+    let name = match text.split_once(NAMESPACE_SEPARATOR) {
         Some((namespace, name)) => ServiceName::new(namespace, name),
-        None => ServiceName::new(ServiceName::DEFAULT_NAMESPACE, text),
-    }
+        None => ServiceName::new(ServiceName::DEFAULT_NAMESPACE, &text),
+    };
+    Ok(name?)
 }
 
 /// The segment that names a service: what [`Target::parse`] reads.

@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// Longer than anything a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection that is kept alive.
-pub struct Client {
+pub(crate) struct Client {
     sender: SendRequest<Full<Bytes>>,
     address: SocketAddr,
     _connection: JoinSet<()>,
@@ -24,23 +24,23 @@ pub struct Client {
 
 /// A response, read to its end.
 #[derive(Debug)]
-pub struct Seen {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Seen {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("UTF-8")
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
     #[track_caller]
-    pub fn problem(&self, status: u16, name: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, name: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.headers["content-type"], "application/problem+json");
         let problem = self.json();
@@ -50,7 +50,7 @@ impl Seen {
 }
 
 impl Client {
-    pub async fn to(address: SocketAddr) -> Self {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("somebody listens");
         let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("a new connection");
         let mut set = JoinSet::new();
@@ -58,7 +58,13 @@ impl Client {
         Self { sender, address, _connection: set }
     }
 
-    pub async fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Seen {
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Seen {
         let mut request =
             Request::builder().method(method).uri(path).header("host", self.address.to_string());
         for (name, value) in headers {
@@ -75,29 +81,29 @@ impl Client {
         Seen { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
-    pub async fn post(&mut self, path: &str, body: &str) -> Seen {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Seen {
         self.send(Method::POST, path, &[("content-type", "application/json")], body).await
     }
 
-    pub async fn get(&mut self, path: &str) -> Seen {
+    pub(crate) async fn get(&mut self, path: &str) -> Seen {
         self.send(Method::GET, path, &[], "").await
     }
 }
 
 /// A connection on which anything can be said.
-pub struct Bare(TcpStream);
+pub(crate) struct Bare(TcpStream);
 
 impl Bare {
-    pub async fn to(address: SocketAddr) -> Self {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.expect("somebody listens"))
     }
 
-    pub async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.expect("the other side reads");
     }
 
     /// Says it again and again until the other side does not take it any more, or `most` bytes were said.
-    pub async fn insist(&mut self, piece: &[u8], most: usize) {
+    pub(crate) async fn insist(&mut self, piece: &[u8], most: usize) {
         let mut said = 0;
         while said < most && self.0.write_all(piece).await.is_ok() {
             said += piece.len();
@@ -105,7 +111,7 @@ impl Bare {
     }
 
     /// Everything that comes until the other side closes.
-    pub async fn listen(&mut self) -> String {
+    pub(crate) async fn listen(&mut self) -> String {
         let mut heard = Vec::new();
         let all = self.0.read_to_end(&mut heard);
         tokio::time::timeout(PATIENCE, all).await.expect("the other side closes").expect("in order");
@@ -113,7 +119,7 @@ impl Bare {
     }
 
     /// What comes until the text has been heard.
-    pub async fn hear(&mut self, wanted: &str) -> String {
+    pub(crate) async fn hear(&mut self, wanted: &str) -> String {
         let mut heard = String::new();
         let until = async {
             while !heard.contains(wanted) {
@@ -130,7 +136,7 @@ impl Bare {
 
 /// The status and the problem in a whole response.
 #[track_caller]
-pub fn raw_problem(response: &str) -> (StatusCode, Value) {
+pub(crate) fn raw_problem(response: &str) -> (StatusCode, Value) {
     let (head, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {response:?}"));
     let status = head.get(9..12).and_then(|s| s.parse().ok()).expect("a status");
     (status, serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body:?}")))

@@ -3,5 +3,6 @@
 mod calls;
 mod client;
 mod limits;
+mod management;
 mod services;
 mod stopping;

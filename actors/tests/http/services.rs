@@ -10,24 +10,25 @@ use odeon_actors::gateway::{Gateway, GatewayConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One line of an order.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Line {
+pub(crate) struct Line {
     /// In cents.
-    pub price: u32,
+    pub(crate) price: u32,
 }
 
 /// What is wanted.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// What is on it.
-    pub lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// Why there is no receipt.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, thiserror::Error)]
-pub enum OrderError {
+pub(crate) enum OrderError {
     /// Too expensive.
     #[error("{total} cents are more than {max}")]
     TooMuch {
@@ -50,7 +51,7 @@ impl ContractError for OrderError {
 
 /// A bit of everything.
 #[odeon::contract(name = "greeter", version = "1.2")]
-pub trait Greeter {
+pub(crate) trait Greeter {
     /// Greets.
     async fn greet(&self, cx: &Cx, name: String) -> String;
     /// Adds up.
@@ -62,6 +63,8 @@ pub trait Greeter {
     async fn hang(&self, cx: &Cx);
     /// Answers when it is told to.
     async fn slow(&self, cx: &Cx, millis: u64) -> String;
+    /// How many calls that take their time have begun.
+    async fn begun(&self, cx: &Cx) -> u64;
     /// Panics.
     async fn boom(&self, cx: &Cx) -> String;
     /// How it was called.
@@ -70,7 +73,9 @@ pub trait Greeter {
 
 /// Does what it is told.
 #[derive(Default)]
-struct Polite;
+struct Polite {
+    begun: AtomicU64,
+}
 
 #[odeon::service]
 impl Greeter for Polite {
@@ -88,12 +93,18 @@ impl Greeter for Polite {
     }
 
     async fn hang(&self, _: &Cx) {
+        self.begun.fetch_add(1, Relaxed);
         std::future::pending().await
     }
 
     async fn slow(&self, cx: &Cx, millis: u64) -> String {
+        self.begun.fetch_add(1, Relaxed);
         cx.sleep(Duration::from_millis(millis)).await;
         "done".into()
+    }
+
+    async fn begun(&self, _: &Cx) -> u64 {
+        self.begun.load(Relaxed)
     }
 
     async fn boom(&self, _: &Cx) -> String {
@@ -109,7 +120,7 @@ impl Greeter for Polite {
 
 /// Counts by key.
 #[odeon::contract(name = "counter", version = "1.0")]
-pub trait Counter {
+pub(crate) trait Counter {
     /// Adds.
     async fn add(&mut self, cx: &Cx, #[serde(default)] by: u64) -> u64;
     /// Which one it is.
@@ -138,7 +149,7 @@ impl Counter for Tally {
 }
 
 /// A node on the runtime of the test.
-pub async fn node() -> Node {
+pub(crate) async fn node() -> Node {
     let executors = vec![Executor::new(tokio::runtime::Handle::current(), 0)];
     let host = Host { executors, blocking: Arc::new(Inline), seed: 7 };
     let narrow = ServiceOptions {
@@ -156,7 +167,7 @@ pub async fn node() -> Node {
 }
 
 /// A gateway of a new node with these settings, on any free port.
-pub async fn gateway(config: GatewayConfig) -> (Node, Gateway) {
+pub(crate) async fn gateway(config: GatewayConfig) -> (Node, Gateway) {
     let node = node().await;
     let config = GatewayConfig { address: ([127, 0, 0, 1], 0).into(), ..config };
     let gateway = Gateway::start(&node, config).await.expect("a free port");

@@ -1,15 +1,23 @@
 //! How a gateway ends.
 
 use crate::client::{Bare, Client, PATIENCE};
-use crate::services::gateway;
+use crate::services::{GreeterRef, gateway};
+use odeon::Node;
 use odeon_actors::gateway::GatewayConfig;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+/// Waits until a handler that takes its time has begun.
+async fn begun(node: &Node) {
+    let greeter: GreeterRef = node.service("greeter").expect("it is there");
+    let begun = async { while greeter.begun().await.expect("it counts") == 0 {} };
+    tokio::time::timeout(PATIENCE, begun).await.expect("it begins");
+}
+
 #[tokio::test]
 async fn a_stop_lets_requests_finish_and_closes_what_is_idle() {
-    let (_node, gateway) = gateway(GatewayConfig::default()).await;
+    let (node, gateway) = gateway(GatewayConfig::default()).await;
     let address = gateway.address();
     let mut idle = Bare::to(address).await;
     idle.say("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -18,10 +26,7 @@ async fn a_stop_lets_requests_finish_and_closes_what_is_idle() {
     assert_eq!(busy.get("/").await.status, 200);
     let mut set = JoinSet::new();
     set.spawn(async move { busy.post("/v1/greeter/slow", r#"{"millis":300}"#).await });
-    // the request is under way once its service is
-    while gateway.books().connections().open() < 2 {
-        tokio::task::yield_now().await;
-    }
+    begun(&node).await;
     tokio::time::timeout(PATIENCE, async {
         let stop = gateway.stop(Duration::from_secs(10));
         let (cut, closed, answered) = tokio::join!(stop, idle.listen(), set.join_next());
@@ -38,14 +43,10 @@ async fn a_stop_lets_requests_finish_and_closes_what_is_idle() {
 
 #[tokio::test]
 async fn a_request_that_does_not_end_in_time_is_cut() {
-    let (_node, gateway) = gateway(GatewayConfig::default()).await;
+    let (node, gateway) = gateway(GatewayConfig::default()).await;
     let mut bare = Bare::to(gateway.address()).await;
     bare.say("POST /v1/greeter/hang HTTP/1.1\r\nhost: x\r\nrequest-timeout: 60\r\n\r\n").await;
-    while gateway.books().connections().open() < 1 {
-        tokio::task::yield_now().await;
-    }
-    // one turn more, so that the request has been read
-    Client::to(gateway.address()).await.get("/").await;
+    begun(&node).await;
     assert_eq!(gateway.stop(Duration::from_millis(20)).await, 1);
     assert_eq!(gateway.books().connections().open(), 0);
 }

@@ -9,7 +9,7 @@ use crate::service::reply::{RawOutcome, RawReply};
 use futures_util::future::BoxFuture;
 use odeon_core::{Criticality, Refusal, ServiceName, TraceContext, UnknownCause};
 use schemars::SchemaGenerator;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ pub struct RawRequest {
 pub type RawCall = BoxFuture<'static, RawOutcome>;
 
 /// How a service is addressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceKind {
     /// Any ready instance.

@@ -1,0 +1,275 @@
+//! Who answers: finds what is asked, checks the token, and reads the node.
+
+use super::api::{
+    CallRequest, GatewayStatus, Health, Readiness, Services, Status, StopAccepted, StopRequest, Tree,
+};
+use super::metrics::{OPENMETRICS, Snapshot};
+use super::operation::{Ask, Operation, find};
+use super::{ManagementConfig, openapi, view};
+use crate::gateway::meter::CLASSES;
+use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
+use crate::gateway::{Gateway, GatewayBooks, not_json, refused, unread, wrong_verb};
+use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use hyper::body::{Body, Incoming};
+use odeon::Node;
+use odeon::core::{Refusal, ServiceName};
+use odeon::directory::RawRequest;
+use odeon::service::contract::{Arguments, Encoding};
+use odeon::service::reply::RawOutcome;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Activations of each service that are listed when nobody says how many.
+const ENTITIES_DEFAULT: usize = 20;
+/// Most activations of each service that are listed.
+const ENTITIES_MAX: usize = 1_000;
+/// How long a call waits that does not say.
+const WITHIN_DEFAULT: Duration = Duration::from_secs(5);
+
+/// The management of one node.
+pub(super) struct Console {
+    node: Node,
+    gateway: Option<(SocketAddr, GatewayBooks)>,
+    ids: RequestIds,
+    config: ManagementConfig,
+}
+
+impl Answer for Console {
+    async fn answer(&self, request: Request<Incoming>, watch: &Watch) -> Reply {
+        self.respond(request, watch).await
+    }
+}
+
+impl Console {
+    pub(super) fn new(node: &Node, gateway: Option<&Gateway>, config: ManagementConfig) -> Self {
+        let gateway = gateway.map(|g| (g.address(), g.books()));
+        Self { node: node.clone(), gateway, ids: RequestIds::seeded(node.draw_seed()), config }
+    }
+
+    /// Answers any request.
+    pub(super) async fn respond<B>(&self, request: Request<B>, watch: &Watch) -> Reply
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        if !request.body().is_end_stream() {
+            // until it has been read
+            watch.set_unread(true);
+        }
+        let identity = match Wishes::read(request.headers()) {
+            Ok(wishes) => self.ids.identify(wishes.request, wishes.trace),
+            Err(_) => self.ids.identify(None, None),
+        };
+        let replied = self.route(request, &identity, watch).await;
+        let mut reply = replied.unwrap_or_else(|problem| problem.reply(Some(&identity)));
+        identity.write(reply.headers_mut());
+        reply
+    }
+
+    async fn route<B>(
+        &self,
+        request: Request<B>,
+        identity: &Identity,
+        watch: &Watch,
+    ) -> Result<Reply, Problem>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let (parts, body) = request.into_parts();
+        let found = find(parts.uri.path());
+        let open = found.is_some_and(|(operation, _)| operation.open);
+        if !open && !self.config.token.is_shown_by(&parts.headers) {
+            return Ok(unauthorized(identity));
+        }
+        let Some((operation, name)) = found else {
+            let detail = "what there is stands in /api/v1/openapi.json";
+            return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path")
+                .detail(detail));
+        };
+        if !operation.takes(&parts.method) {
+            return Ok(wrong_verb(operation.allowed(), &parts.method));
+        }
+        if operation.post {
+            let wishes = Wishes::read(&parts.headers).map_err(|e| e.problem())?;
+            let body = read_body(body, self.config.body_bytes_max, watch).await.map_err(|e| unread(&e))?;
+            if !wishes.json && !body.is_empty() {
+                return Err(not_json());
+            }
+            return self.act(operation, &body, identity).await;
+        }
+        self.look(operation, name, &parts.uri).await
+    }
+
+    /// Changes something.
+    async fn act(&self, operation: &Operation, body: &Bytes, identity: &Identity) -> Result<Reply, Problem> {
+        if operation.ask == Ask::Stop {
+            let request: StopRequest = if body.is_empty() { StopRequest::default() } else { parse(body)? };
+            tracing::info!(request = %identity.request, "a stop was asked for");
+            (self.config.on_stop)(request);
+            return Ok(said(StatusCode::ACCEPTED, &StopAccepted { stopping: true }));
+        }
+        self.call(parse(body)?, identity).await
+    }
+
+    /// Only tells.
+    async fn look(&self, operation: &Operation, name: &str, uri: &Uri) -> Result<Reply, Problem> {
+        Ok(match operation.ask {
+            Ask::Health => said(StatusCode::OK, &Health { alive: true }),
+            Ask::Readiness => self.readiness().await,
+            Ask::Metrics => self.metrics(),
+            Ask::Status => said(StatusCode::OK, &self.status()),
+            Ask::Services => {
+                let services = self.node.services().iter().map(view::summary).collect();
+                said(StatusCode::OK, &Services { services })
+            }
+            Ask::Service => self.service(name)?,
+            Ask::Tree => said(StatusCode::OK, &Tree { root: self.node.tree(entities(uri)?).await }),
+            Ask::Processes => said(StatusCode::OK, &view::processes(&self.node.tree(entities(uri)?).await)),
+            Ask::Document | Ask::Call | Ask::Stop => said(StatusCode::OK, &openapi::describe()),
+        })
+    }
+
+    async fn readiness(&self) -> Reply {
+        if self.node.is_ready() {
+            return said(StatusCode::OK, &Readiness { ready: true, waiting_for: Vec::new() });
+        }
+        let mut waiting_for = Vec::new();
+        if self.node.is_stopping() {
+            waiting_for.push("the node is stopping".into());
+        }
+        view::waiting_for(&self.node.tree(0).await, &mut waiting_for);
+        said(StatusCode::SERVICE_UNAVAILABLE, &Readiness { ready: false, waiting_for })
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        self.config.resident_bytes.as_ref().and_then(|read| read())
+    }
+
+    fn metrics(&self) -> Reply {
+        let snapshot = Snapshot {
+            services: self.node.services(),
+            gateway: self.gateway.as_ref().map(|(_, books)| books.clone()),
+            ready: self.node.is_ready(),
+            uptime: self.node.uptime(),
+            resident_bytes: self.resident_bytes(),
+            node: self.node.name().to_string(),
+        };
+        let mut reply = json(StatusCode::OK, snapshot.text().into());
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
+        reply
+    }
+
+    fn status(&self) -> Status {
+        let gateway = self.gateway.as_ref().map(|(address, books)| GatewayStatus {
+            address: address.to_string(),
+            connections: books.connections().open(),
+            responses: CLASSES.iter().map(ToString::to_string).zip(books.requests().classes).collect(),
+        });
+        Status {
+            node: self.node.name().to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            ready: self.node.is_ready(),
+            stopping: self.node.is_stopping(),
+            uptime_ms: view::millis(self.node.uptime()),
+            executors: self.node.executors().len(),
+            services: self.node.services().len(),
+            resident_bytes: self.resident_bytes(),
+            gateway,
+        }
+    }
+
+    fn service(&self, segment: &str) -> Result<Reply, Problem> {
+        let name = read_service(segment).map_err(|e| e.problem())?;
+        let status = self.node.services().into_iter().find(|s| s.description.name == name);
+        match (status, self.node.dynamic(&name)) {
+            (Some(status), Some(service)) => {
+                Ok(said(StatusCode::OK, &view::detail(view::summary(&status), &*service)))
+            }
+            _ => Err(refused(&Refusal::UnknownService { service: name.to_string() }, &Bytes::new())),
+        }
+    }
+
+    async fn call(&self, asked: CallRequest, identity: &Identity) -> Result<Reply, Problem> {
+        let name: ServiceName =
+            asked.service.parse().map_err(|e: odeon::core::id::NameError| bad("service", &e.to_string()))?;
+        let within = asked.within_ms.map_or(WITHIN_DEFAULT, Duration::from_millis);
+        if within.is_zero() || within > WITHIN_MAX {
+            return Err(bad("within_ms", &format!("1 to {} are possible", WITHIN_MAX.as_millis())));
+        }
+        let began = Instant::now();
+        let outcome = match self.node.dynamic(&name) {
+            None => RawOutcome::NotExecuted(Refusal::UnknownService { service: name.to_string() }),
+            Some(service) => {
+                let arguments =
+                    asked.arguments.map_or_else(Bytes::new, |a| Box::<str>::from(a).into_string().into());
+                let call = service.call(RawRequest {
+                    method: asked.method.into(),
+                    key: asked.key.map(Arc::from),
+                    arguments: Arguments { body: arguments, encoding: Encoding::Json },
+                    within,
+                    criticality: asked.criticality,
+                    trace: identity.trace,
+                    request: identity.request,
+                    principal: Some("management".into()),
+                    tenant: None,
+                });
+                call.await
+            }
+        };
+        Ok(said(StatusCode::OK, &view::outcome(outcome, identity, began.elapsed())))
+    }
+}
+
+fn said(status: StatusCode, what: &impl Serialize) -> Reply {
+    json(status, serde_json::to_vec(what).expect("the api's types have string keys only").into())
+}
+
+fn bad(path: &str, detail: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request", "The request does not fit")
+        .detail(format!("{path}: {detail}"))
+        .path(path)
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader);
+    let value = read.map_err(|e| {
+        let path = e.path().to_string();
+        let path = if path == "." { "" } else { &path };
+        let problem =
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request", "The request does not fit");
+        problem.detail(e.inner().to_string()).path(path)
+    })?;
+    reader.end().map_err(|e| bad("", &e.to_string()))?;
+    Ok(value)
+}
+
+/// `?entities=N`.
+fn entities(uri: &Uri) -> Result<usize, Problem> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let wanted = pairs.filter_map(|pair| pair.strip_prefix("entities=")).next();
+    match wanted.map(str::parse) {
+        None => Ok(ENTITIES_DEFAULT),
+        Some(Ok(wanted)) if wanted <= ENTITIES_MAX => Ok(wanted),
+        Some(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "bad-query", "The query cannot be followed")
+            .detail(format!("entities: a number up to {ENTITIES_MAX} was expected"))),
+    }
+}
+
+fn unauthorized(identity: &Identity) -> Reply {
+    let detail = "show the token of the node's data directory: Authorization: Bearer TOKEN";
+    let problem =
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the token").detail(detail);
+    let mut reply = problem.reply(Some(identity));
+    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"odeon\""));
+    reply
+}

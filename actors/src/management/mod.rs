@@ -1,0 +1,99 @@
+//! The management interface: what people, monitors and the command line ask a node, on a port of its own.
+//!
+//! Reading order: [`api`] (what is said), `operation` (the table of what can be asked), `console` (who answers),
+//! `view` (the node in terms of the api), `metrics`, [`token`], `openapi`.
+//!
+//! Architecture invariant: the token is made and kept by whoever starts this; nothing here reads a file.
+
+pub mod api;
+mod console;
+mod metrics;
+mod openapi;
+mod operation;
+pub mod token;
+mod view;
+
+use crate::gateway::Gateway;
+use crate::http::{BindError, ConnectionLimits, Listener};
+use api::StopRequest;
+use console::Console;
+use odeon::Node;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use token::Token;
+
+/// Reads how many bytes of memory the process holds; none if it cannot tell.
+pub type ResidentBytes = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
+/// Told that somebody asked for an orderly end. It must not block.
+pub type OnStop = Arc<dyn Fn(StopRequest) + Send + Sync>;
+
+/// What the management interface is told.
+#[derive(Clone)]
+pub struct ManagementConfig {
+    /// Where it listens; port 0 means any free one. Keep it on loopback: whoever has the token rules the node.
+    pub address: SocketAddr,
+    /// What connections are granted.
+    pub connections: ConnectionLimits,
+    /// Most bytes of a body; more are answered 413.
+    pub body_bytes_max: usize,
+    /// What opens everything but health and metrics.
+    pub token: Token,
+    /// The reading of the machine's memory.
+    pub resident_bytes: Option<ResidentBytes>,
+    /// Whom a stop is passed on to.
+    pub on_stop: OnStop,
+}
+
+impl ManagementConfig {
+    /// The defaults: loopback, port 8081.
+    pub fn new(token: Token, on_stop: OnStop) -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 8081).into(),
+            connections: ConnectionLimits { connections_max: 256, ..ConnectionLimits::default() },
+            body_bytes_max: 4 << 20,
+            token,
+            resident_bytes: None,
+            on_stop,
+        }
+    }
+}
+
+/// Why the management interface did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the management interface did not start: {0}")]
+pub struct StartManagementError(#[from] BindError);
+
+/// The management interface at work. Dropping it ends its connections at once.
+pub struct Management {
+    listener: Listener,
+}
+
+impl Management {
+    /// Starts it on the node's first executor.
+    ///
+    /// # Errors
+    /// [`StartManagementError`] when the address cannot be had.
+    pub async fn start(
+        node: &Node,
+        gateway: Option<&Gateway>,
+        config: ManagementConfig,
+    ) -> Result<Self, StartManagementError> {
+        let (address, connections) = (config.address, config.connections);
+        let console = Arc::new(Console::new(node, gateway, config));
+        let first = node.executors().get(..1).unwrap_or_default();
+        Ok(Self { listener: Listener::start(first, address, connections, vec![console]).await? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Accepts no more connections, lets the requests under way finish, and cuts what has not finished in time.
+    /// Returns how many connections were cut.
+    pub async fn stop(&self, within: Duration) -> usize {
+        self.listener.stop(within).await
+    }
+}

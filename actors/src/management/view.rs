@@ -1,0 +1,159 @@
+//! The node in terms of the api.
+
+use super::api::{
+    Books, CallEnd, CallResponse, CellSummary, MethodDetail, Processes, ServiceDetail, ServiceSummary,
+};
+use crate::gateway::request::service_segment;
+use crate::http::Identity;
+use bytes::Bytes;
+use odeon::core::{Refusal, Retry};
+use odeon::directory::{Dynamic, ServiceDescription, ServiceKind};
+use odeon::node::ServiceStatus;
+use odeon::service::message::Access;
+use odeon::service::reply::RawOutcome;
+use odeon::telemetry::ServiceMeter;
+use odeon::{TreeNode, TreeNodeKind};
+use schemars::generate::SchemaSettings;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn summary(status: &ServiceStatus) -> ServiceSummary {
+    let ServiceDescription { name, kind, contract, version, methods: _ } = &status.description;
+    ServiceSummary {
+        name: name.to_string(),
+        kind: *kind,
+        contract: (*contract).into(),
+        version: version.to_string(),
+        books: books(&status.meter),
+    }
+}
+
+fn books(meter: &ServiceMeter) -> Books {
+    Books {
+        handled: meter.handled(),
+        expired: meter.expired(),
+        refused: meter.refused().into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+        panics: meter.panics(),
+        restarts: meter.restarts(),
+        activations: meter.activations(),
+        busy_ms: millis(meter.busy()),
+    }
+}
+
+pub(super) fn detail(summary: ServiceSummary, service: &dyn Dynamic) -> ServiceDetail {
+    let about = service.describe();
+    let segment = service_segment(&about.name);
+    let key = if about.kind == ServiceKind::Entity { "/{key}" } else { "" };
+    let mut generator = SchemaSettings::draft2020_12().with(|s| s.meta_schema = None).into_generator();
+    let methods = about.methods.iter().enumerate().map(|(position, method)| {
+        let schema = service.schema(position, &mut generator);
+        MethodDetail {
+            name: method.name.into(),
+            about: method.about.into(),
+            path: format!("/v1/{segment}{key}/{}", method.name),
+            exclusive: method.access == Access::Exclusive,
+            cast: method.cast,
+            read: method.read,
+            arguments: schema.arguments.to_value(),
+            answer: schema.answer.filter(|_| !method.cast).map(schemars::Schema::to_value),
+            error: schema.error.map(schemars::Schema::to_value),
+        }
+    });
+    let methods = methods.collect();
+    let definitions = generator.take_definitions(true).into_iter().collect();
+    ServiceDetail { summary, methods, definitions }
+}
+
+/// The activations in a tree.
+pub(super) fn processes(tree: &TreeNode) -> Processes {
+    let mut processes = Processes { cells: Vec::new(), unlisted: 0 };
+    collect(tree, &mut processes);
+    processes
+}
+
+fn collect(node: &TreeNode, processes: &mut Processes) {
+    processes.unlisted += node.unlisted;
+    for child in &node.children {
+        if child.kind == TreeNodeKind::Cell {
+            processes.cells.push(cell(&node.name, child));
+        } else {
+            collect(child, processes);
+        }
+    }
+}
+
+fn cell(service: &str, node: &TreeNode) -> CellSummary {
+    let load = node.load.clone().unwrap_or_default();
+    CellSummary {
+        service: service.into(),
+        cell: node.name.clone(),
+        phase: node.phase.clone(),
+        waiting: load.waiting,
+        waiting_bytes: load.waiting_bytes,
+        begun: load.begun,
+        expired: load.expired,
+        lost: load.lost,
+        restarts: node.restarts,
+        current: load.current,
+        polling_ms: load.polling_ms,
+        last_exit: node.last_exit.as_ref().map(|exit| exit.reason.clone()),
+    }
+}
+
+/// What of a tree is not up: the services, not each of their activations.
+pub(super) fn waiting_for(node: &TreeNode, found: &mut Vec<String>) {
+    for child in node.children.iter().filter(|c| c.kind != TreeNodeKind::Cell) {
+        if child.phase != "up" && child.kind != TreeNodeKind::Supervisor {
+            let why = child.last_exit.as_ref().map(|exit| format!(" ({})", exit.reason)).unwrap_or_default();
+            found.push(format!("{}: {}{why}", child.name, child.phase));
+        }
+        waiting_for(child, found);
+    }
+}
+
+pub(super) fn outcome(outcome: RawOutcome, identity: &Identity, took: Duration) -> CallResponse {
+    let mut response = CallResponse {
+        outcome: CallEnd::Accepted,
+        answer: None,
+        error: None,
+        reason: None,
+        detail: None,
+        path: None,
+        retry: None,
+        request: identity.request.to_string(),
+        trace: identity.trace.trace.to_string(),
+        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+    };
+    match outcome {
+        RawOutcome::Accepted => {}
+        RawOutcome::Answered(body) => {
+            (response.outcome, response.answer) = (CallEnd::Answered, raw(&body));
+        }
+        RawOutcome::Failed(failure) => {
+            (response.outcome, response.error) = (CallEnd::Failed, raw(&failure.body));
+            (response.detail, response.retry) = (Some(failure.text), Some(failure.retry));
+        }
+        RawOutcome::NotExecuted(refusal) => {
+            response.outcome = CallEnd::NotExecuted;
+            response.reason = Some(refusal.name().into());
+            (response.detail, response.retry) = (Some(refusal.to_string()), Some(refusal.retry()));
+            if let Refusal::Undecodable { path, .. } = refusal {
+                response.path = (!path.is_empty()).then_some(path);
+            }
+        }
+        RawOutcome::Unknown(cause) => {
+            response.outcome = CallEnd::Unknown;
+            response.reason = Some(cause.name().into());
+            (response.detail, response.retry) = (Some(cause.to_string()), Some(Retry::Never));
+        }
+    }
+    response
+}
+
+fn raw(body: &Bytes) -> Option<Box<RawValue>> {
+    serde_json::from_slice(body).ok()
+}
