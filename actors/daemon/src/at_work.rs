@@ -8,8 +8,12 @@ use crate::signals::Signals;
 use odeon::host::{Executor, Host, Threads};
 use odeon::{App, Node};
 use odeon_actors::gateway::Gateway;
+use odeon_actors::management::api::StopRequest;
+use odeon_actors::management::token::Token;
+use odeon_actors::management::{Management, ManagementConfig};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Jobs that wait for a thread for blocking work, at the most.
@@ -18,8 +22,10 @@ const BLOCKING_QUEUE_MAX: usize = 4096;
 const READY_EVERY: Duration = Duration::from_millis(5);
 /// How long a start may take before the node is announced as it is: found, but not ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Of the time for a stop, so much is for the gateway's requests at the most.
+/// Of the time for a stop, one part of so many is for the gateway's requests at the most.
 const GATEWAY_STOP_SHARE: u32 = 2;
+/// How long the management interface may take to finish what it is asked at the end.
+const MANAGEMENT_STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// A node with what belongs to it in this process.
 pub(crate) struct AtWork {
@@ -30,8 +36,10 @@ pub(crate) struct AtWork {
     /// Whether all services were ready when it was announced.
     pub(crate) is_ready: bool,
     gateway: Gateway,
+    management: Management,
     occupied: Occupied,
     executors: Executors,
+    asked_to_stop: mpsc::Receiver<StopRequest>,
     stop_within: Duration,
 }
 
@@ -58,19 +66,26 @@ pub(crate) fn run(
         let mut signals = Signals::listen()
             .map_err(|e| Failure::failed(format_args!("signals cannot be listened to: {e}")))?;
         let starting = AtWork::start(settings, app);
-        let at_work = tokio::select! {
+        let mut at_work = tokio::select! {
             started = starting => started?,
             _ = signals.next() => return Ok(Ended { code: Code::Interrupted, killed: 0 }),
         };
         let said = announce(&at_work);
-        let signal = match said {
-            Ok(()) => signals.next().await,
+        let mut within = at_work.stop_within;
+        let why = match said {
+            Ok(()) => tokio::select! {
+                signal = signals.next() => signal,
+                Some(request) = at_work.asked_to_stop.recv() => {
+                    within = request.within_ms.map_or(within, Duration::from_millis);
+                    "a request"
+                }
+            },
             Err(_) => "a lost terminal",
         };
         // who reads may have left; the node still stops in order
-        let _ = stopping(signal);
+        let _ = stopping(why);
         let ended = tokio::select! {
-            ended = at_work.stop() => ended,
+            ended = at_work.stop(within) => ended,
             _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
         };
         said.map(|()| ended)
@@ -88,30 +103,44 @@ impl AtWork {
         let config = settings.node();
         let node = on(&first, async move { Node::start(host, config, app).await }).await?;
         let node = node.map_err(|e| settings.explain(&e))?;
-        let gateway = Gateway::start(&node, settings.http.clone()).await.map_err(|e| {
-            Failure::failed(e)
-                .advice("another address is chosen with --http ADDR; --http 127.0.0.1:0 picks a free port")
-        })?;
+        let gateway =
+            Gateway::start(&node, settings.http.clone()).await.map_err(|e| cannot_listen(&e, "--http"))?;
+        let (on_stop, asked_to_stop) = mpsc::channel(1);
+        let config = management(settings, &occupied, on_stop)?;
+        let management = Management::start(&node, Some(&gateway), config)
+            .await
+            .map_err(|e| cannot_listen(&e, "--management"))?;
         let whereabouts = Whereabouts {
             name: settings.name.to_string(),
             pid: std::process::id(),
             http: gateway.address(),
-            management: gateway.address(),
+            management: management.address(),
         };
         let is_ready = become_ready(&node).await;
         occupied.publish(&whereabouts).map_err(Failure::failed)?;
         let stop_within = settings.stop_within;
-        Ok(Self { node, whereabouts, is_ready, gateway, occupied, executors, stop_within })
+        Ok(Self {
+            node,
+            whereabouts,
+            is_ready,
+            gateway,
+            management,
+            occupied,
+            executors,
+            asked_to_stop,
+            stop_within,
+        })
     }
 
     /// In reverse order: nothing new from outside, then the services, then what tells about them.
-    async fn stop(self) -> Ended {
+    async fn stop(self, within: Duration) -> Ended {
         let begun = Instant::now();
-        let left = |begun: Instant| self.stop_within.saturating_sub(begun.elapsed());
-        let mut killed = self.gateway.stop(self.stop_within / GATEWAY_STOP_SHARE).await;
-        let (node, within) = (self.node.clone(), left(begun));
+        let mut killed = self.gateway.stop(within / GATEWAY_STOP_SHARE).await;
+        let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));
         let first = self.node.executors()[0].clone();
-        killed += on(&first, async move { node.stop(within).await }).await.unwrap_or(0);
+        killed += on(&first, async move { node.stop(left).await }).await.unwrap_or(0);
+        // whoever asked for the end is still waiting for an answer: that is no harm
+        let _ = self.management.stop(MANAGEMENT_STOP_WITHIN).await;
         if let Err(problem) = self.occupied.withdraw() {
             tracing::warn!(%problem, "the node can still be found, although it has stopped");
         }
@@ -130,6 +159,34 @@ fn host(settings: &Settings, executors: &Executors) -> Result<Host, Failure> {
     Ok(Host { executors: executors.handles(), blocking: Arc::new(blocking), seed })
 }
 
+fn management(
+    settings: &Settings,
+    occupied: &Occupied,
+    on_stop: mpsc::Sender<StopRequest>,
+) -> Result<ManagementConfig, Failure> {
+    let token = occupied.token().map_err(Failure::failed)?;
+    let token = Token::new(&token).map_err(|e| {
+        Failure::failed(format_args!("the file token in {}: {e}", settings.directory.display()))
+            .advice("remove it, and a new one is drawn")
+    })?;
+    let on_stop = Arc::new(move |request| {
+        // a second request changes nothing
+        let _ = on_stop.try_send(request);
+    });
+    Ok(ManagementConfig {
+        address: settings.management,
+        resident_bytes: Some(Arc::new(resident_bytes)),
+        ..ManagementConfig::new(token, on_stop)
+    })
+}
+
+/// Memory of this process, where the system tells it in `/proc` (Linux).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// Runs on an executor, so that what it starts belongs there.
 async fn on<T: Send + 'static>(
     executor: &Executor,
@@ -146,6 +203,12 @@ async fn become_ready(node: &Node) -> bool {
         }
     };
     timeout(READY_WITHIN, ready).await.is_ok()
+}
+
+fn cannot_listen(error: &dyn std::error::Error, flag: &str) -> Failure {
+    Failure::failed(error).advice(format_args!(
+        "another address is chosen with {flag} ADDR; {flag} 127.0.0.1:0 picks a free port"
+    ))
 }
 
 fn cannot_occupy(error: &DirectoryError) -> Failure {

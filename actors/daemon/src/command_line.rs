@@ -1,6 +1,6 @@
 //! What can be typed: the subcommands, their common flags, and their help.
 
-use crate::commands::{config, node, up};
+use crate::commands::{self, bench, call, config, new, node, ps, services, status, stop, tree, up};
 use crate::exit::{CODES, Code, Failure};
 use crate::program::Invocation;
 use clap::error::ErrorKind;
@@ -25,9 +25,33 @@ enum Command {
     /// Start a node for machines: no banner, JSON log lines, stops on SIGTERM
     #[command(after_help = node::EXAMPLES)]
     Node(node::Arguments),
+    /// Show whether the node is up and ready, and what it has done
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Arguments),
+    /// List activations: what runs, what waits in mailboxes
+    #[command(after_help = ps::EXAMPLES)]
+    Ps(ps::Arguments),
+    /// List services, or show the methods, arguments and schemas of one
+    #[command(after_help = services::EXAMPLES)]
+    Services(services::Arguments),
+    /// Call a method of a service or an entity
+    #[command(after_help = call::EXAMPLES)]
+    Call(call::Arguments),
+    /// Show the supervision tree: mailboxes, restarts and their reasons, stuck handlers
+    #[command(after_help = tree::EXAMPLES)]
+    Tree(tree::Arguments),
+    /// Measure a method: load over HTTP through the gateway
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Arguments),
+    /// Write a small project with a service, a test and a README
+    #[command(after_help = new::EXAMPLES)]
+    New(new::Arguments),
     /// Show the effective configuration, as a file that says all of it
     #[command(after_help = config::EXAMPLES)]
     Config(config::Arguments),
+    /// Stop the node in order and wait until it has ended
+    #[command(after_help = stop::EXAMPLES)]
+    Stop(stop::Arguments),
 }
 
 /// Parses and runs.
@@ -48,7 +72,15 @@ pub(crate) fn run(
     match command {
         Command::Up(arguments) => up::run(invocation, &arguments, app()),
         Command::Node(arguments) => node::run(&arguments, app()),
+        Command::New(arguments) => new::run(invocation, &arguments),
         Command::Config(arguments) => config::run(invocation, &arguments),
+        Command::Status(arguments) => commands::block_on(status::run(invocation, &arguments)),
+        Command::Ps(arguments) => commands::block_on(ps::run(invocation, &arguments)),
+        Command::Services(arguments) => commands::block_on(services::run(invocation, &arguments)),
+        Command::Call(arguments) => commands::block_on(call::run(invocation, &arguments)),
+        Command::Tree(arguments) => commands::block_on(tree::run(invocation, &arguments)),
+        Command::Bench(arguments) => commands::block_on(bench::run(invocation, &arguments)),
+        Command::Stop(arguments) => commands::block_on(stop::run(invocation, &arguments)),
     }
 }
 

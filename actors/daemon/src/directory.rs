@@ -92,11 +92,6 @@ impl Directory {
         Self { path: path.into() }
     }
 
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The file with the token.
     pub(crate) fn token_path(&self) -> PathBuf {
         self.path.join("token")
@@ -129,6 +124,12 @@ impl Directory {
         // left by a node that could not end in order
         occupied.withdraw()?;
         Ok(occupied)
+    }
+
+    /// Whether a node runs in it, be it starting or stopping.
+    pub(crate) fn is_occupied(&self) -> bool {
+        let lock = File::open(self.path.join("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Where the node that runs in it listens.
@@ -246,7 +247,9 @@ mod tests {
         let directory = place("one");
         let first = directory.occupy().expect("free");
         assert!(matches!(directory.occupy(), Err(DirectoryError::Locked { pid: None, .. })));
+        assert!(directory.is_occupied());
         drop(first);
+        assert!(!directory.is_occupied());
         directory.occupy().expect("free again");
     }
 

@@ -7,6 +7,7 @@
 //! Architecture invariant: nothing here decides anything about services; it hands a node what it needs and asks the
 //! management interface like everybody else.
 
+mod address;
 mod at_work;
 mod command_line;
 mod commands;
@@ -18,6 +19,7 @@ mod executors;
 mod exit;
 mod log;
 mod program;
+mod remote;
 mod sample;
 mod signals;
 mod terminal;

@@ -37,6 +37,12 @@ impl Terminal {
         Self { interactive, colour: wanted && interactive, colour_errors }
     }
 
+    /// Without colours.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self { interactive: false, colour: false, colour_errors: false }
+    }
+
     /// Whether somebody watches: progress lines make sense.
     pub(crate) fn is_interactive(&self) -> bool {
         self.interactive

@@ -1,7 +1,15 @@
 //! The subcommands, a file for each.
 
+pub(crate) mod bench;
+pub(crate) mod call;
 pub(crate) mod config;
+pub(crate) mod new;
 pub(crate) mod node;
+pub(crate) mod ps;
+pub(crate) mod services;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod tree;
 pub(crate) mod up;
 
 use crate::exit::Failure;

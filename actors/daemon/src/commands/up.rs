@@ -130,6 +130,8 @@ fn curl(suggestion: &Suggestion, host: &str) -> String {
     let Suggestion { service, key, method, arguments } = suggestion;
     let key = key.as_ref().map(|key| format!("/{key}")).unwrap_or_default();
     let body = quoted(arguments);
+    // the gateway writes a namespace so
+    let service = service.replace('/', ".");
     format!("curl -s -H 'content-type: application/json' -d {body} http://{host}/v1/{service}{key}/{method}")
 }
 

@@ -1,0 +1,213 @@
+//! A running node as the command line sees it: found by its directory or by a URL, asked through its management
+//! interface.
+
+use crate::connection::{self, ConnectionError};
+use crate::directory::{DIRECTORY_DEFAULT, Directory, DirectoryError, read_token};
+use crate::exit::{Code, Failure};
+use bytes::Bytes;
+use clap::Args;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use odeon::core::ServiceName;
+use odeon_actors::gateway::request::service_segment;
+use odeon_actors::http::ProblemBody;
+use odeon_actors::management::api::{
+    CallRequest, CallResponse, Processes, ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+
+/// Which node is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// The directory of the node
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY_DEFAULT)]
+    pub(crate) dir: PathBuf,
+    /// The management interface of the node, such as http://127.0.0.1:8081 [default: as in DIR/node.json]
+    #[arg(long, value_name = "URL")]
+    node: Option<Uri>,
+    /// The file with its token [default: DIR/token]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Target {
+    /// Whether only its URL is known: its directory may be on another machine.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.node.is_some()
+    }
+}
+
+/// A node that can be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    host: String,
+    authorization: HeaderValue,
+}
+
+impl Remote {
+    /// Finds the node and its token. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// There is no node, or its token cannot be read.
+    pub(crate) fn find(target: &Target) -> Result<Self, Failure> {
+        let directory = Directory::at(&target.dir);
+        let host = match &target.node {
+            Some(url) => host_of(url)?,
+            None => directory.whereabouts().map_err(|e| unreachable(&e))?.management.to_string(),
+        };
+        let token_file = target.token_file.clone().unwrap_or_else(|| directory.token_path());
+        let token = read_token(&token_file).map_err(|e| unreachable(&e))?;
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            Failure::new(Code::Unreachable, format_args!("{} holds no token", token_file.display()))
+        })?;
+        authorization.set_sensitive(true);
+        Ok(Self { host, authorization })
+    }
+
+    /// The node at one look.
+    pub(crate) async fn status(&self) -> Result<Status, Failure> {
+        self.get("/api/v1/status").await
+    }
+
+    /// All services.
+    pub(crate) async fn services(&self) -> Result<Services, Failure> {
+        self.get("/api/v1/services").await
+    }
+
+    /// One service with its methods.
+    pub(crate) async fn service(&self, name: &ServiceName) -> Result<ServiceDetail, Failure> {
+        self.get(&format!("/api/v1/services/{}", service_segment(name))).await
+    }
+
+    /// The supervision tree with the busiest activations of each service.
+    pub(crate) async fn tree(&self, entities: usize) -> Result<Tree, Failure> {
+        self.get(&format!("/api/v1/tree?entities={entities}")).await
+    }
+
+    /// The busiest activations of each service.
+    pub(crate) async fn processes(&self, entities: usize) -> Result<Processes, Failure> {
+        self.get(&format!("/api/v1/ps?entities={entities}")).await
+    }
+
+    /// Calls a service.
+    pub(crate) async fn call(&self, call: &CallRequest) -> Result<CallResponse, Failure> {
+        self.post("/api/v1/call", call).await
+    }
+
+    /// Begins an orderly end of the node.
+    pub(crate) async fn stop(&self, stop: &StopRequest) -> Result<StopAccepted, Failure> {
+        self.post("/api/v1/stop", stop).await
+    }
+
+    /// Host and port of its gateway.
+    pub(crate) async fn gateway(&self) -> Result<String, Failure> {
+        let gateway = self.status().await?.gateway;
+        let none = || Failure::new(Code::Unreachable, "the node serves no HTTP");
+        gateway.map(|gateway| gateway.address).ok_or_else(none)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(Failure::failed)?;
+        self.ask(Method::POST, path, body.into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(Failure::failed)?;
+        let (status, body) = connection::request(&self.host, request).await.map_err(lost)?;
+        if !status.is_success() {
+            return Err(refused(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|e| {
+            Failure::failed(format_args!("the node answers what this program does not understand: {e}"))
+                .advice("perhaps they are of different versions")
+        })
+    }
+}
+
+fn host_of(url: &Uri) -> Result<String, Failure> {
+    let wrong = || Failure::usage(format_args!("--node {url}: expected http://HOST:PORT"));
+    if url.scheme_str().is_some_and(|scheme| scheme != "http") {
+        return Err(wrong());
+    }
+    let authority = url.authority().filter(|authority| authority.port().is_some());
+    authority.map(ToString::to_string).ok_or_else(wrong)
+}
+
+fn unreachable(error: &DirectoryError) -> Failure {
+    let failure = Failure::new(Code::Unreachable, error);
+    match error {
+        DirectoryError::NoNode(_) => {
+            failure.advice("start one with `odeon up`, or say which one with --dir DIR or --node URL")
+        }
+        DirectoryError::TokenOpen { path, .. } => failure.advice(format_args!(
+            "remove it, so that the next node draws a new one, or chmod 600 {}",
+            path.display()
+        )),
+        _ => failure,
+    }
+}
+
+fn lost(error: ConnectionError) -> Failure {
+    match error {
+        ConnectionError::Connect { .. } => Failure::new(Code::Unreachable, error)
+            .advice("the node has ended, or another one is meant: --dir DIR or --node URL"),
+        // what was asked for may have been done
+        ConnectionError::Broken { .. } => {
+            Failure::new(Code::Unknown, format_args!("unknown outcome: {error}"))
+        }
+        ConnectionError::TooLong { .. } => Failure::failed(error),
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    let said = match serde_json::from_slice::<ProblemBody>(body) {
+        Ok(problem) if problem.detail.is_empty() => problem.title.into_owned(),
+        Ok(problem) => problem.detail,
+        Err(_) => format!("status {status}: {}", String::from_utf8_lossy(body)),
+    };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Failure::new(Code::Unreachable, format_args!("the node refused the token: {said}"))
+                .advice("its token is in the file DIR/token of its directory: --dir DIR or --token-file FILE")
+        }
+        _ => Failure::failed(said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_host_and_port() {
+        let host = |url: &str| host_of(&url.parse().expect("a URI")).map_err(|failure| failure.code);
+        assert_eq!(host("http://127.0.0.1:8081"), Ok("127.0.0.1:8081".into()));
+        assert_eq!(host("http://[::1]:8081/"), Ok("[::1]:8081".into()));
+        assert_eq!(host("localhost:8081"), Ok("localhost:8081".into()));
+        for wrong in ["https://127.0.0.1:8081", "http://localhost", "/api"] {
+            assert_eq!(host(wrong), Err(Code::Usage), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_refused_token_is_no_failure_of_the_command() {
+        assert_eq!(refused(StatusCode::UNAUTHORIZED, b"").code, Code::Unreachable);
+        let problem =
+            br#"{"type":"urn:odeon:problem:x","title":"Gone","status":404,"detail":"no such thing"}"#;
+        let failure = refused(StatusCode::NOT_FOUND, problem);
+        assert_eq!((failure.code, failure.problem.as_str()), (Code::Failed, "no such thing"));
+    }
+}

@@ -1,0 +1,8 @@
+//! The command line: what a person types and sees. Runs the built binary in directories of its own.
+
+mod calls;
+mod configuration;
+mod life;
+mod looking;
+mod project;
+mod stage;
