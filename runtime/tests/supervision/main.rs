@@ -86,6 +86,14 @@ impl House {
         self.node.entity("press", key).expect("an entity")
     }
 
+    /// Runs a caller beside the test.
+    fn beside<F>(&self, caller: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.node.executors()[0].spawn(caller)
+    }
+
     /// The service in the tree.
     async fn tree(&self, cells_max: usize) -> TreeNode {
         let services = self.node.tree(cells_max).await.children.remove(0);
@@ -110,7 +118,7 @@ async fn the_tree_shows_what_waits_what_runs_and_what_failed() {
     let (busy, failing) = (house.entity("busy"), house.entity("failing"));
     assert_eq!(failing.jam().await, Err(CallError::Unknown(UnknownCause::Panicked)));
     failing.print().await.expect("it began again");
-    let waiting = tokio::spawn({
+    let waiting = house.beside({
         let busy = busy.clone();
         async move { busy.wait().within(LONG).await }
     });
@@ -168,7 +176,7 @@ async fn what_does_not_end_in_time_is_killed_and_counted() {
     let house = House::open(ServiceKind::Entity, OnFailure::Restart, 3).await;
     let (deaf, polite) = (house.entity("deaf"), house.entity("polite"));
     polite.print().await.expect("it answers");
-    let waiting = tokio::spawn(async move { deaf.wait().within(LONG).await });
+    let waiting = house.beside(async move { deaf.wait().within(LONG).await });
     loop {
         let cells = house.tree(10).await.children;
         let begun = |cell: &TreeNode| cell.load.as_ref().is_some_and(|load| load.begun > 0);
