@@ -84,6 +84,10 @@ impl Network {
         }
     }
 
+    pub(crate) fn has_power(&self, host: u32) -> bool {
+        !self.down[host as usize]
+    }
+
     pub(crate) fn cut(&mut self, from: u32, to: u32, now: u64) {
         self.cuts.entry((from, to)).or_insert(now);
     }
@@ -255,7 +259,8 @@ impl Network {
 
     /// The time for an acknowledgement is over: the sender gives up unless the way back opened meanwhile.
     pub(crate) fn acknowledgement_due(&mut self, direction: u64, from: u32, to: u32, since: u64) {
-        if self.cuts.get(&(to, from)).is_some_and(|cut| *cut <= since) {
+        let still_cut = self.cuts.get(&(to, from)).is_some_and(|cut| *cut <= since);
+        if still_cut && kernel(|kernel| kernel.has_endpoint(direction)) {
             self.time_out(direction);
         }
     }

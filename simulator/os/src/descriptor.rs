@@ -9,6 +9,7 @@ use crate::symbol::{Errno, Outcome, interpose, reply};
 use crate::udp::Socket as UdpSocket;
 use crate::{files, tcp};
 use libc::{c_int, c_ulong, c_void, iovec};
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::net::SocketAddrV4;
 
@@ -78,6 +79,9 @@ pub(crate) struct Table {
     free_slots: Vec<usize>,
     objects: Vec<Option<Object>>,
     free_objects: Vec<usize>,
+    /// Numbers of a dead host that somebody still holds (a script with a runtime's handle, say). They stay taken
+    /// until their holder closes them, for std aborts when a descriptor it owns is closed already.
+    orphans: BTreeSet<c_int>,
 }
 
 impl Table {
@@ -149,12 +153,16 @@ impl Table {
         self.objects[index].as_mut().expect("an object lives as long as a descriptor names it")
     }
 
-    /// Takes a number out; returns the object when this was its last.
-    fn release(&mut self, descriptor: c_int) -> Outcome<Option<(usize, Object)>> {
+    /// Takes a number out; returns the object when this was its last. An orphan's number stays taken.
+    fn release(&mut self, descriptor: c_int, orphan: bool) -> Outcome<Option<(usize, Object)>> {
         let index = self.object_of(descriptor)?;
         let slot = (descriptor - BASE) as usize;
         self.slots[slot] = None;
-        self.free_slots.push(slot);
+        if !orphan {
+            self.free_slots.push(slot);
+        } else {
+            self.orphans.insert(descriptor);
+        }
         let object = self.object_mut(index);
         object.descriptors.retain(|each| *each != descriptor);
         if !object.descriptors.is_empty() {
@@ -162,6 +170,15 @@ impl Table {
         }
         self.free_objects.push(index);
         Ok(self.objects[index].take().map(|object| (index, object)))
+    }
+
+    /// The holder of an orphan closes it: its number is free.
+    fn bury(&mut self, descriptor: c_int) -> bool {
+        let buried = self.orphans.remove(&descriptor);
+        if buried {
+            self.free_slots.push((descriptor - BASE) as usize);
+        }
+        buried
     }
 
     /// All descriptors of a host.
@@ -224,8 +241,12 @@ impl Kernel {
 
     /// Closes a descriptor, and its object with the last one.
     pub(crate) fn close(&mut self, descriptor: c_int) -> Outcome<c_int> {
+        if self.table.bury(descriptor) { Ok(0) } else { self.end(descriptor, false) }
+    }
+
+    fn end(&mut self, descriptor: c_int, orphan: bool) -> Outcome<c_int> {
         self.unwatch(descriptor);
-        let Some((index, object)) = self.table.release(descriptor)? else { return Ok(0) };
+        let Some((index, object)) = self.table.release(descriptor, orphan)? else { return Ok(0) };
         self.ports.release(index);
         match object.kind {
             Kind::Listener(listener) => self.drop_listener(listener),
@@ -246,7 +267,7 @@ impl Kernel {
     pub(crate) fn close_all(&mut self, host: u32) -> usize {
         let left = self.table.of_host(host);
         for descriptor in &left {
-            let _ = self.close(*descriptor);
+            let _ = self.end(*descriptor, true);
         }
         left.len()
     }
@@ -258,6 +279,9 @@ impl Kernel {
 
     /// `fcntl` on a virtual descriptor, but for locks.
     fn set_or_get(&mut self, descriptor: c_int, command: c_int, argument: usize) -> Outcome<c_int> {
+        if self.table.orphans.contains(&descriptor) {
+            return Ok(0);
+        }
         let object = self.table.get_mut(descriptor)?;
         match command {
             libc::F_GETFD => Ok(libc::FD_CLOEXEC),
@@ -291,6 +315,9 @@ impl Kernel {
     }
 
     fn write(&mut self, descriptor: c_int, bytes: &[IoSlice<'_>]) -> Outcome<isize> {
+        if self.table.orphans.contains(&descriptor) {
+            return Ok(bytes.iter().map(|piece| piece.len() as isize).sum());
+        }
         let object = self.table.object_of(descriptor)?;
         match &mut self.table.object_mut(object).kind {
             Kind::Event(count) => {

@@ -224,13 +224,12 @@ impl Future for TurnEnd {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let waker = context.waker().clone();
-        let idle = kernel::with(|kernel| {
-            if !kernel.parking.idle {
-                kernel.parking.root = Some(waker);
-            }
-            kernel.parking.idle
+        // An older waker is dropped out here: with it a whole runtime may go, which closes descriptors.
+        let parked = kernel::with(|kernel| {
+            let older = if kernel.parking.idle { Some(waker) } else { kernel.parking.root.replace(waker) };
+            (kernel.parking.idle, older)
         });
-        if idle == Some(false) { Poll::Pending } else { Poll::Ready(()) }
+        if let Some((false, _)) = parked { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

@@ -197,14 +197,16 @@ impl Simulation {
     }
 
     /// Takes a host down at once. No destructor of its program reaches the network, the disk or the trace.
-    /// Does nothing when it is down.
+    /// Does nothing when it is down already.
     pub fn crash(&mut self, host: HostId, how: Crash) {
         let survives = how == Crash::Process;
+        let had_power = self.network.has_power(host.number());
         if !survives {
             self.network.set_power(host.number(), false);
         }
         let executors = std::mem::take(&mut self.hosts[host.0].executors);
-        if executors.is_empty() {
+        // A machine whose process is dead already can still lose power, and its disk what was not synced.
+        if executors.is_empty() && (survives || !had_power) {
             return;
         }
         self.statistics.crashes += 1;

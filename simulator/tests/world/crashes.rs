@@ -60,6 +60,34 @@ fn what_a_program_spawned_dies_with_its_host() {
 }
 
 #[test]
+fn a_script_may_hold_what_belonged_to_a_dead_host() {
+    let report = simulate(Options::calm(1), |simulation| {
+        let (give, take) = std::sync::mpsc::channel();
+        let host = simulation.host("a", move |machine| {
+            let give = give.clone();
+            async move {
+                let socket = UdpSocket::bind("0.0.0.0:1").await.expect("the port is free");
+                give.send((machine, socket)).expect("the script listens");
+                std::future::pending::<()>().await;
+            }
+        });
+        for _ in 0..3 {
+            simulation.start(host);
+            simulation.run_for(Duration::from_secs(1));
+            simulation.crash(host, Crash::Power);
+        }
+        simulation.start(host);
+        simulation.run_for(Duration::from_secs(1));
+        for (machine, socket) in take.try_iter().take(2) {
+            machine.executors[0].spawn(std::future::pending::<()>());
+            drop((socket, machine));
+        }
+        simulation.run_for(Duration::from_secs(1));
+    });
+    assert_clean(&report);
+}
+
+#[test]
 fn a_crash_at_the_third_send_lets_two_datagrams_out() {
     let report = simulate(Options::calm(1), |simulation| {
         let host = simulation.host("a", |machine| async move {

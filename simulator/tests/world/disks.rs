@@ -135,6 +135,32 @@ fn a_directory_without_sync_is_caught_on_a_strict_disk() {
     assert!(found >= 3, "caught by {found} of 20 seeds");
 }
 
+#[test]
+fn a_machine_that_loses_power_after_its_process_died_loses_what_was_not_synced() {
+    let left = |power: bool, seed: u64| {
+        let report = simulate(Options::calm(seed), move |simulation| {
+            let host = simulation.host("a", |machine| async move {
+                let path = machine.directory.join("x");
+                let found = fs::read(&path).map(|bytes| bytes.iter().filter(|byte| **byte == 7).count());
+                trace::line(&format!("found {:?}", found.unwrap_or(0)));
+                fs::write(&path, vec![7; 100_000]).expect("the disk works");
+            });
+            simulation.start(host);
+            simulation.run_for(Duration::from_secs(1));
+            simulation.crash(host, Crash::Process);
+            if power {
+                simulation.crash(host, Crash::Power);
+            }
+            simulation.start(host);
+            simulation.run_for(Duration::from_secs(1));
+        });
+        assert_clean(&report);
+        has_said(&report, "a", "found 100000")
+    };
+    assert!((1..=10).all(|seed| left(false, seed)));
+    assert!(!(1..=10).any(|seed| left(true, seed)));
+}
+
 /// One program on one disk, for a second.
 fn once(disks: DiskOptions, program: fn() -> io::Result<String>) -> Report {
     simulate(Options { disks, ..Options::calm(1) }, move |simulation| {

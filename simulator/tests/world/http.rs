@@ -135,6 +135,20 @@ fn stormy(seed: u64) -> (Report, u64) {
 }
 
 #[test]
+fn calls_are_answered_under_the_options_of_any_seed() {
+    for seed in 1..=12 {
+        let (report, done) = on_fresh_thread(move || {
+            let mut simulation = Simulation::new(Options::from_seed(seed), false);
+            let (_, done) = cluster(&mut simulation, 3, 10);
+            simulation.run_for(Duration::from_secs(10));
+            (simulation.finish(), done.load(Ordering::Relaxed))
+        });
+        assert_clean(&report);
+        assert!(done > 250, "{done} of about 300 calls were answered: {:?}", Options::from_seed(seed));
+    }
+}
+
+#[test]
 fn a_load_survives_a_crash_and_a_restart_of_a_server() {
     for seed in 1..=5 {
         let (report, done) = on_fresh_thread(move || stormy(seed));
