@@ -76,7 +76,7 @@ impl<M: Message> Provide<M> for Instances<M> {
 }
 
 /// Most entities of one service that are active on one node at the same time.
-pub const ENTITIES_MAX: usize = 4_000_000;
+pub(crate) const ENTITIES_MAX: usize = 4_000_000;
 
 type EntityMap<M> = DashMap<Arc<str>, Handle<M>>;
 

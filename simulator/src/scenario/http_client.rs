@@ -19,7 +19,7 @@ pub(super) enum Answer {
     /// Status and body.
     Body(u16, String),
     /// No answer: it may have been executed.
-    None(String),
+    None,
 }
 
 #[derive(Debug, Error)]
@@ -53,7 +53,7 @@ impl Client {
         };
         tracing::debug!(error = %outcome, "an exchange failed");
         self.connection = None;
-        Answer::None(outcome)
+        Answer::None
     }
 
     async fn exchange(&mut self, path: &str, body: &'static str) -> Result<Answer, ExchangeError> {
