@@ -119,6 +119,8 @@ pub(crate) struct Turn {
     pub(crate) lag: u64,
     /// What one clock reading costs.
     pub(crate) clock_read: u64,
+    /// The world itself is at work for the host (it makes a runtime): nothing of that is an escape.
+    pub(crate) trusted: bool,
     /// Clock readings and polls so far, for the livelock guard.
     pub(crate) steps: u64,
 }
@@ -264,6 +266,13 @@ impl Kernel {
         self.parking.enter();
     }
 
+    /// As [`Kernel::enter`], for what the world does in a host's name, such as making a runtime: tokio may make
+    /// a real pipe for signals then, once in a process, which never becomes ready.
+    pub fn enter_trusted(&mut self, seat: Seat) {
+        self.enter(seat, 0);
+        self.turn.trusted = true;
+    }
+
     /// As [`Kernel::leave`], for a turn in which the program ran: it is recorded.
     pub fn end_turn(&mut self) -> Parked {
         if let Some(seat) = self.turn.seat {
@@ -282,6 +291,7 @@ impl Kernel {
         self.turn.seat = None;
         self.turn.local_start = self.now;
         self.turn.lag = 0;
+        self.turn.trusted = false;
         parked
     }
 

@@ -1,5 +1,10 @@
 //! The symbols, called through std alone: virtual on a thread with a kernel, real on every other.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real clocks and threads are what virtual ones are compared with"
+)]
+
 use odeon_simulator_os::{Kernel, Payload, Recorder, Seat, install, outside, uninstall, with};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};

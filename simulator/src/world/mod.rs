@@ -163,7 +163,7 @@ impl Simulation {
         self.note(host, &format!("starts, incarnation {incarnation}, {count} executors"));
         for index in 0..count {
             let seat = seat(host, index);
-            kernel(|kernel| kernel.enter(seat, 0));
+            kernel(|kernel| kernel.enter_trusted(seat));
             let runtime = Builder::new_current_thread().enable_io().enable_time().build();
             let parked = kernel(Kernel::leave);
             let runtime = runtime.expect("the virtual operating system gives every runtime its epoll");
