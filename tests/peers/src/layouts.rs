@@ -1,14 +1,16 @@
 //! The three ways to spread a node over threads: what the decision record compares.
 
 use crate::executors::Executors;
-use crate::services::{AddingRef, GreeterRef, Polite, Sink};
+use crate::services::{AddingRef, GreeterRef, Polite, Sink, tell_waiting, total};
 use crate::time::Stopwatch;
 use crate::workload::{Metric, Sample, Sizes};
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
+use odeon::core::outcome::Overflow;
+use odeon::directory::ServiceKind;
 use odeon::host::{Executor, Host, Inline};
-use odeon::prelude::{App, Refusal};
-use odeon::{Node, NodeConfig};
+use odeon::prelude::App;
+use odeon::{Node, NodeConfig, ServiceOptions};
 use odeon_actors::gateway::{Gateway, GatewayConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,8 +125,11 @@ impl Laid {
             Layout::IoApart => (vec![list[0].clone()], vec![list[1].clone()]),
         };
         let host = Host { executors: cells, blocking: Arc::new(Inline), seed: 1 };
+        // a sender on another thread than the receiver had better wait for room than try again and again
+        let mut waiting = ServiceOptions::of(ServiceKind::Entity);
+        waiting.mailbox.overflow = Overflow::Wait;
         let app = App::new()
-            .entity("sink", Sink::default)
+            .entity_with("sink", waiting, Sink::default)
             .service("greeter", Polite::default)
             .entity("keyed-greeter", Polite::default);
         Ok(Self { node: Node::start(host, NodeConfig::named("bench".parse()?), app).await?, edge })
@@ -156,7 +161,7 @@ impl Laid {
             .map(|(number, sink)| {
                 self.edge[number % self.edge.len()].spawn(async move {
                     for value in 0..count {
-                        tell(&sink, value).await;
+                        tell_waiting(&sink, value).await?;
                         if value % 64 == 63 {
                             tokio::task::consume_budget().await;
                         }
@@ -176,7 +181,7 @@ impl Laid {
         let watch = Stopwatch::start();
         let sends = |sink: AddingRef| async move {
             for value in 0..each {
-                tell(&sink, value).await;
+                tell_waiting(&sink, value).await?;
                 if value % 64 == 63 {
                     tokio::task::yield_now().await;
                 }
@@ -227,23 +232,5 @@ impl Laid {
             task.await??;
         }
         Ok(())
-    }
-}
-
-/// The mailbox holds 1024 and refuses more: then the sender yields and tries again.
-async fn tell(sink: &AddingRef, value: u64) {
-    while let Err(refusal) = sink.add(value).send() {
-        assert!(matches!(refusal, Refusal::MailboxFull), "refused: {refusal}");
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn total(sink: &AddingRef) -> Result<u64> {
-    loop {
-        match sink.total().await {
-            Ok(total) => return Ok(total),
-            Err(odeon::CallError::NotExecuted(Refusal::MailboxFull)) => tokio::task::yield_now().await,
-            Err(other) => return Err(other.into()),
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! The services that Odeon's measurements run.
 
-use odeon::prelude::Cx;
+use anyhow::Result;
+use odeon::CallError;
+use odeon::prelude::{Cx, Refusal};
 
 /// Adds up what it is told, answers what it is asked.
 #[odeon::contract(name = "adding", version = "1.0")]
@@ -36,6 +38,45 @@ impl Adding for Sink {
 
     async fn thread(&mut self, _: &Cx) -> String {
         std::thread::current().name().unwrap_or_default().into()
+    }
+}
+
+/// Sends to a mailbox that holds 1024 and refuses more: then the sender yields and tries again.
+///
+/// # Errors
+/// It was refused for another reason.
+pub async fn tell(sink: &AddingRef, value: u64) -> Result<()> {
+    loop {
+        match sink.add(value).send() {
+            Ok(()) => return Ok(()),
+            Err(Refusal::MailboxFull) => tokio::task::yield_now().await,
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+/// Sends to a mailbox that holds 1024 and lets senders wait for room.
+///
+/// # Errors
+/// It was refused.
+pub async fn tell_waiting(sink: &AddingRef, value: u64) -> Result<()> {
+    match sink.add(value).send() {
+        Err(Refusal::MailboxFull) => Ok(sink.add(value).await?),
+        sent => Ok(sent?),
+    }
+}
+
+/// What was added so far, however full the mailbox is.
+///
+/// # Errors
+/// The call failed.
+pub async fn total(sink: &AddingRef) -> Result<u64> {
+    loop {
+        match sink.total().await {
+            Ok(total) => return Ok(total),
+            Err(CallError::NotExecuted(Refusal::MailboxFull)) => tokio::task::yield_now().await,
+            Err(other) => return Err(other.into()),
+        }
     }
 }
 

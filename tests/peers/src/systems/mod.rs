@@ -21,6 +21,8 @@ pub enum System {
     Odeon2,
     /// As `odeon`, in a mailbox that lets senders wait for room instead of refusing.
     OdeonWait,
+    /// As `odeon2`, in a mailbox that lets senders wait for room instead of refusing.
+    Odeon2Wait,
     /// ractor on tokio's multi-threaded runtime with two workers.
     Ractor,
     /// As `ractor`, each call with a time-out of 5 s.
@@ -49,7 +51,7 @@ impl System {
     pub fn takes_part(self, workload: Workload) -> bool {
         use Workload::{Ask, Ask64, FanIn, Spawn, Tell};
         match self {
-            Self::OdeonWait | Self::TokioBounded1 => matches!(workload, Tell | FanIn),
+            Self::OdeonWait | Self::Odeon2Wait | Self::TokioBounded1 => matches!(workload, Tell | FanIn),
             Self::RactorTimeout => matches!(workload, Ask | Ask64 | Spawn),
             _ => true,
         }
@@ -64,6 +66,7 @@ impl System {
             Self::Odeon => odeon::measure(odeon::Arrangement::One, workload, sizes),
             Self::Odeon2 => odeon::measure(odeon::Arrangement::Two, workload, sizes),
             Self::OdeonWait => odeon::measure(odeon::Arrangement::Waiting, workload, sizes),
+            Self::Odeon2Wait => odeon::measure(odeon::Arrangement::TwoWaiting, workload, sizes),
             Self::Ractor => ractor::measure::<false>(&mut multi_thread(), workload, sizes),
             Self::RactorTimeout => ractor::measure::<true>(&mut multi_thread(), workload, sizes),
             Self::Ractor1 => ractor::measure::<false>(&mut one_thread(), workload, sizes),

@@ -2,13 +2,13 @@
 
 use crate::executors::Executors;
 use crate::peer::{Peer, Place, measure as measure_peer};
-use crate::services::{AddingRef, Sink};
+use crate::services::{AddingRef, Sink, tell, tell_waiting, total};
 use crate::workload::{Sample, Sizes, Workload};
 use anyhow::{Context, Result, anyhow, ensure};
 use odeon::core::outcome::Overflow;
 use odeon::directory::ServiceKind;
 use odeon::host::{Host, Inline};
-use odeon::prelude::{App, Cx, Duration, Refusal};
+use odeon::prelude::{App, Cx, Duration};
 use odeon::{Node, NodeConfig, ServiceOptions};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -22,6 +22,21 @@ pub(super) enum Arrangement {
     Two,
     /// One executor; a full mailbox lets senders wait.
     Waiting,
+    /// Two executors; a full mailbox lets senders wait.
+    TwoWaiting,
+}
+
+impl Arrangement {
+    fn executors(self) -> usize {
+        match self {
+            Self::One | Self::Waiting => 1,
+            Self::Two | Self::TwoWaiting => 2,
+        }
+    }
+
+    fn waits(self) -> bool {
+        matches!(self, Self::Waiting | Self::TwoWaiting)
+    }
 }
 
 /// Longer than any workload takes: the root of a chain that is no single call.
@@ -110,8 +125,16 @@ impl Branching for Branch {
     }
 }
 
+/// A sink and how its mailbox treats senders.
+#[derive(Clone)]
+struct Receiver {
+    reference: AddingRef,
+    waits: bool,
+}
+
 struct Odeon {
     node: Node,
+    waits: bool,
     executors: Arc<Executors>,
     root: Root,
 }
@@ -125,7 +148,7 @@ impl Odeon {
     async fn start(arrangement: Arrangement, executors: Arc<Executors>) -> Result<Self> {
         let host = Host { executors: executors.list.clone(), blocking: Arc::new(Inline), seed: 1 };
         let mut options = ServiceOptions::of(ServiceKind::Entity);
-        if arrangement == Arrangement::Waiting {
+        if arrangement.waits() {
             options.mailbox.overflow = Overflow::Wait;
         }
         let root = Root::default();
@@ -135,20 +158,21 @@ impl Odeon {
             .entity("player", Player::default)
             .entity("branch", move || Branch { root: top.clone(), parent: None, missing: 10, sum: 0 });
         let node = Node::start(host, NodeConfig::named("bench".parse()?), app).await?;
-        Ok(Self { node, executors, root })
+        Ok(Self { node, waits: arrangement.waits(), executors, root })
     }
 }
 
 impl Peer for Odeon {
-    type Sink = AddingRef;
+    type Sink = Receiver;
     type Player = PlayingRef;
 
     // an entity stays until it has been idle for two minutes, whoever holds a reference
     const HANDLES_KEEP_ALIVE: bool = false;
 
-    async fn sink(&self, number: u64, place: Place) -> Result<AddingRef> {
-        if self.executors.list.len() == 1 || place == Place::Beside && self.senders() == 0 {
-            return Ok(self.node.entity("sink", &number.to_string())?);
+    async fn sink(&self, number: u64, place: Place) -> Result<Receiver> {
+        let waits = self.waits;
+        if self.executors.list.len() == 1 {
+            return Ok(Receiver { reference: self.node.entity("sink", &number.to_string())?, waits });
         }
         // an entity that is called from outside is placed by its key: try some until one is where it should be
         let wanted = match place {
@@ -157,38 +181,29 @@ impl Peer for Odeon {
         };
         let wanted = Executors::thread_name(wanted);
         for attempt in 0..100 {
-            let sink: AddingRef = self.node.entity("sink", &format!("{number}.{attempt}"))?;
-            if sink.thread().await? == wanted {
-                return Ok(sink);
+            let reference: AddingRef = self.node.entity("sink", &format!("{number}.{attempt}"))?;
+            if reference.thread().await? == wanted {
+                return Ok(Receiver { reference, waits });
             }
         }
         Err(anyhow!("no key leads to {wanted}"))
     }
 
-    /// The mailbox holds 1024. On one that refuses, the sender yields and tries again; on one that lets senders
-    /// wait, it waits.
-    async fn tell(sink: &AddingRef, value: u64) {
-        loop {
-            match sink.add(value).send() {
-                Ok(()) => return,
-                Err(Refusal::MailboxFull) => tokio::task::yield_now().await,
-                Err(other) => panic!("refused: {other}"),
-            }
-        }
+    async fn tell(sink: &Receiver, value: u64) {
+        let sent = if sink.waits {
+            tell_waiting(&sink.reference, value).await
+        } else {
+            tell(&sink.reference, value).await
+        };
+        sent.expect("a sink takes what there is room for");
     }
 
-    async fn ask(sink: &AddingRef, value: u64) -> Result<u64> {
-        Ok(sink.ask(value).await?)
+    async fn ask(sink: &Receiver, value: u64) -> Result<u64> {
+        Ok(sink.reference.ask(value).await?)
     }
 
-    async fn total(sink: &AddingRef) -> Result<u64> {
-        loop {
-            match sink.total().await {
-                Ok(total) => return Ok(total),
-                Err(odeon::CallError::NotExecuted(Refusal::MailboxFull)) => tokio::task::yield_now().await,
-                Err(other) => return Err(other.into()),
-            }
-        }
+    async fn total(sink: &Receiver) -> Result<u64> {
+        total(&sink.reference).await
     }
 
     async fn player(&self, number: u64) -> Result<PlayingRef> {
@@ -216,7 +231,7 @@ impl Peer for Odeon {
 }
 
 pub(super) fn measure(arrangement: Arrangement, workload: Workload, sizes: &Sizes) -> Result<Vec<Sample>> {
-    let count = if arrangement == Arrangement::Two { 2 } else { 1 };
+    let count = arrangement.executors();
     let executors = Arc::new(Executors::start(count)?);
     let sizes = *sizes;
     let measurement = {
