@@ -16,7 +16,8 @@ fn a_bad_configuration_file_names_line_and_column_and_what_was_expected() {
     ];
     for (text, said) in cases {
         place.write("odeon.toml", text);
-        for command in [&["node", "--config", "odeon.toml", "--check"][..], &["up", "--config", "odeon.toml"]] {
+        for command in [&["node", "--config", "odeon.toml", "--check"][..], &["up", "--config", "odeon.toml"]]
+        {
             place.run(command).fails(2, &[said]);
         }
         assert!(!place.path(".odeon/node.json").exists());
@@ -69,7 +70,8 @@ fn a_bad_flag_is_named_and_nothing_runs() {
 #[test]
 fn every_command_explains_itself_with_examples_and_exit_codes() {
     let place = Place::new("help");
-    let commands = ["up", "node", "status", "ps", "services", "call", "tree", "bench", "new", "config", "stop"];
+    let commands =
+        ["up", "node", "status", "ps", "services", "call", "tree", "bench", "new", "config", "stop"];
     let overview = place.run(&["--help"]);
     for command in commands {
         assert!(overview.ok().contains(command), "{command}");

@@ -75,10 +75,10 @@ mod tests {
         let executors = Executors::start(2).expect("threads");
         let (report, names) = mpsc::channel();
         for executor in executors.handles() {
-            let report = report.clone();
+            let (report, own) = (report.clone(), executor.clone());
             executor.spawn(async move {
                 let name = thread::current().name().map(String::from);
-                report.send((executor.index(), executor.is_current(), name)).expect("the test waits");
+                report.send((own.index(), own.is_current(), name)).expect("the test waits");
             });
         }
         drop(report);

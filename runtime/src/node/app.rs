@@ -221,6 +221,14 @@ impl App {
         self
     }
 
+    /// Whether a node with this configuration could start, as far as names and sections go. Nothing runs.
+    ///
+    /// # Errors
+    /// What [`Node::start`](super::Node::start) would refuse before anything starts.
+    pub fn check(self, config: &NodeConfig) -> Result<(), StartNodeError> {
+        self.prepare(config).map(drop)
+    }
+
     pub(super) fn prepare(self, config: &NodeConfig) -> Result<Vec<Box<dyn Launch>>, StartNodeError> {
         let mut names = BTreeSet::new();
         let mut prepared = Vec::new();

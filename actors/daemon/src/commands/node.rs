@@ -36,6 +36,10 @@ pub(crate) struct Arguments {
 /// The configuration cannot be used, or the node cannot start.
 pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
     let settings = Settings::load(&arguments.flags, arguments.config.as_deref())?;
+    if arguments.check {
+        app.check(&settings.node()).map_err(|e| settings.explain(&e))?;
+        return Ok(Code::Done);
+    }
     log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
     let ended = at_work::run(
         &settings,
