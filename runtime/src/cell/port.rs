@@ -2,8 +2,8 @@
 
 use super::Tick;
 use super::kind::Kind;
-use odeon_core::ActivationId;
 use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::{ActivationId, Refusal};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -83,6 +83,14 @@ pub enum Phase {
 
 /// Who decides when an activation ends abnormally, and keeps the list of cells.
 pub(crate) trait Overseer: Send + Sync {
+    /// Whether a new cell may begin: not while the service stops, or while this entity rests after failures.
+    ///
+    /// # Errors
+    /// Why not.
+    fn admits(&self, key: &str) -> Result<(), Refusal> {
+        let _ = key;
+        Ok(())
+    }
     /// A cell exists; nothing of it has run.
     fn born(&self, cell: Arc<dyn Port>);
     /// An activation began and is ready.

@@ -128,6 +128,7 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
             let problem = format!("{ENTITIES_MAX} entities are active on this node");
             return Err(Refusal::StartFailed { problem });
         }
+        self.kind.overseer.admits(key)?;
         let executor = self.executor_for(key);
         let spawn = || cell::spawn(&self.kind, executor, Some(key.clone()), self.constructor.clone());
         let mut entry = self.active.entry(key.clone()).or_insert_with(spawn);
@@ -154,6 +155,10 @@ struct EntityOverseer<M: Message> {
 }
 
 impl<M: Message> Overseer for EntityOverseer<M> {
+    fn admits(&self, key: &str) -> Result<(), Refusal> {
+        self.inner.admits(key)
+    }
+
     fn born(&self, cell: Arc<dyn Port>) {
         self.inner.born(cell);
     }

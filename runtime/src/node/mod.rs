@@ -16,6 +16,7 @@ use crate::service::contract::Contract;
 use crate::supervision::{Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
 use odeon_core::id::NameError;
+use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -195,6 +196,11 @@ impl Node {
     /// Whether every service is ready and the node is not stopping.
     pub fn is_ready(&self) -> bool {
         !self.is_stopping() && self.0.tree.is_ready()
+    }
+
+    /// Waits until the node has ended: because it was stopped, or because something failed beyond repair.
+    pub async fn ended(&self) -> Exit {
+        self.0.tree.ended().await
     }
 
     /// Whether [`Node::stop`] was called.

@@ -13,7 +13,7 @@ use crate::directory::ServiceKind;
 use crate::host::Executor;
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
-use odeon_core::{Random, ServiceName, Timestamp};
+use odeon_core::{Random, Refusal, ServiceName, Timestamp};
 use parking_lot::Mutex;
 use ractor::ActorRef;
 use std::cmp::Reverse;
@@ -234,6 +234,13 @@ pub(super) fn give_up(cell: &Weak<dyn Port>) {
 }
 
 impl Overseer for ServiceHost {
+    fn admits(&self, key: &str) -> Result<(), Refusal> {
+        if self.stopping.load(SeqCst) {
+            return Err(Refusal::Stopped);
+        }
+        if self.is_resting(key) { Err(Refusal::Restarting) } else { Ok(()) }
+    }
+
     fn born(&self, cell: Arc<dyn Port>) {
         self.cells.born(&cell);
         if self.stopping.load(SeqCst) || cell.key().is_some_and(|key| self.is_resting(key)) {

@@ -128,7 +128,6 @@ impl Tree {
     }
 
     /// Waits until the tree has ended: because it was stopped, or because something failed beyond repair.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever runs a node and ends with it"))]
     pub(crate) async fn ended(&self) -> Exit {
         let mut ended = self.ended.clone();
         let exit = ended.wait_for(Option::is_some).await;

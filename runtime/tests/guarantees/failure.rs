@@ -109,6 +109,9 @@ async fn an_activation_that_keeps_failing_is_given_up() {
     }
     assert!(refused > 0, "it was restarted without end");
     assert_eq!(lab.times("panics"), 4, "three restarts were allowed");
+    let resting = a.say("too early".into()).await;
+    assert_eq!(resting, Err(CallError::NotExecuted(Refusal::Restarting)), "it rests, and says so");
+    assert_eq!(lab.times("made"), 4, "and nothing is made meanwhile");
     assert_eq!(probe(&node, "b").say("another".into()).await, Ok(1));
 }
 
