@@ -51,7 +51,7 @@ pub(super) fn spawn_as<S: Service>(
     Handle::new(shared)
 }
 
-async fn drive<S: Service>(shared: Arc<Shared<MessageOf<S>>>, constructor: Constructor<S>) {
+pub(super) async fn drive<S: Service>(shared: Arc<Shared<MessageOf<S>>>, constructor: Constructor<S>) {
     poll_fn(|task| {
         // one task for life: its waker never changes
         let _ = shared.waker.set(task.waker().clone());

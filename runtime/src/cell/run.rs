@@ -179,14 +179,14 @@ impl<'a, M: Message> Run<'a, M> {
     }
 
     /// Takes the message that [`Run::next`] spoke of.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self) -> Envelope<M> {
-        let envelope = self.hand.begin().expect("next() has seen it");
         self.served += 1;
-        if self.hand.begun() & self.stride_mask == 0 {
+        // without this one, which is about to begin
+        if self.hand.begun() & self.stride_mask == self.stride_mask {
             self.publish();
         }
-        envelope
+        self.hand.begin().expect("next() has seen it")
     }
 
     /// Tells senders what has begun, and lets in those who wait for room.
