@@ -35,7 +35,7 @@ fn arguments_come_from_a_file_or_from_standard_input() {
 #[test]
 fn the_exit_code_tells_how_a_call_ended() {
     let place = Place::new("outcomes");
-    place.run(&["call", "greeter", "greet"]).fails(3, &["no node runs in .odeon", "odeon up"]);
+    place.run(&["call", "greeter", "greet"]).fails(3, &["no node runs in .odeon", "`up`"]);
     place.write("slow.toml", "[services.payment]\nbank_delay_ms = 2000\n");
     let _node = place.up(&["--config", "slow.toml"]);
     place.run(&["call", "payment#a", "charge", DECLINED]).fails(1, &["declined", "card-declined"]);

@@ -213,8 +213,9 @@ fn cannot_listen(error: &dyn std::error::Error, flag: &str) -> Failure {
 
 fn cannot_occupy(error: &DirectoryError) -> Failure {
     match error {
-        DirectoryError::Locked { .. } => Failure::failed(error)
-            .advice("stop it with `odeon stop`, or give this one a directory of its own with --dir DIR"),
+        DirectoryError::Locked { .. } => Failure::failed(error).advice(
+            "stop it with the command `stop`, or give this one a directory of its own with --dir DIR",
+        ),
         _ => Failure::failed(error),
     }
 }

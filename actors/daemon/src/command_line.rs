@@ -89,8 +89,12 @@ pub(crate) fn run(
 fn command(name: &str) -> clap::Command {
     let own = name.to_owned();
     CommandLine::command().bin_name(own.clone()).after_help(CODES).mut_subcommands(|sub| {
-        let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-        sub.after_help(format!("{}\n\n{CODES}", examples.replace("odeon ", &format!("{own} "))))
+        let mut examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+        // where a command begins, not where Odeon is spoken of
+        for before in ["  ", "| "] {
+            examples = examples.replace(&format!("{before}odeon "), &format!("{before}{own} "));
+        }
+        sub.after_help(format!("{examples}\n\n{CODES}"))
     })
 }
 
@@ -120,7 +124,7 @@ mod tests {
         for sub in command("hello").get_subcommands().filter(|c| c.get_name() != "help") {
             let help = sub.clone().render_help().to_string();
             assert!(help.contains("Examples:\n  hello "), "{help}");
-            assert!(!help.contains("odeon "), "{help}");
+            assert!(!help.contains("  odeon ") && !help.contains("| odeon "), "{help}");
             assert!(help.contains("Exit codes:"), "{help}");
         }
     }

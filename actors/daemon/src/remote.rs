@@ -149,9 +149,9 @@ fn host_of(url: &Uri) -> Result<String, Failure> {
 fn unreachable(error: &DirectoryError) -> Failure {
     let failure = Failure::new(Code::Unreachable, error);
     match error {
-        DirectoryError::NoNode(_) => {
-            failure.advice("start one with `odeon up`, or say which one with --dir DIR or --node URL")
-        }
+        DirectoryError::NoNode(_) => failure.advice(
+            "start one with the command `up`, or say which one is meant with --dir DIR or --node URL",
+        ),
         DirectoryError::TokenOpen { path, .. } => failure.advice(format_args!(
             "remove it, so that the next node draws a new one, or chmod 600 {}",
             path.display()

@@ -113,10 +113,8 @@ impl File {
     /// # Errors
     /// What is wrong, and where.
     pub(crate) fn parse(source: &Source) -> Result<Self, Box<Placed>> {
-        toml::from_str(&source.text).map_err(|error| {
-            let problem = error.message().replace('\n', ": ");
-            Box::new(source.place(error.span().unwrap_or(0..0), problem))
-        })
+        toml::from_str(&source.text)
+            .map_err(|error| Box::new(source.place(error.span().unwrap_or(0..0), error.message())))
     }
 }
 
@@ -159,7 +157,7 @@ mod tests {
             ("[node]\nname = \"Node One\"\n", "odeon.toml:2:8", "'N' at position 1 is not allowed"),
             ("[node]\nstop_within = \"5\"\n", "odeon.toml:2:15", "expected a number with a unit"),
             ("[http]\naddress = \"localhost\"\n", "odeon.toml:2:11", "invalid socket address"),
-            ("[node\n", "odeon.toml:1:6", "expected `.`, `]`"),
+            ("[node\n", "odeon.toml:1:6", "expected `]`"),
             ("[bindings]\n\"a b\" = \"c\"\n", "odeon.toml:2:1", "' ' at position 2"),
         ];
         for (text, place, problem) in cases {

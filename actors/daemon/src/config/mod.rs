@@ -12,7 +12,7 @@ use file::File;
 use odeon::core::{NodeName, ServiceName};
 use odeon::node::{ConfigError, NodeConfig, StartNodeError};
 use odeon_actors::gateway::GatewayConfig;
-use place::Source;
+use place::{Part, Source};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -115,11 +115,16 @@ impl Settings {
         let StartNodeError::Config(config) = error else {
             return Failure::failed(format_args!("the node did not start: {error}"));
         };
-        let (service, field) = match config {
-            ConfigError::Section { service, field, .. } => (service, field.as_str()),
-            ConfigError::Unused { service, .. } => (service, ""),
+        let (service, field, part) = match config {
+            // what serde says of a name that it does not know
+            ConfigError::Section { service, field, problem } if problem.starts_with("unknown field") => {
+                (service, field.as_str(), Part::Name)
+            }
+            ConfigError::Section { service, field, .. } => (service, field.as_str(), Part::Value),
+            ConfigError::Unused { service, .. } => (service, "", Part::Name),
         };
-        let place = self.source.as_ref().and_then(|source| Some((source, source.locate(service, field)?)));
+        let place = |source| Some((source, Source::locate(source, service, field, part)?));
+        let place = self.source.as_ref().and_then(place);
         match place {
             Some((source, at)) => Failure::usage(source.place(at, config)),
             None => Failure::usage(config),

@@ -42,15 +42,15 @@ impl Source {
             path: self.path.clone(),
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
-            problem: problem.to_string(),
+            problem: problem.to_string().trim_end().replace('\n', ": "),
             text: self.text[line_start..line_end].trim_end().to_string(),
             length: self.text[start..end.min(line_end).max(start)].chars().count().max(1),
         }
     }
 
-    /// Where a field of a service's section stands; the section or the nearest part of the path that exists when
-    /// the field does not. The path is as errors name it: `limits[2].max`.
-    pub(crate) fn locate(&self, service: &ServiceName, field: &str) -> Option<Range<usize>> {
+    /// Where a field of a service's section stands, its name or its value; the section or the nearest part of the
+    /// path that exists when the field does not. The path is as errors name it: `limits[2].max`.
+    pub(crate) fn locate(&self, service: &ServiceName, field: &str, part: Part) -> Option<Range<usize>> {
         let document = DeTable::parse(&self.text).ok()?;
         let services = document.get_ref().get("services")?.get_ref().as_table()?;
         let named = |name: &str| name.parse::<ServiceName>().is_ok_and(|n| n == *service);
@@ -58,12 +58,19 @@ impl Source {
         let mut found = name.span();
         let mut value = section;
         for step in steps(field) {
-            let Some((at, next)) = descend(value, step) else { break };
+            let Some((at, next)) = descend(value, step, part) else { break };
             found = at;
             value = next;
         }
         Some(found)
     }
+}
+
+/// What of a field is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Name,
+    Value,
 }
 
 /// A step of a path: a key of a table or a position of an array.
@@ -80,21 +87,22 @@ fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
     })
 }
 
-/// The part of a value, and where a person should look for it.
+/// The value below a value, and where a person should look for it.
 fn descend<'a, 'i>(
     value: &'a Spanned<DeValue<'i>>,
     step: Step<'_>,
+    part: Part,
 ) -> Option<(Range<usize>, &'a Spanned<DeValue<'i>>)> {
     match step {
         Step::Key(key) => {
-            let (name, part) = value.get_ref().as_table()?.get_key_value(key)?;
+            let (name, below) = value.get_ref().as_table()?.get_key_value(key)?;
             // a table of its own would be marked over all its lines
-            let at = if part.get_ref().is_table() { name.span() } else { part.span() };
-            Some((at, part))
+            let by_name = part == Part::Name || below.get_ref().is_table();
+            Some((if by_name { name.span() } else { below.span() }, below))
         }
         Step::Position(position) => {
-            let part = value.get_ref().as_array()?.get(position)?;
-            Some((part.span(), part))
+            let below = value.get_ref().as_array()?.get(position)?;
+            Some((below.span(), below))
         }
     }
 }
@@ -130,7 +138,7 @@ mod tests {
 
     fn found(text: &str, service: &str, field: &str) -> Option<String> {
         let service = service.parse().expect("a name");
-        source(text).locate(&service, field).map(|range| text[range].to_string())
+        source(text).locate(&service, field, Part::Value).map(|range| text[range].to_string())
     }
 
     #[test]
@@ -158,6 +166,8 @@ mod tests {
         assert_eq!(found(text, "shop", "limits[1].max"), Some("2".into()));
         assert_eq!(found(text, "shop", "card.kind"), Some("7".into()));
         assert_eq!(found(text, "shop", "card"), Some("card".into()));
+        let name = source(text).locate(&"shop".parse().expect("a name"), "card.kind", Part::Name);
+        assert_eq!(name.map(|range| &text[range]), Some("kind"));
     }
 
     #[test]
