@@ -18,11 +18,9 @@
 //!
 //! `Retry-After` goes with whatever says `retry: later`.
 
-use crate::http::{OutcomeKind, Problem, Reply, json};
+use crate::http::{OutcomeKind, Problem, Reply, json, reply};
 use bytes::Bytes;
-use http::Response;
 use http::StatusCode;
-use http_body_util::Full;
 use odeon::core::{Refusal, UnknownCause};
 use odeon::service::reply::{RawFailure, RawOutcome};
 use serde::de::IgnoredAny;
@@ -32,11 +30,7 @@ use serde::de::IgnoredAny;
 pub(crate) fn render(outcome: RawOutcome, sent: &Bytes) -> Result<Reply, Problem> {
     match outcome {
         RawOutcome::Answered(body) => Ok(json(StatusCode::OK, body)),
-        RawOutcome::Accepted => {
-            let mut reply = Response::new(Full::new(Bytes::new()));
-            *reply.status_mut() = StatusCode::ACCEPTED;
-            Ok(reply)
-        }
+        RawOutcome::Accepted => Ok(reply(StatusCode::ACCEPTED, Bytes::new())),
         RawOutcome::Failed(failure) => Err(failed(&failure)),
         RawOutcome::NotExecuted(refusal) => Err(refused(&refusal, sent)),
         RawOutcome::Unknown(cause) => Err(unknown(cause)),

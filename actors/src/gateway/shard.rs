@@ -8,7 +8,7 @@ use super::request::{Target, Wishes};
 use crate::http::{Answer, BodyError, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
 use bytes::Bytes;
 use http::header::ALLOW;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use odeon::Node;
 use odeon::core::{Refusal, ServiceName};
@@ -116,7 +116,7 @@ impl Shard {
     /// What can be looked at.
     fn show(&self, path: &str, method: &Method) -> Result<Reply, Problem> {
         if method != Method::GET && method != Method::HEAD {
-            return Ok(wrong_verb("GET, HEAD", method));
+            return Err(wrong_verb("GET, HEAD", method));
         }
         let body = match path {
             "/openapi.json" => self.document.bytes(&*self.lookup),
@@ -132,7 +132,7 @@ impl Shard {
     {
         let target = Target::parse(asked.path).map_err(|e| e.problem())?;
         if asked.method != Method::POST {
-            return Ok(wrong_verb("POST", asked.method));
+            return Err(wrong_verb("POST", asked.method));
         }
         let Some(service) = self.lookup.dynamic(&target.service) else {
             let refusal = Refusal::UnknownService { service: target.service.to_string() };
@@ -191,13 +191,10 @@ struct Asked<'a> {
 const ABOUT: &[u8] =
     br#"{"name":"odeon","calls":"POST /v1/{service}/{method} or /v1/{service}/{key}/{method}","openapi":"/openapi.json"}"#;
 
-pub(crate) fn wrong_verb(allowed: &'static str, method: &Method) -> Reply {
-    let problem =
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-verb", "The path does not take this verb")
-            .detail(format!("{method} is not possible here, but {allowed}"));
-    let mut reply = problem.reply(None);
-    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    reply
+pub(crate) fn wrong_verb(allowed: &'static str, method: &Method) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-verb", "The path does not take this verb")
+        .detail(format!("{method} is not possible here, but {allowed}"))
+        .header(ALLOW, allowed)
 }
 
 pub(crate) fn not_json() -> Problem {

@@ -60,6 +60,10 @@ where
     if first.len() > max {
         return Err(BodyError::TooLarge { max });
     }
+    // most bodies come in one piece and say so: asking for the next would only wait for the end to be noticed
+    if body.is_end_stream() {
+        return Ok(first);
+    }
     let Some(second) = poll_fn(|cx| poll_piece(body.as_mut(), watch, cx)).await? else {
         return Ok(first);
     };

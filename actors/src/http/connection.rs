@@ -104,7 +104,9 @@ pub(super) async fn serve<A: Answer>(
     let io = TokioIo::new(Watched { stream, watch: watch.clone() });
     // hyper's own time-out for heads costs a boxed timer for each request. Its pipelined flush would hold an answer
     // back while the next request has arrived in part.
+    // One piece written is cheaper for the system than head and body gathered from two.
     let mut connection = http1::Builder::new()
+        .writev(false)
         .max_buf_size(limits.head_bytes_max.max(ConnectionLimits::HEAD_BYTES_LEAST))
         .serve_connection(io, service);
 

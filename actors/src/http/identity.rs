@@ -58,9 +58,17 @@ impl RequestIds {
     }
 }
 
-const X_REQUEST_ID: &str = "x-request-id";
+#[expect(
+    clippy::declare_interior_mutable_const,
+    reason = "made at compile time and used by value, as http's own are"
+)]
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context, level 2, section 4: what a request tells its caller of the trace.
-const TRACE_RESPONSE: &str = "traceresponse";
+#[expect(
+    clippy::declare_interior_mutable_const,
+    reason = "made at compile time and used by value, as http's own are"
+)]
+const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 impl Identity {
     /// Tells the client.
@@ -70,7 +78,7 @@ impl Identity {
         let trace = trace_text(&self.trace);
         for (name, text) in [(X_REQUEST_ID, id.as_bytes()), (TRACE_RESPONSE, &trace)] {
             if let Ok(value) = HeaderValue::from_bytes(text) {
-                headers.insert(HeaderName::from_static(name), value);
+                headers.insert(name, value);
             }
         }
     }

@@ -19,6 +19,8 @@ pub(crate) use listener::Listener;
 pub(crate) use watch::Watch;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -35,10 +37,20 @@ pub(crate) trait Answer: Send + Sync + 'static {
 /// The media type of answers.
 pub(crate) const JSON: &str = "application/json";
 
-/// An answer in JSON.
-pub(crate) fn json(status: http::StatusCode, body: Bytes) -> Reply {
+/// Most headers that a reply has: with room for them from the start, their map never grows.
+const REPLY_HEADERS: usize = 6;
+
+/// A reply with that body and no headers yet.
+pub(crate) fn reply(status: StatusCode, body: Bytes) -> Reply {
     let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(JSON));
+    *reply.headers_mut() = HeaderMap::with_capacity(REPLY_HEADERS);
+    reply
+}
+
+/// An answer in JSON.
+pub(crate) fn json(status: StatusCode, body: Bytes) -> Reply {
+    let mut reply = reply(status, body);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     reply
 }

@@ -4,8 +4,7 @@ use super::Reply;
 use super::identity::Identity;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderName, HeaderValue, StatusCode};
 use odeon::core::Retry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +67,8 @@ pub struct ProblemBody {
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
+    /// A header that its status demands.
+    header: Option<(HeaderName, &'static str)>,
     body: Box<ProblemBody>,
 }
 
@@ -86,7 +87,7 @@ impl Problem {
             request: None,
             trace: None,
         };
-        Self { status, body: Box::new(body) }
+        Self { status, header: None, body: Box::new(body) }
     }
 
     /// What was wrong here.
@@ -124,6 +125,13 @@ impl Problem {
         self
     }
 
+    /// A header that its status demands, such as `Allow`.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -149,14 +157,16 @@ impl Problem {
     }
 
     /// The response.
-    pub(crate) fn reply(self, identity: Option<&Identity>) -> Reply {
-        let (status, retry_after) = (self.status, self.retry_after());
-        let mut reply = Response::new(Full::new(self.json(identity)));
-        *reply.status_mut() = status;
+    pub(crate) fn reply(mut self, identity: Option<&Identity>) -> Reply {
+        let (status, retry_after, header) = (self.status, self.retry_after(), self.header.take());
+        let mut reply = super::reply(status, self.json(identity));
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some((name, value)) = header {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         reply
     }

@@ -88,7 +88,7 @@ impl Console {
         let found = find(parts.uri.path());
         let open = found.is_some_and(|(operation, _)| operation.open);
         if !open && !self.config.token.is_shown_by(&parts.headers) {
-            return Ok(unauthorized(identity));
+            return Err(unauthorized());
         }
         let Some((operation, name)) = found else {
             let detail = "what there is stands in /api/v1/openapi.json";
@@ -96,7 +96,7 @@ impl Console {
                 .detail(detail));
         };
         if !operation.takes(&parts.method) {
-            return Ok(wrong_verb(operation.allowed(), &parts.method));
+            return Err(wrong_verb(operation.allowed(), &parts.method));
         }
         if operation.post {
             let wishes = Wishes::read(&parts.headers).map_err(|e| e.problem())?;
@@ -265,11 +265,8 @@ fn entities(uri: &Uri) -> Result<usize, Problem> {
     }
 }
 
-fn unauthorized(identity: &Identity) -> Reply {
-    let detail = "show the token of the node's data directory: Authorization: Bearer TOKEN";
-    let problem =
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the token").detail(detail);
-    let mut reply = problem.reply(Some(identity));
-    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"odeon\""));
-    reply
+fn unauthorized() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the token")
+        .detail("show the token of the node's data directory: Authorization: Bearer TOKEN")
+        .header(WWW_AUTHENTICATE, "Bearer realm=\"odeon\"")
 }
