@@ -192,6 +192,17 @@ pub fn nginx(workers: usize, address: SocketAddr, folder: &Path) -> Result<Comma
     Ok(command)
 }
 
+/// Where the main workspace builds the program `odeon`, seen from this folder.
+pub const DAEMON: &str = "../../target/release/odeon";
+
+/// The program `odeon` as it starts by default, its files in `folder`, its log thrown away.
+pub fn daemon(program: &Path, address: SocketAddr, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("node").arg("--dir").arg(folder.join("node")).args(["--http", &address.to_string()]);
+    command.args(["--management", "127.0.0.1:0"]).stderr(Stdio::null());
+    command
+}
+
 /// Whether nginx is installed.
 pub fn nginx_is_there() -> bool {
     Path::new(NGINX).exists()

@@ -129,10 +129,6 @@ pub enum Metric {
     LatencyP99,
     /// CPU time of the server for each request, µs.
     CpuPerRequest,
-    /// Resident memory, MB.
-    Resident,
-    /// CPU time for each second of time, percent of a core.
-    CpuShare,
 }
 
 impl Metric {
@@ -160,29 +156,26 @@ impl Metric {
             Self::LatencyMedian => "p50, µs",
             Self::LatencyP99 => "p99, µs",
             Self::CpuPerRequest => "server CPU, µs/request",
-            Self::Resident => "resident, MB",
-            Self::CpuShare => "CPU, % of a core",
         }
     }
 
     /// Digits after the point that mean something.
     pub fn digits(self) -> usize {
         match self {
-            Self::Tell
-            | Self::TellBeside
-            | Self::TellApart
-            | Self::FanIn
-            | Self::PingPong
-            | Self::Requests
-            | Self::Resident => 1,
+            Self::AskMedian
+            | Self::AskP99
+            | Self::IdleBytes
+            | Self::Skynet
+            | Self::SkynetPeak
+            | Self::LatencyMedian
+            | Self::LatencyP99 => 0,
             Self::Ask64
             | Self::Ask64Service
             | Self::Spawn
-            | Self::CpuPerRequest
             | Self::ServiceCpu
             | Self::EntityCpu
-            | Self::CpuShare => 2,
-            _ => 0,
+            | Self::CpuPerRequest => 2,
+            _ => 1,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A small JSON request and answer over HTTP: Odeon's gateway and a service behind it, bare hyper, nginx.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use odeon_peers::load::{CONNECTIONS, Posted, Wrk};
 use odeon_peers::rounds::Numbers;
-use odeon_peers::servers::{Running, Server, nginx, nginx_is_there};
+use odeon_peers::servers::{DAEMON, Running, Server, daemon, nginx, nginx_is_there};
 use odeon_peers::workload::Sample;
 use odeon_peers::{machine, table};
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ struct Options {
     #[arg(long, value_delimiter = ',')]
     servers: Vec<Server>,
     /// The program of the row `odeon-daemon`.
-    #[arg(long, default_value = "../../target/release/odeon")]
+    #[arg(long, default_value = DAEMON)]
     daemon: PathBuf,
     /// All numbers as JSON.
     #[arg(long)]
@@ -62,7 +62,7 @@ impl Options {
         Ok(match server {
             Server::Nginx => nginx(2, address, folder)?,
             Server::Nginx1 => nginx(1, address, folder)?,
-            Server::OdeonDaemon => daemon(&self.daemon, address, folder)?,
+            Server::OdeonDaemon => daemon(&self.daemon, address, folder),
             _ => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["--servers", &server.name(), "--serve", &address.to_string()]);
@@ -80,11 +80,6 @@ impl Options {
         let used = machine::cpu_time(running.id())?.saturating_sub(before);
         Ok(report.samples(used))
     }
-}
-
-fn daemon(program: &Path, address: SocketAddr, folder: &Path) -> Result<Command> {
-    let _ = (program, address, folder);
-    bail!("not wired")
 }
 
 fn main() -> Result<()> {

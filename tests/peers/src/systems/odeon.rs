@@ -218,7 +218,14 @@ impl Peer for Odeon {
         let (root, sum) = oneshot::channel();
         let before = self.root.lock().map_err(|_| anyhow!("a branch panicked"))?.replace(root);
         ensure!(before.is_none(), "one tree at a time");
-        self.node.entity::<BranchingRef>("branch", "root")?.grow(0, leaves, None).send()?;
+        let top: BranchingRef = self.node.entity("branch", "root")?;
+        // the first ten come from outside: so they are spread over the executors, and their children stay with them
+        let below = leaves / 10;
+        for child in 0..10 {
+            let first = child * below;
+            let child: BranchingRef = self.node.entity("branch", &format!("{first}+{below}"))?;
+            child.grow(first, below, Some(top.clone())).send()?;
+        }
         sum.await.context("the tree ended without a sum")
     }
 
