@@ -1,14 +1,38 @@
 //! Tests of one service: it runs alone, or beside mocks, on a private little node in the current runtime.
 //!
-//! ```text
-//! let greeter = odeon::test::host(Polite::default()).await;
-//! assert_eq!(greeter.greet("Ada".into()).await, Ok("Hello, Ada".into()));
+//! ```
+//! use odeon::prelude::*;
+//! use odeon::test::{Bench, json};
 //!
-//! let payment = PaymentMock::default().on_pay(|card| Ok(Receipt { card }));
-//! let asked = payment.calls();
-//! let checkout = Bench::new().service("payment", payment).host("checkout", Checkout::start).await;
-//! checkout.buy(cart).await?;
-//! assert_eq!(asked.of("pay"), [json!({ "card": "4711" })]);
+//! #[odeon::contract(name = "greeter", version = "1.0")]
+//! pub trait Greeter {
+//!     async fn greet(&self, cx: &Cx, name: String) -> String;
+//! }
+//!
+//! struct Polite;
+//!
+//! #[odeon::service]
+//! impl Greeter for Polite {
+//!     async fn greet(&self, cx: &Cx, name: String) -> String {
+//!         let nicknames: GreeterRef = cx.service("nicknames").expect("it is a name");
+//!         let name = nicknames.greet(name.clone()).await.unwrap_or(name);
+//!         format!("Hello, {name}")
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! // alone: nobody knows nicknames
+//! let greeter = odeon::test::host(Polite).await;
+//! assert_eq!(greeter.greet("Augusta".into()).await, Ok("Hello, Augusta".into()));
+//!
+//! // beside a mock
+//! let mock = GreeterMock::default().on_greet(|_| "Ada".into());
+//! let asked = mock.calls();
+//! let greeter = Bench::new().service("nicknames", mock).host("greeter", || Polite).await;
+//! assert_eq!(greeter.greet("Augusta".into()).await, Ok("Hello, Ada".into()));
+//! assert_eq!(asked.of("greet"), [json!({ "name": "Augusta" })]);
+//! # }
 //! ```
 
 mod bench;

@@ -10,7 +10,6 @@ pub use crate::directory::{Address, Locator};
 pub use odeon_core::Refusal;
 pub use {schemars, serde};
 
-use super::error::ContractError;
 use super::message::Weigh;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Serialize, de::DeserializeOwned};
@@ -44,9 +43,6 @@ impl<T> UnknownHeap for &Weighed<'_, T> {}
 
 /// Does nothing but compile for an answer that can travel.
 pub const fn demand_answer<T: Serialize + DeserializeOwned + JsonSchema + Send + 'static>() {}
-
-/// Does nothing but compile for an error of a contract.
-pub const fn demand_error<E: ContractError>() {}
 
 /// The length of encoded arguments as messages remember it; never zero.
 pub fn encoded_length(arguments: &Arguments) -> u32 {

@@ -22,6 +22,7 @@ pub(crate) fn read(function: TraitItemFn, problems: &mut Problems) -> Option<Met
     check_signature(&sig, problems);
     read::refuse_conditions(&attrs, problems);
     let mode = take_mode(&mut attrs, problems);
+    let begins_with_self = matches!(sig.inputs.first(), Some(FnArg::Receiver(_)));
     let mut inputs = sig.inputs.into_iter();
     let receiver = receiver(inputs.next(), &sig.ident, problems);
     if let (Mode::Read, Some(receiver)) = (mode, &receiver)
@@ -29,7 +30,8 @@ pub(crate) fn read(function: TraitItemFn, problems: &mut Problems) -> Option<Met
     {
         problems.add(receiver, "a `#[read]` may run twice, so it must not change anything: take `&self`");
     }
-    let context = context(inputs.next(), &sig.ident, problems);
+    // without a receiver, what comes next is no context
+    let context = if begins_with_self { context(inputs.next(), &sig.ident, problems) } else { None };
     let arguments = inputs.filter_map(|input| argument(input, problems)).collect();
     let answer = answer(sig.output, mode, problems);
     let (receiver, context) = (receiver?, context?);

@@ -1,8 +1,8 @@
 //! A contract that has been checked: what code is generated from.
 
 use super::attribute::Attribute as Arguments;
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident, Type, Visibility};
@@ -138,14 +138,27 @@ impl Answer {
         }
     }
 
+    /// Where the compiler shall point when a type of the answer cannot be one.
+    pub(crate) fn blame(&self) -> Span {
+        match self {
+            Self::Nothing => Span::call_site(),
+            Self::Value(value) => place_of(value),
+            Self::Fallible { error, .. } => place_of(error),
+        }
+    }
+
     /// The handler's own error.
     pub(crate) fn error(&self) -> TokenStream {
         match self {
-            Self::Nothing => quote!(::odeon::Never),
-            Self::Value(value) => quote_spanned!(value.span()=> ::odeon::Never),
+            Self::Nothing | Self::Value(_) => quote!(::odeon::Never),
             Self::Fallible { error, .. } => quote!(#error),
         }
     }
+}
+
+/// Where a type stands in the author's text, for code that sees the names of generated code.
+pub(crate) fn place_of(kind: &Type) -> Span {
+    kind.span().resolved_at(Span::call_site())
 }
 
 /// The lines of documentation comments.

@@ -1,9 +1,9 @@
 //! From a message to the method that handles it: exhaustive matches, used by `#[odeon::service]`.
 
 use super::super::model::{Answer, Contract, Method};
-use super::{allowances, private};
+use super::{allowances, private, private_at};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 pub(super) fn generate(contract: &Contract) -> TokenStream {
     let private = private();
@@ -55,5 +55,7 @@ fn handled(contract: &Contract, method: &Method) -> TokenStream {
             quote!(async move { ::core::result::Result::Ok(#handler.await) })
         }
     };
-    quote!(#message::#variant { #(#names,)* __reply, .. } => __reply.serve(__cx, #served).await,)
+    let (blame, private) = (method.answer.blame(), private_at(method.answer.blame()));
+    let serve = quote_spanned!(blame=> #private::Reply::serve(__reply, __cx, #served).await);
+    quote!(#message::#variant { #(#names,)* __reply, .. } => #serve,)
 }

@@ -1,8 +1,8 @@
 //! The contract for those who have bytes instead of types: names, decoding and schemas.
 
 use super::super::model::{Contract, Method, Mode};
-use super::{message, private};
-use proc_macro2::TokenStream;
+use super::{message, private, private_at};
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -85,16 +85,11 @@ fn arguments_struct(method: &Method) -> TokenStream {
 
 /// What an answer must be, asked for where its type is written.
 fn demands(method: &Method) -> TokenStream {
-    let private = private();
-    if method.is_cast() {
-        return TokenStream::new();
-    }
-    let (value, error) = (method.answer.value(), method.answer.error());
-    let of_value = quote_spanned!(value.span()=> #private::demand_answer::<#value>());
-    let of_error = quote_spanned!(error.span()=> #private::demand_error::<#error>());
-    quote! {
-        const _: () = { #of_value; #of_error; };
-    }
+    let value = method.answer.value();
+    let blame = value.span().resolved_at(Span::call_site());
+    let private = private_at(blame);
+    let demand = quote_spanned!(blame=> #private::demand_answer::<#value>());
+    if method.is_cast() { TokenStream::new() } else { quote!(const _: () = #demand;) }
 }
 
 fn row(method: &Method) -> TokenStream {
@@ -119,7 +114,11 @@ fn decoder(contract: &Contract, at: usize, method: &Method) -> TokenStream {
     let message = contract.message();
     let (ident, variant, names) = (method.arguments_struct(), &method.variant, method.names());
     // a cast is never answered: the reply goes when this function ends
-    let reply = (!method.is_cast()).then(|| quote!(__reply: #private::Reply::raw(__raw),));
+    let reply = (!method.is_cast()).then(|| {
+        let (blame, private) = (method.answer.blame(), private_at(method.answer.blame()));
+        let raw = quote_spanned!(blame=> #private::Reply::raw(__raw));
+        quote!(__reply: #raw,)
+    });
     quote! {
         #at => match #private::arguments::<#ident>(__arguments) {
             ::core::result::Result::Ok(#ident { #(#names),* }) => ::core::result::Result::Ok(#message::#variant {

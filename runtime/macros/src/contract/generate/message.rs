@@ -1,10 +1,9 @@
 //! The message: one variant for each method. It is what lies in mailboxes.
 
-use super::super::model::{Contract, Method};
-use super::{allowances, private};
+use super::super::model::{Contract, Method, place_of};
+use super::{allowances, private, private_at};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 
 pub(super) fn generate(contract: &Contract) -> TokenStream {
     let private = private();
@@ -24,7 +23,9 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
         if method.is_cast() {
             quote!(Self::#variant { .. } => {})
         } else {
-            quote!(Self::#variant { __reply, .. } => __reply.refuse(__why),)
+            let (blame, private) = (method.answer.blame(), private_at(method.answer.blame()));
+            let refuse = quote_spanned!(blame=> #private::Reply::refuse(__reply, __why));
+            quote!(Self::#variant { __reply, .. } => #refuse,)
         }
     });
     let allowances = allowances();
@@ -95,7 +96,7 @@ fn weight(method: &Method) -> TokenStream {
     let heaps = method.arguments.iter().map(|argument| {
         let name = &argument.ident;
         // resolves to 0 for types that do not implement `Weigh`
-        quote_spanned!(argument.kind.span()=> + (&#private::Weighed(#name)).heap())
+        quote_spanned!(place_of(&argument.kind)=> + (&#private::Weighed(#name)).heap())
     });
     quote!(Self::#variant { #(#names,)* __encoded, .. } => (*__encoded, 0usize #(#heaps)*),)
 }

@@ -7,12 +7,17 @@ mod mock;
 mod reference;
 
 use super::model::{Contract, Method, Mode};
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 
 /// Where generated code finds what authors need not see.
 pub(crate) fn private() -> TokenStream {
     quote!(::odeon::service::private)
+}
+
+/// The same, for what the compiler shall complain about at a place in the author's text.
+fn private_at(span: Span) -> TokenStream {
+    quote_spanned!(span=> ::odeon::service::private)
 }
 
 /// Everything that a contract expands to.

@@ -1,10 +1,9 @@
 //! The reference: a struct with one method for each method of the contract.
 
-use super::super::model::{Contract, Method, Mode};
-use super::{allowances, private};
+use super::super::model::{Argument, Contract, Method, Mode, place_of};
+use super::{allowances, private, private_at};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 
 pub(super) fn generate(contract: &Contract) -> TokenStream {
     let private = private();
@@ -84,36 +83,30 @@ fn sender(contract: &Contract, method: &Method) -> TokenStream {
     let attributes = method.shared_attributes();
     let (names, kinds) = (method.names(), method.kinds());
     let (value, error) = (method.answer.value(), method.answer.error());
-    match method.mode {
-        Mode::Cast => quote! {
-            #(#attributes)*
-            #[inline]
-            pub fn #ident(&self, #(#names: #kinds),*) -> #private::Cast<'_, Self> {
-                #private::Cast::new(self, #message::#variant { #(#names,)* __encoded: 0 })
-            }
-        },
-        Mode::Call => quote! {
-            #(#attributes)*
-            #[inline]
-            pub fn #ident(&self, #(#names: #kinds),*) -> #private::Call<'_, Self, #value, #error> {
-                #private::Call::once(self, move |__reply| #message::#variant { #(#names,)* __reply, __encoded: 0 })
-            }
-        },
+    let (blame, blamed) = (method.answer.blame(), private_at(method.answer.blame()));
+    let call = quote!(#private::Call<'_, Self, #value, #error>);
+    let (returned, made) = match method.mode {
+        Mode::Cast => (
+            quote!(#private::Cast<'_, Self>),
+            quote!(#private::Cast::new(self, #message::#variant { #(#names,)* __encoded: 0 })),
+        ),
+        Mode::Call => {
+            let message = quote!(#message::#variant { #(#names,)* __reply, __encoded: 0 });
+            (call, quote_spanned!(blame=> #blamed::Call::once(self, move |__reply| #message)))
+        }
         Mode::Read => {
-            let copies = method.arguments.iter().map(|argument| {
-                let name = &argument.ident;
-                quote_spanned!(argument.kind.span()=> #name: ::core::clone::Clone::clone(&#name))
+            let copies = method.arguments.iter().map(|Argument { ident, kind, .. }| {
+                quote_spanned!(place_of(kind)=> #ident: ::core::clone::Clone::clone(&#ident))
             });
-            quote! {
-                #(#attributes)*
-                pub fn #ident(&self, #(#names: #kinds),*) -> #private::Call<'_, Self, #value, #error> {
-                    #private::Call::repeatable(self, move |__reply| #message::#variant {
-                        #(#copies,)*
-                        __reply,
-                        __encoded: 0,
-                    })
-                }
-            }
+            let message = quote!(#message::#variant { #(#copies,)* __reply, __encoded: 0 });
+            (call, quote_spanned!(blame=> #blamed::Call::repeatable(self, move |__reply| #message)))
+        }
+    };
+    quote! {
+        #(#attributes)*
+        #[inline]
+        pub fn #ident(&self, #(#names: #kinds),*) -> #returned {
+            #made
         }
     }
 }
