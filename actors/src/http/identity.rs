@@ -58,16 +58,8 @@ impl RequestIds {
     }
 }
 
-#[expect(
-    clippy::declare_interior_mutable_const,
-    reason = "made at compile time and used by value, as http's own are"
-)]
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context, level 2, section 4: what a request tells its caller of the trace.
-#[expect(
-    clippy::declare_interior_mutable_const,
-    reason = "made at compile time and used by value, as http's own are"
-)]
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 impl Identity {

@@ -1,8 +1,9 @@
 //! Calls, good and bad, from end to end.
 
 use crate::client::Client;
-use crate::services::gateway;
+use crate::services::{gateway, node_on};
 use http::Method;
+use odeon::host::Executor;
 use odeon_actors::gateway::{Gateway, GatewayConfig};
 
 async fn client() -> (odeon::Node, Gateway, Client) {
@@ -149,4 +150,33 @@ async fn the_openapi_document_speaks_of_the_services_that_run() {
     assert!(schema["properties"]["wanted"].is_object(), "{schema}");
     assert!(document["components"]["schemas"]["greeter.Line"]["properties"]["price"].is_object());
     assert_eq!(order["summary"], "Adds up.");
+}
+
+#[tokio::test]
+async fn connections_are_spread_over_the_executors_of_the_node() {
+    let (handle, handed) = std::sync::mpsc::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let second = std::thread::Builder::new().spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        handle.send(runtime.handle().clone()).expect("the test waits for it");
+        // an error means that the test is over
+        let _ = runtime.block_on(ended);
+    });
+    let other = handed.recv().expect("it sends its handle");
+    let executors = vec![Executor::new(tokio::runtime::Handle::current(), 0), Executor::new(other, 1)];
+    let node = node_on(executors).await;
+    let config = GatewayConfig { address: ([127, 0, 0, 1], 0).into(), ..GatewayConfig::default() };
+    let gateway = Gateway::start(&node, config).await.expect("a free port");
+    for _ in 0..4 {
+        let mut client = Client::to(gateway.address()).await;
+        for _ in 0..3 {
+            let seen = client.post("/v1/greeter/greet", r#"{"name":"Ada"}"#).await;
+            assert_eq!((seen.status, seen.text()), (200, r#""Hello, Ada""#));
+        }
+    }
+    let books = gateway.books();
+    assert_eq!((books.requests().classes, books.connections().accepted()), ([0, 12, 0, 0, 0], 4));
+    assert_eq!(gateway.stop(std::time::Duration::from_secs(5)).await, 0);
+    drop(end);
+    second.expect("a thread").join().expect("it ends");
 }

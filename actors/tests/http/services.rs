@@ -150,7 +150,11 @@ impl Counter for Tally {
 
 /// A node on the runtime of the test.
 pub(crate) async fn node() -> Node {
-    let executors = vec![Executor::new(tokio::runtime::Handle::current(), 0)];
+    node_on(vec![Executor::new(tokio::runtime::Handle::current(), 0)]).await
+}
+
+/// A node on these executors.
+pub(crate) async fn node_on(executors: Vec<Executor>) -> Node {
     let host = Host { executors, blocking: Arc::new(Inline), seed: 7 };
     let narrow = ServiceOptions {
         mailbox: Bounds { count_max: 1, ..Bounds::default() },
