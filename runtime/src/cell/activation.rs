@@ -42,70 +42,74 @@ impl<S> Clone for Constructor<S> {
 }
 
 /// Runs one activation to its end. It is dropped instead when [`Run::abandon`] says so or when it is killed.
-pub(super) async fn activate<S: Service>(
-    shared: &Arc<Shared<MessageOf<S>>>,
-    constructor: &Constructor<S>,
-    hand: &mut Hand<Envelope<MessageOf<S>>>,
-) -> Exit {
-    let mut run = Run::new(shared, hand);
-    let mut cx = Cx::of(shared.clone());
-    doing(shared, Phase::Starting, Hook::START);
-    let mut state = match constructor {
-        Constructor::Plain(make) => make(),
-        Constructor::Started(make) => {
-            let start = make(cx.fork(Header::default(), None));
-            match before_limit(&mut run, start).await {
-                Ok(state) => state,
-                Err(error) => return Exit::StartFailed { problem: error.to_string() },
-            }
-        }
-    };
-    become_ready(&mut run, &state, &cx).await;
-    serving(shared);
-    // one round for each message that runs alone
-    let last = loop {
-        let next = {
-            let state = &state;
-            let make = |cx: Cx, message| async move { state.shared(&cx, message).await };
-            let mut crowd = Crowd::new();
-            loop {
-                match run.next() {
-                    Next::Shared if crowd.len() < shared.kind().concurrency as usize => {
-                        // the message must not be a variable: it would be kept in this future as well
-                        let mut handler = pin!({
-                            let message = run.begin(&mut cx);
-                            state.shared(&cx, message)
-                        });
-                        poll_fn(|task| run.poll_first(task, handler.as_mut(), &mut crowd, &cx, make)).await;
-                        run.ended();
-                    }
-                    next @ (Next::Exclusive | Next::Stop | Next::Passivate | Next::Fail)
-                        if crowd.len() == 0 =>
-                    {
-                        break next;
-                    }
-                    next => {
-                        let mut waited = false;
-                        poll_fn(|task| run.poll_wait(task, &mut crowd, next, &mut waited)).await;
-                    }
+#[allow(clippy::manual_async_fn, reason = "the arguments of an async function are kept twice")]
+pub(super) fn activate<'a, S: Service>(
+    shared: &'a Arc<Shared<MessageOf<S>>>,
+    constructor: &'a Constructor<S>,
+    hand: &'a mut Hand<Envelope<MessageOf<S>>>,
+) -> impl Future<Output = Exit> + Send + 'a {
+    async move {
+        let mut run = Run::new(shared, hand);
+        let mut cx = Cx::of(shared.clone());
+        doing(shared, Phase::Starting, Hook::START);
+        let mut state = match constructor {
+            Constructor::Plain(make) => make(),
+            Constructor::Started(make) => {
+                let start = make(cx.fork(Header::default(), None));
+                match before_limit(&mut run, start).await {
+                    Ok(state) => state,
+                    Err(error) => return Exit::StartFailed { problem: error.to_string() },
                 }
             }
         };
-        if next != Next::Exclusive {
-            break next;
+        become_ready(&mut run, &state, &cx).await;
+        serving(shared);
+        // one round for each message that runs alone
+        let last = loop {
+            let next = {
+                let state = &state;
+                let make = |cx: Cx, message| async move { state.shared(&cx, message).await };
+                let mut crowd = Crowd::new();
+                loop {
+                    match run.next() {
+                        Next::Shared if crowd.len() < shared.kind().concurrency as usize => {
+                            // the message must not be a variable: it would be kept in this future as well
+                            let mut handler = pin!({
+                                let message = run.begin(&mut cx);
+                                state.shared(&cx, message)
+                            });
+                            poll_fn(|task| run.poll_first(task, handler.as_mut(), &mut crowd, &cx, make))
+                                .await;
+                            run.ended();
+                        }
+                        next @ (Next::Exclusive | Next::Stop | Next::Passivate | Next::Fail)
+                            if crowd.len() == 0 =>
+                        {
+                            break next;
+                        }
+                        next => {
+                            let mut waited = false;
+                            poll_fn(|task| run.poll_wait(task, &mut crowd, next, &mut waited)).await;
+                        }
+                    }
+                }
+            };
+            if next != Next::Exclusive {
+                break next;
+            }
+            let mut handler = pin!({
+                let message = run.begin(&mut cx);
+                state.exclusive(&cx, message)
+            });
+            poll_fn(|task| run.poll_alone(task, handler.as_mut())).await;
+            run.ended();
+        };
+        run.flush();
+        match last {
+            Next::Fail => shared.take_failure().unwrap_or(Exit::Killed),
+            // boxed: most of an activation's life is spent without it
+            _ => Box::pin(finish(&mut run, &mut state, &mut cx, last == Next::Passivate)).await,
         }
-        let mut handler = pin!({
-            let message = run.begin(&mut cx);
-            state.exclusive(&cx, message)
-        });
-        poll_fn(|task| run.poll_alone(task, handler.as_mut())).await;
-        run.ended();
-    };
-    run.flush();
-    match last {
-        Next::Fail => shared.take_failure().unwrap_or(Exit::Killed),
-        // boxed: most of an activation's life is spent without it
-        _ => Box::pin(finish(&mut run, &mut state, &mut cx, last == Next::Passivate)).await,
     }
 }
 

@@ -41,10 +41,20 @@ impl Ambient {
     }
 
     /// The next message of the same activation.
+    #[inline]
     pub(crate) fn rearm(&mut self, header: Header, origin: Option<Arc<Origin>>) {
         self.header = header;
         self.origin = origin;
         self.own = None;
+    }
+
+    fn outgoing(&mut self) -> (Header, Option<Outgoing>) {
+        let own = self.own();
+        let mut header = self.header;
+        if header.trace() == TraceId::default() {
+            header = header.with_trace(TraceId(own.request.as_u128()), false);
+        }
+        (header, Some(Outgoing(own)))
     }
 
     fn own(&mut self) -> Arc<Origin> {
@@ -69,11 +79,13 @@ impl Ambient {
 }
 
 /// Swaps what is in the slot with what this thread runs on behalf of. Call it before and after a poll.
+#[inline]
 pub(crate) fn swap(slot: &mut Option<Ambient>) {
     CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), slot));
 }
 
 /// The next message of the activation that is being polled: no swap is needed between two messages.
+#[inline]
 pub(crate) fn rearm(header: Header, origin: Option<Arc<Origin>>) {
     CURRENT.with(|current| {
         if let Some(ambient) = &mut *current.borrow_mut() {
@@ -97,16 +109,10 @@ impl Outgoing {
 }
 
 /// What a message sent now carries: trace, deadline and criticality of the handler that sends it, and the chain.
+#[inline]
 pub(crate) fn outgoing() -> (Header, Option<Outgoing>) {
     CURRENT.with(|current| match &mut *current.borrow_mut() {
-        Some(ambient) => {
-            let own = ambient.own();
-            let mut header = ambient.header;
-            if header.trace() == TraceId::default() {
-                header = header.with_trace(TraceId(own.request.as_u128()), false);
-            }
-            (header, Some(Outgoing(own)))
-        }
+        Some(ambient) => ambient.outgoing(),
         None => (Header::default(), None),
     })
 }

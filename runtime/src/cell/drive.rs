@@ -51,36 +51,44 @@ pub(super) fn spawn_as<S: Service>(
     Handle::new(shared)
 }
 
-pub(super) async fn drive<S: Service>(shared: Arc<Shared<MessageOf<S>>>, constructor: Constructor<S>) {
-    poll_fn(|task| {
-        // one task for life: its waker never changes
-        let _ = shared.waker.set(task.waker().clone());
-        Poll::Ready(())
-    })
-    .await;
-    let mut hand = Hand::default();
-    let exit = loop {
-        let exit = {
-            let mut ambient = None;
-            let mut activation = pin!(Some(activate(&shared, &constructor, &mut hand)));
-            let exit = poll_fn(|task| shared.poll(activation.as_mut(), &mut ambient, task)).await;
-            // what a killed handler held is dropped here, and may panic too
-            let drop_all = || ending::kill(|| activation.set(None));
-            let _ = catch_unwind(AssertUnwindSafe(drop_all));
-            exit
-        };
-        match shared.ended(&exit, &hand) {
-            After::Gone => break exit,
-            After::Again => {}
-            After::Verdict => {
-                if !poll_fn(|_| shared.poll_verdict()).await {
-                    break exit;
+/// The task of a cell.
+#[allow(clippy::manual_async_fn, reason = "the arguments of an async function are kept twice")]
+pub(super) fn drive<S: Service>(
+    shared: Arc<Shared<MessageOf<S>>>,
+    constructor: Constructor<S>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        poll_fn(|task| {
+            // one task for life: its waker never changes
+            let _ = shared.waker.set(task.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+        let mut hand = Hand::default();
+        let exit = loop {
+            let exit = {
+                let mut ambient = None;
+                let mut activation = pin!(Some(activate(&shared, &constructor, &mut hand)));
+                let exit = poll_fn(|task| shared.poll(activation.as_mut(), &mut ambient, task)).await;
+                // what a killed handler held is dropped here, and may panic too
+                let drop_all = || ending::kill(|| activation.set(None));
+                let _ = catch_unwind(AssertUnwindSafe(drop_all));
+                // boxed: the rare wait for a verdict shall not make every task larger
+                Box::new(exit)
+            };
+            match shared.ended(&exit, &hand) {
+                After::Gone => break exit,
+                After::Again => {}
+                After::Verdict => {
+                    if !poll_fn(|_| shared.poll_verdict()).await {
+                        break exit;
+                    }
+                    shared.kind().meter.add_restart();
                 }
-                shared.kind().meter.add_restart();
             }
-        }
-    };
-    shared.gone(&mut hand, &exit);
+        };
+        shared.gone(&mut hand, &exit);
+    }
 }
 
 /// What follows the end of an activation.

@@ -173,10 +173,8 @@ impl<T: Letter> Queue<T> {
         // patience is only looked at when a batch is taken, so a batch that may overtake others is short
         let most = if top + 1 < LEVELS { most.min(BATCH) } else { most };
         let taken = u32::try_from(waiting[top].min(most)).unwrap_or(u32::MAX);
-        for level in top + 1..LEVELS {
-            if waiting[level] > 0 {
-                extra.overtaken[level] = extra.overtaken[level].saturating_add(taken);
-            }
+        for (overtaken, _) in extra.overtaken.iter_mut().zip(waiting).skip(top + 1).filter(|(_, n)| *n > 0) {
+            *overtaken = overtaken.saturating_add(taken);
         }
         Some((top, most))
     }

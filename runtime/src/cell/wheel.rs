@@ -436,7 +436,7 @@ mod tests {
     #[tokio::test]
     async fn a_sleep_ends_neither_early_nor_much_late_and_leaves_nothing_when_dropped() {
         let wheel = Wheel::new();
-        let task = tokio::spawn(wheel.clone().run());
+        let task = tokio::runtime::Handle::current().spawn(wheel.clone().run());
         for ms in [0, 1, 7, 30] {
             let time = Duration::from_millis(ms);
             let began = wheel.elapsed();

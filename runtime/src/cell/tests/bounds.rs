@@ -100,7 +100,7 @@ async fn senders_that_wait_get_through_in_their_order() {
     let senders: Vec<_> = (0..4)
         .map(|sender| {
             let cell = cell.clone();
-            tokio::spawn(async move {
+            aside(async move {
                 for i in 0..50 {
                     let message = Ask::Note(sender * 1_000 + i);
                     let envelope = Envelope { header: Header::default(), origin: None, message };
@@ -113,7 +113,7 @@ async fn senders_that_wait_get_through_in_their_order() {
     assert_eq!(tell(&cell, Ask::Note(0)), Err(Refusal::MailboxFull), "nobody overtakes those who wait");
     // one more waits and leaves
     let leaves = cell.clone();
-    let leaver = tokio::spawn(async move {
+    let leaver = aside(async move {
         let envelope = Envelope { header: Header::default(), origin: None, message: Ask::Note(7_777) };
         drop(leaves.push_waiting(envelope).await);
     });
@@ -142,7 +142,7 @@ async fn waiting_for_room_ends_at_the_deadline_or_with_the_cell() {
     let late = soon(cell.push_waiting(late)).await.map_err(|(why, _)| why);
     assert_eq!(late, Err(Refusal::Expired));
     let patient = cell.clone();
-    let patient = tokio::spawn(async move {
+    let patient = aside(async move {
         let envelope = Envelope { header: Header::default(), origin: None, message: Ask::Note(3) };
         patient.push_waiting(envelope).await.map_err(|(why, _)| why)
     });

@@ -40,7 +40,7 @@ async fn a_panic_takes_the_handlers_beside_it_along() {
     let beside: Vec<_> = (0..3)
         .map(|n| {
             let (probe, calm) = (probe.clone(), calm.clone());
-            tokio::spawn(async move { Call::once(&probe, |reply| Ask::Look(n, calm, reply)).await })
+            aside(async move { Call::once(&probe, |reply| Ask::Look(n, calm, reply)).await })
         })
         .collect();
     settle().await;
@@ -62,12 +62,12 @@ async fn a_kill_drops_the_handler_at_its_await_and_refuses_the_rest() {
     let probe = ProbeRef::of(&cell);
     let hanging = {
         let probe = probe.clone();
-        tokio::spawn(async move { Call::once(&probe, Ask::Hang).await })
+        aside(async move { Call::once(&probe, Ask::Hang).await })
     };
     settle().await;
     let waiting = {
         let probe = probe.clone();
-        tokio::spawn(async move { probe.echo(1).await })
+        aside(async move { probe.echo(1).await })
     };
     settle().await;
     cell.port().kill();
@@ -106,7 +106,7 @@ async fn mail_waits_for_the_verdict() {
         settle().await;
         assert_eq!(cell.port().status().phase, Phase::Waiting);
         let probe = ProbeRef::of(&cell);
-        let call = tokio::spawn(async move { probe.echo(1).await });
+        let call = aside(async move { probe.echo(1).await });
         settle().await;
         assert_eq!(cell.port().status().waiting, 1);
         if give_up {
@@ -146,7 +146,7 @@ async fn a_handler_beside_others_that_overruns_is_named_and_the_others_are_told(
     let never = gate();
     let patient = {
         let (probe, never) = (probe.clone(), never.clone());
-        tokio::spawn(async move { Call::once(&probe, |reply| Ask::Look(1, never, reply)).await })
+        aside(async move { Call::once(&probe, |reply| Ask::Look(1, never, reply)).await })
     };
     settle().await;
     let due = world.wheel.due(Duration::from_millis(10));

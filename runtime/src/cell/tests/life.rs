@@ -159,7 +159,7 @@ async fn mail_that_comes_during_passivation_begins_another_activation_of_the_sam
     let cell = world.spawn();
     until("it passivates", || cell.port().status().current == Some("stop")).await;
     let probe = ProbeRef::of(&cell);
-    let call = tokio::spawn(async move { probe.echo(1).await });
+    let call = aside(async move { probe.echo(1).await });
     settle().await;
     assert_eq!(world.overseer.started.load(SeqCst), 1, "never two activations at once");
     open.add_permits(1);

@@ -455,6 +455,11 @@ fn class(criticality: Criticality) -> Header {
     Header::of(criticality)
 }
 
+/// Runs something beside the test.
+fn aside<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::runtime::Handle::current().spawn(task)
+}
+
 /// Lets all others run until none has anything to do but wait.
 async fn settle() {
     for _ in 0..200 {

@@ -62,7 +62,7 @@ async fn a_cell_lets_others_run_between_its_messages() {
     }
     let turns = Arc::new(AtomicU32::new(0));
     let counter = turns.clone();
-    let other = tokio::spawn(async move {
+    let other = aside(async move {
         loop {
             counter.fetch_add(1, SeqCst);
             // to the end of the queue; tokio's own yield waits for the next look at I/O
@@ -81,6 +81,7 @@ async fn a_cell_lets_others_run_between_its_messages() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "senders on other threads are what is tested")]
 fn nothing_is_lost_between_threads_and_each_sender_stays_in_order() {
     for overflow in [Overflow::Wait, Overflow::Reject] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -32,5 +32,5 @@ async fn an_idle_cell_is_small() {
         size_of::<Cx>()
     );
     assert!(outlives <= 224, "what outlives activations takes {outlives} B");
-    assert!(task <= 704, "a task takes {task} B");
+    assert!(task <= 600, "a task takes {task} B");
 }

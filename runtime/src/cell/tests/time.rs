@@ -44,6 +44,7 @@ async fn the_books_are_complete_when_a_cell_has_nothing_to_do() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "an executor on another thread is what is looked at")]
 fn a_handler_that_blocks_its_executor_is_seen_from_outside() {
     let (sender, receiver) = std::sync::mpsc::channel::<Handle<Ask>>();
     let stuck = gate();
