@@ -376,11 +376,11 @@ impl<M: Message> Handle<M> {
                 if pushed.wake {
                     self.0.wake();
                 }
-                if !pushed.shed.is_empty() {
-                    self.0.refuse(pushed.shed, &Refusal::Shed);
-                } else {
-                    // nothing to drop either: the call that drops no letter costs more than the rest of this branch
+                if pushed.shed.is_empty() {
+                    // there is nothing to drop; finding that out costs a call for each message
                     std::mem::forget(pushed.shed);
+                } else {
+                    self.0.refuse(pushed.shed, &Refusal::Shed);
                 }
                 Ok(())
             }

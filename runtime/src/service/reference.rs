@@ -215,6 +215,7 @@ impl<R: Contract, T, E> Drop for Call<'_, R, T, E> {
 }
 
 /// What the message of a call or cast carries when it is sent now.
+#[inline]
 fn outgoing(criticality: Option<Criticality>) -> (Header, Option<ambient::Outgoing>) {
     let (header, origin) = ambient::outgoing();
     match criticality {
