@@ -132,6 +132,54 @@ pub(crate) fn complain(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// JSON over several lines, every field and digit as it came.
+pub(crate) fn pretty(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+    let mut chars = json.chars().filter(|c| !c.is_ascii_whitespace() || c == &' ').peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            out.push(c);
+            quoted = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        let line = |out: &mut String, depth: usize| {
+            out.push('\n');
+            out.extend(std::iter::repeat_n("  ", depth));
+        };
+        match c {
+            ' ' => {}
+            '"' => {
+                quoted = true;
+                out.push(c);
+            }
+            '{' | '[' => {
+                out.push(c);
+                while chars.next_if_eq(&' ').is_some() {}
+                if !matches!(chars.peek(), Some('}' | ']')) {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                if !out.ends_with(['{', '[']) {
+                    depth = depth.saturating_sub(1);
+                    line(&mut out, depth);
+                }
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
 /// Rows under headings.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -210,6 +258,14 @@ mod tests {
         let widths = table.widths();
         assert_eq!(table.row(&table.rows[0], &widths), "greeter        7");
         assert_eq!(table.row(&table.rows[1], &widths), "shop     1234567");
+    }
+
+    #[test]
+    fn json_is_laid_out_and_otherwise_left_as_it_is() {
+        let laid_out = "{\n  \"b\": [\n    1.50,\n    {}\n  ],\n  \"a\": \"x, \\\"{y}\\\\\"\n}";
+        assert_eq!(pretty(r#"{"b":[1.50, { }],"a":"x, \"{y}\\"}"#), laid_out);
+        assert_eq!(pretty("[]"), "[]");
+        assert_eq!(pretty("7"), "7");
     }
 
     #[test]

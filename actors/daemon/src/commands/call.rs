@@ -5,11 +5,10 @@ use crate::duration;
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, pretty};
 use clap::Args;
 use odeon::core::{Criticality, Retry};
 use odeon_actors::management::api::{CallEnd, CallRequest, CallResponse};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::io::Read;
 use std::time::Duration;
@@ -76,11 +75,7 @@ fn finish(terminal: &Terminal, json: bool, response: &CallResponse) -> Result<Co
         return Ok(code);
     }
     match (response.outcome, &response.answer) {
-        (CallEnd::Answered, Some(answer)) => match serde_json::from_str::<Value>(answer.get()) {
-            Ok(value) => terminal.json(&value)?,
-            // more than serde_json holds in memory, such as a number of a hundred digits
-            Err(_) => terminal.line(answer.get())?,
-        },
+        (CallEnd::Answered, Some(answer)) => terminal.line(pretty(answer.get()))?,
         (CallEnd::Answered, None) => terminal.line("null")?,
         (CallEnd::Accepted, _) => terminal.line("accepted")?,
         (CallEnd::Failed | CallEnd::NotExecuted | CallEnd::Unknown, _) => {

@@ -107,12 +107,8 @@ fn print(terminal: &Terminal, detail: &ServiceDetail) -> Result<(), Failure> {
 
 /// A method in one line: `add(amount: integer) -> integer, or an error`.
 fn signature(terminal: &Terminal, method: &MethodDetail) -> String {
-    let arguments = method.arguments["properties"].as_object();
-    let arguments: Vec<_> = arguments
-        .into_iter()
-        .flatten()
-        .map(|(name, schema)| format!("{name}: {}", type_name(schema)))
-        .collect();
+    let arguments: Vec<_> =
+        arguments(method).map(|(name, schema)| format!("{name}: {}", type_name(schema))).collect();
     let name = terminal.paint(Tone::Strong, &method.name);
     let mut line = format!("{name}({})", arguments.join(", "));
     if let Some(answer) = &method.answer {
@@ -127,6 +123,17 @@ fn signature(terminal: &Terminal, method: &MethodDetail) -> String {
         line.push_str(&terminal.paint(Tone::Quiet, format_args!("  [{}]", traits.join(", "))));
     }
     line
+}
+
+/// The arguments of a method: what is required in the author's order, then the rest.
+fn arguments(method: &MethodDetail) -> impl Iterator<Item = (&str, &Value)> {
+    let schema = &method.arguments;
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let properties = schema["properties"].as_object();
+    let rest = properties.into_iter().flatten().map(|(name, _)| name.as_str());
+    let rest: Vec<&str> = rest.filter(|name| !required.contains(name)).collect();
+    required.into_iter().chain(rest).map(|name| (name, &schema["properties"][name]))
 }
 
 /// A schema in a word or two.
@@ -167,12 +174,16 @@ mod tests {
     fn a_method_is_shown_with_its_arguments_answer_and_traits() {
         let method: MethodDetail = serde_json::from_value(json!({
             "name": "add", "path": "/v1/counter/{key}/add", "exclusive": true, "cast": false, "read": false,
-            "arguments": { "properties": { "amount": { "type": "integer" } } },
+            "arguments": {
+                "properties": { "amount": { "type": "integer" }, "by": { "type": "string" }, "why": {} },
+                "required": ["by", "amount"],
+            },
             "answer": { "type": "integer" },
             "error": { "$ref": "#/$defs/CountError" },
         }))
         .expect("a method");
         let line = signature(&Terminal::plain(), &method);
-        assert_eq!(line, "add(amount: integer) -> integer, or CountError  [alone]");
+        let expected = "add(by: string, amount: integer, why: anything) -> integer, or CountError  [alone]";
+        assert_eq!(line, expected);
     }
 }

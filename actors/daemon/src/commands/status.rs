@@ -57,8 +57,8 @@ fn print(terminal: &Terminal, status: &Status) -> Result<(), Failure> {
     if let Some(gateway) = &status.gateway {
         rows.push(("http", format!("http://{}", gateway.address)));
         rows.push(("connections", gateway.connections.to_string()));
-        let responses: Vec<_> =
-            gateway.responses.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        let seen = gateway.responses.iter().filter(|(_, count)| **count > 0);
+        let responses: Vec<_> = seen.map(|(class, count)| format!("{count} with {class}")).collect();
         let responses = if responses.is_empty() { "none".into() } else { responses.join(", ") };
         rows.push(("responses", responses));
     }
