@@ -2,7 +2,7 @@
 use odeon::prelude::*;
 
 #[odeon::contract(name = "greeter", version = "1.0")]
-pub trait Greeter {
+trait Greeter {
     async fn greet(&self, cx: &Cx, name: String) -> String;
 }
 #[derive(Default)]

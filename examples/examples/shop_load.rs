@@ -1,8 +1,13 @@
 //! The shop with a crowd of shoppers. Try `cargo run --release --example shop_load -- up`, then in another terminal
-//! `odeon tree --watch`, `odeon call crowd send_in '{"shoppers":100}'` and `odeon call crowd visits`.
+//! what it suggests, and `odeon tree --watch`.
 
+use odeon_daemon::{Exit, Program};
 use odeon_examples::shop::{self, Bank, crowd::Street};
 
-fn main() -> odeon_daemon::Exit {
-    odeon_daemon::main(|app| shop::register(app, &Bank::new()).singleton("crowd", Street::start))
+fn main() -> Exit {
+    Program::new()
+        .suggest("crowd", "visits", "{}")
+        .suggest("crowd", "send_in", r#"{"shoppers":100}"#)
+        .suggest("crowd", "send_away", "{}")
+        .main(|app| shop::register(app, &Bank::new()).singleton("crowd", Street::start))
 }
