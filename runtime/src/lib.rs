@@ -23,7 +23,8 @@ pub use supervision::{LastExit, Load, OnFailure, RestartPolicy, TreeNode, TreeNo
 
 /// What authors of services need.
 pub mod prelude {
-    pub use crate::{App, CallError, ContractError, Cx, StartError};
+    pub use crate::node::RefError;
+    pub use crate::{App, CallError, ContractError, Cx, Node, RestartPolicy, ServiceOptions, StartError};
     pub use odeon_core::supervision::{Exit, StopReason};
     pub use odeon_core::{Criticality, Refusal, Retry, UnknownCause};
     pub use std::time::Duration;

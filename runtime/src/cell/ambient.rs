@@ -20,7 +20,7 @@ pub(crate) struct Ambient {
     origin: Option<Arc<Origin>>,
     /// What messages of this run carry; made when the first is sent.
     own: Option<Arc<Origin>>,
-    /// Whether the run waits inside a handler: tasks and life-cycle hooks do not hold their activation.
+    /// Whether the activation can handle nothing else while this waits: not so for tasks.
     holds: bool,
 }
 
@@ -34,10 +34,15 @@ impl Ambient {
         Self { port, header, origin, own: None, holds: true }
     }
 
-    /// For what runs beside the handlers: no deadline, nobody waits for it.
+    /// For a life-cycle hook: no deadline, nobody waits for it.
     pub(crate) fn beside(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
         let header = header.with_awaited(false).without_deadline();
-        Self { port, header, origin, own: None, holds: false }
+        Self { port, header, origin, own: None, holds: true }
+    }
+
+    /// For a task or timer, which runs beside the handlers.
+    pub(crate) fn task(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
+        Self { holds: false, ..Self::beside(port, header, origin) }
     }
 
     /// The next message of the same activation.
@@ -61,16 +66,18 @@ impl Ambient {
         if let Some(own) = &self.own {
             return own.clone();
         }
-        let up = self.origin.clone();
+        let from = self.origin.as_ref();
+        // only who waits can close a cycle or be kept waiting without end
+        let up = from.filter(|_| self.header.awaited()).cloned();
         let span = self.port.kind().node.upgrade().map_or(SpanId(0), |node| node.next_span());
         let own = Arc::new(Origin {
-            activation: self.holds.then(|| self.port.id()),
+            activation: Some(self.port.id()),
+            holds: self.holds,
             hops: up.as_ref().map_or(1, |o| o.hops.saturating_add(1)),
-            up_waits: self.header.awaited(),
             span,
-            request: up.as_ref().map_or_else(Uuid::now_v7, |o| o.request),
-            principal: up.as_ref().and_then(|o| o.principal.clone()),
-            tenant: up.as_ref().and_then(|o| o.tenant.clone()),
+            request: from.map_or_else(Uuid::now_v7, |o| o.request),
+            principal: from.and_then(|o| o.principal.clone()),
+            tenant: from.and_then(|o| o.tenant.clone()),
             up,
         });
         self.own = Some(own.clone());
@@ -115,6 +122,13 @@ pub(crate) fn outgoing() -> (Header, Option<Outgoing>) {
         Some(ambient) => ambient.outgoing(),
         None => (Header::default(), None),
     })
+}
+
+/// The span of the handler run that is being polled: what it sends names it as its parent.
+pub(crate) fn span() -> SpanId {
+    CURRENT
+        .with(|current| current.borrow_mut().as_mut().map(|ambient| ambient.own().span))
+        .unwrap_or_default()
 }
 
 /// The node whose cell is being polled on this thread.

@@ -43,10 +43,13 @@ impl Tick {
         }
     }
 
-    /// This much later, rounded up to whole ticks.
+    /// Longest time between now and a deadline: 12 days. A longer one is cut to it.
+    pub const SPAN_MAX: Duration = Duration::from_secs(12 * 24 * 3600);
+
+    /// This much later, rounded up to whole ticks; [`Tick::SPAN_MAX`] at the most.
     #[must_use]
     pub fn plus(self, d: Duration) -> Tick {
-        let ticks = (d.as_nanos() >> Self::SHIFT).min(i32::MAX as u128) as u32;
+        let ticks = (d.min(Self::SPAN_MAX).as_nanos() >> Self::SHIFT) as u32;
         Tick(self.0.wrapping_add(ticks).wrapping_add(1) | 1)
     }
 
@@ -80,6 +83,16 @@ mod tests {
         assert!(late.passed(wrapped));
         assert_eq!(late.earlier(wrapped), late);
         assert_eq!(Tick::NEVER.earlier(late), late);
+    }
+
+    #[test]
+    fn no_duration_is_so_long_that_it_has_passed() {
+        let now = Tick::at(Duration::from_secs(5));
+        for days in [1, 12, 13, 26, 30, 60, 100_000] {
+            let due = now.plus(Duration::from_secs(days * 24 * 3600));
+            assert!(!due.passed(now), "{days} days");
+        }
+        assert!(!now.plus(Duration::MAX).passed(now));
     }
 
     #[test]

@@ -228,11 +228,20 @@ impl Wheel {
         Tick::at(self.elapsed())
     }
 
-    /// The first tick that begins no earlier than this much from now.
+    /// The first tick that begins no earlier than this much from now; [`Tick::SPAN_MAX`] at the most.
     #[inline]
     pub(crate) fn due(&self, within: Duration) -> Tick {
         // one for rounding up, one because a tick is odd and counts from the even one before it
-        Tick::at(self.elapsed() + within + 2 * TICK)
+        Tick::at(self.elapsed() + within.min(Tick::SPAN_MAX) + 2 * TICK)
+    }
+
+    /// Ends after this time, however long it is.
+    pub(crate) async fn sleep(self: &Arc<Self>, mut time: Duration) {
+        while time > Tick::SPAN_MAX {
+            self.sleep_until(self.due(Tick::SPAN_MAX)).await;
+            time -= Tick::SPAN_MAX;
+        }
+        self.sleep_until(self.due(time)).await;
     }
 
     fn shard(&self) -> usize {
@@ -262,7 +271,8 @@ impl Wheel {
     }
 
     /// Whether the entry has fired.
-    pub(crate) fn fired(&self, key: &Key) -> bool {
+    #[cfg(test)]
+    fn fired(&self, key: &Key) -> bool {
         !self.shards[key.shard()].0.lock().is_pending(key)
     }
 
@@ -277,7 +287,7 @@ impl Wheel {
     }
 
     /// Whether the entry has fired; if not, this waker is the one to wake.
-    pub(super) fn poll_fired(&self, key: &Key, waker: &Waker) -> bool {
+    pub(crate) fn poll_fired(&self, key: &Key, waker: &Waker) -> bool {
         let mut shard = self.shards[key.shard()].0.lock();
         if !shard.is_pending(key) {
             return true;

@@ -140,7 +140,11 @@ impl Node {
             stopping: AtomicBool::new(false),
             host,
         });
-        first.spawn(wheel.run());
+        // the node lives until its tree has ended, whoever holds it
+        let keep = inner.clone();
+        first.spawn(async move {
+            tokio::select! { biased; _ = keep.tree.ended() => {}, () = wheel.run() => {} }
+        });
         for service in prepared {
             service.launch(&inner).await;
         }

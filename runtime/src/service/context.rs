@@ -31,7 +31,6 @@ struct Cancellation {
 /// What a handler has besides its arguments and its state.
 ///
 /// One for each handler run. Cheap to clone: a clone may go into tasks of the activation.
-#[derive(Clone)]
 pub struct Cx {
     port: Arc<dyn Port>,
     header: Header,
@@ -39,10 +38,23 @@ pub struct Cx {
     cancellation: OnceLock<Arc<Cancellation>>,
 }
 
+impl Clone for Cx {
+    /// Both learn when the caller leaves.
+    fn clone(&self) -> Self {
+        let cancellation = self.cancellation.get_or_init(Arc::default).clone();
+        Self {
+            port: self.port.clone(),
+            header: self.header,
+            origin: self.origin.clone(),
+            cancellation: OnceLock::from(cancellation),
+        }
+    }
+}
+
 /// Who sent what is being handled.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The activation that called; none for a request from outside or a timer.
+    /// The activation that called; none for a request from outside.
     pub activation: Option<ActivationId>,
     /// Who asked for it in the end: a user or a token.
     pub principal: Option<Arc<str>>,
@@ -50,7 +62,7 @@ pub struct Caller {
     pub tenant: Option<Arc<str>>,
     /// The id of the request, stable over retries and the whole chain.
     pub request: Option<Uuid>,
-    /// The activations between the root of the request and this one.
+    /// The activations that wait for this one, from the root of the request on.
     pub path: Vec<ActivationId>,
 }
 
@@ -144,8 +156,7 @@ impl Cx {
 
     /// Waits. Ends about a millisecond late at the most, never early.
     pub async fn sleep(&self, time: Duration) {
-        let wheel = &self.port.kind().wheel;
-        wheel.sleep_until(wheel.due(time)).await;
+        self.port.kind().wheel.sleep(time).await;
     }
 
     /// Time until the caller stops waiting; none if nobody waits.
@@ -184,6 +195,27 @@ impl Cx {
     pub fn trace(&self) -> TraceContext {
         let parent = self.origin.as_ref().map(|o| o.span).unwrap_or_default();
         TraceContext { trace: self.header.trace(), parent, sampled: self.header.sampled() }
+    }
+
+    /// A span for this handler run, if anybody records it: at `info` for sampled traces, at `debug` for others.
+    pub(crate) fn record(&self, method: &'static str) -> tracing::Span {
+        macro_rules! span {
+            ($level:expr) => {
+                tracing::span!(
+                    target: "odeon::call",
+                    $level,
+                    "handle",
+                    service = %self.service_name(),
+                    key = self.key(),
+                    method,
+                    cell = %self.id(),
+                    trace = %self.header.trace(),
+                    parent = %self.trace().parent,
+                    span = %crate::cell::ambient::span(),
+                )
+            };
+        }
+        if self.header.sampled() { span!(tracing::Level::INFO) } else { span!(tracing::Level::DEBUG) }
     }
 
     /// Who sent what is being handled.
@@ -225,7 +257,7 @@ impl Cx {
 
     /// Runs a task that dies with the activation. A panic in it ends the activation as a panic in a handler does.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
-        let ambient = Ambient::beside(self.port.clone(), self.header, self.origin.clone());
+        let ambient = Ambient::task(self.port.clone(), self.header, self.origin.clone());
         let port = self.port.clone();
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(Scoped::new(ambient, task)).catch_unwind().await {
@@ -250,7 +282,7 @@ impl Cx {
         let wheel = self.port.kind().wheel.clone();
         let service = self.service_name().clone();
         self.spawn(async move {
-            wheel.sleep_until(wheel.due(time)).await;
+            wheel.sleep(time).await;
             if let Err(refusal) = cast.await {
                 tracing::warn!(%service, %refusal, "a timer's message was refused");
             }
@@ -268,7 +300,7 @@ impl Cx {
         let service = self.service_name().clone();
         self.spawn(async move {
             loop {
-                wheel.sleep_until(wheel.due(period)).await;
+                wheel.sleep(period).await;
                 if let Err(refusal) = cast(&to).await {
                     tracing::warn!(%service, %refusal, "a timer's message was refused");
                 }

@@ -127,14 +127,16 @@ impl Header {
 /// outside; shared by all messages of that run.
 #[derive(Debug)]
 pub struct Origin {
-    /// The activation whose handler sent this; none from outside.
+    /// The activation that sent this; none from outside.
     pub activation: Option<ActivationId>,
-    /// The origin of the message which that handler was handling: the call chain.
+    /// Whether a handler of that activation may be waiting for what this sends: a task or a timer does not keep
+    /// its activation from handling other messages.
+    pub holds: bool,
+    /// The origin of the message which that handler was handling, when its sender waits for the answer: the call
+    /// chain. A cast, a timer and a task begin a new one.
     pub up: Option<Arc<Origin>>,
     /// How many hops lead here, itself included.
     pub hops: u8,
-    /// Whether the sender of that message waits for its answer; only such hops can close a call cycle.
-    pub up_waits: bool,
     /// The span of the handler run that sends.
     pub span: SpanId,
     /// Stable over retries and over the whole chain.
@@ -154,7 +156,7 @@ impl Origin {
         Self {
             activation: None,
             up: None,
-            up_waits: false,
+            holds: false,
             hops: 0,
             span: trace.parent,
             request,
@@ -172,16 +174,7 @@ impl Origin {
 
     /// Whether a handler of this activation waits, directly or not, for what this origin sends.
     pub fn waits(&self, activation: ActivationId) -> bool {
-        let mut origin = self;
-        loop {
-            if origin.activation == Some(activation) {
-                return true;
-            }
-            match &origin.up {
-                Some(up) if origin.up_waits => origin = up,
-                _ => return false,
-            }
-        }
+        self.chain().any(|o| o.holds && o.activation == Some(activation))
     }
 
     fn chain(&self) -> impl Iterator<Item = &Origin> {

@@ -13,6 +13,8 @@ pub use {schemars, serde};
 use super::message::Weigh;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument;
+use tracing::instrument::Instrumented;
 
 /// A value whose heap is asked for. Method resolution prefers [`KnownHeap`], which needs no reference to it, and
 /// falls back to [`UnknownHeap`] for types that do not implement [`Weigh`].
@@ -43,6 +45,12 @@ impl<T> UnknownHeap for &Weighed<'_, T> {}
 
 /// Does nothing but compile for an answer that can travel.
 pub const fn demand_answer<T: Serialize + DeserializeOwned + JsonSchema + Send + 'static>() {}
+
+/// A handler run in the span that the runtime gives it; without one, when nobody records it.
+#[inline]
+pub fn recorded<F: Future>(cx: &Cx, method: &'static str, handler: F) -> Instrumented<F> {
+    handler.instrument(cx.record(method))
+}
 
 /// The length of encoded arguments as messages remember it; never zero.
 pub fn encoded_length(arguments: &Arguments) -> u32 {

@@ -109,7 +109,8 @@ where
         let origin = origin.map(|o| o.checked()).transpose()?;
         let delivery = self.address.resolve()?;
         let wheel = delivery.wheel();
-        self.due = wheel.due(self.within).earlier(header.due);
+        // a repetition has no more time than the first try
+        self.due = wheel.due(self.within).earlier(header.due).earlier(self.due);
         let header = header.with_awaited(true).with_due(self.due);
         self.push(&delivery, Envelope { header, origin, message })
     }
@@ -157,7 +158,7 @@ where
             *key = wheel.add(self.due, cx.waker().clone());
             return false;
         }
-        wheel.fired(key)
+        wheel.poll_fired(key, cx.waker())
     }
 }
 

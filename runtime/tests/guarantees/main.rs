@@ -1,10 +1,13 @@
 //! One test for each sentence of docs/GUARANTEES.md, through what authors touch: contracts, references, a node.
 
+mod ends;
 mod failure;
 mod life;
 mod mailbox;
 mod outcome;
 mod stuck;
+mod time;
+mod traces;
 
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};

@@ -46,8 +46,10 @@ fn handled(contract: &Contract, method: &Method) -> TokenStream {
     let Method { ident, variant, .. } = method;
     let names = method.names();
     let handler = quote!(<__S as #the_trait>::#ident(__service, __cx, #(#names),*));
+    let (private, wire_name) = (private(), method.wire_name());
     if method.is_cast() {
-        return quote!(#message::#variant { #(#names,)* .. } => #handler.await,);
+        let recorded = quote!(#private::recorded(__cx, #wire_name, #handler));
+        return quote!(#message::#variant { #(#names,)* .. } => #recorded.await,);
     }
     let served = match method.answer {
         Answer::Fallible { .. } => handler,
@@ -55,7 +57,8 @@ fn handled(contract: &Contract, method: &Method) -> TokenStream {
             quote!(async move { ::core::result::Result::Ok(#handler.await) })
         }
     };
-    let (blame, private) = (method.answer.blame(), private_at(method.answer.blame()));
-    let serve = quote_spanned!(blame=> #private::Reply::serve(__reply, __cx, #served).await);
-    quote!(#message::#variant { #(#names,)* __reply, .. } => #serve,)
+    let (blame, here) = (method.answer.blame(), private_at(method.answer.blame()));
+    let serve = quote_spanned!(blame=> #here::Reply::serve(__reply, __cx, #served));
+    let recorded = quote!(#private::recorded(__cx, #wire_name, #serve));
+    quote!(#message::#variant { #(#names,)* __reply, .. } => #recorded.await,)
 }
