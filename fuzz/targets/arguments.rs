@@ -1,0 +1,43 @@
+//! Arguments in both encodings, into types with everything that serde offers. The first byte chooses the encoding.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use odeon::core::Refusal;
+use odeon::service::contract::{Arguments, Encoding};
+use odeon::service::decode;
+use std::collections::BTreeMap;
+
+#[derive(Debug, serde::Deserialize)]
+#[allow(dead_code, reason = "decoding is all that is wanted of the fields")]
+struct Rich {
+    name: String,
+    #[serde(default)]
+    number: Option<i128>,
+    #[serde(default)]
+    items: Vec<Item>,
+    #[serde(default)]
+    table: BTreeMap<String, Item>,
+    #[serde(default)]
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(dead_code, reason = "decoding is all that is wanted of the fields")]
+enum Item {
+    Plain { price: u32, weight: f64 },
+    Nested { inner: Box<Item> },
+    Unit,
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, body)) = data.split_first() else { return };
+    let encoding = if first & 1 == 0 { Encoding::Json } else { Encoding::Named };
+    let arguments = Arguments { body: Bytes::copy_from_slice(body), encoding };
+    match decode::arguments::<Rich>(&arguments) {
+        Ok(_) => {}
+        Err(Refusal::Undecodable { problem, .. }) => assert!(!problem.is_empty()),
+        Err(other) => panic!("an unexpected refusal: {other}"),
+    }
+});
