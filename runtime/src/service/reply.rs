@@ -5,8 +5,10 @@ use super::contract::Encoding;
 use super::error::{ContractError, Never};
 use bytes::Bytes;
 use odeon_core::{Refusal, Retry, UnknownCause};
+use pin_project_lite::pin_project;
 use serde::Serialize;
 use std::fmt;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
@@ -158,18 +160,8 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
 
     /// Runs a handler to its end and answers. A caller that leaves does not end it: the handler learns of it by
     /// [`Cx::cancelled`].
-    pub async fn serve(mut self, cx: &Cx, handler: impl Future<Output = Result<T, E>>) {
-        let mut handler = std::pin::pin!(handler);
-        let result = std::future::poll_fn(|context| {
-            let polled = handler.as_mut().poll(context);
-            if polled.is_pending() && cx.wants_leave() && self.poll_left(context).is_ready() {
-                cx.mark_left();
-                return handler.as_mut().poll(context);
-            }
-            polled
-        })
-        .await;
-        self.send(result);
+    pub fn serve<F: Future<Output = Result<T, E>>>(self, cx: &Cx, handler: F) -> Serve<'_, T, E, F> {
+        Serve { handler, reply: Some(self), cx }
     }
 
     /// Ready once the caller has left.
@@ -179,6 +171,46 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
             To::Raw(reply) => reply.sender.poll_closed(cx),
             To::Nobody => Poll::Pending,
         }
+    }
+}
+
+pin_project! {
+    /// A handler at work for somebody who waits: what [`Reply::serve`] returns. Written out, because an `async fn`
+    /// would hold the handler twice: as it came, and pinned.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Serve<'a, T, E, F> {
+        #[pin]
+        handler: F,
+        // none once it has been answered
+        reply: Option<Reply<T, E>>,
+        cx: &'a Cx,
+    }
+}
+
+impl<T, E, F> fmt::Debug for Serve<'_, T, E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Serve")
+    }
+}
+
+impl<T: Serialize, E: ContractError, F: Future<Output = Result<T, E>>> Future for Serve<'_, T, E, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let mut polled = this.handler.as_mut().poll(context);
+        if polled.is_pending()
+            && this.cx.wants_leave()
+            && this.reply.as_mut().is_some_and(|reply| reply.poll_left(context).is_ready())
+        {
+            this.cx.mark_left();
+            polled = this.handler.poll(context);
+        }
+        polled.map(|result| {
+            if let Some(reply) = this.reply.take() {
+                reply.send(result);
+            }
+        })
     }
 }
 
