@@ -126,7 +126,8 @@ fn serving<M: Message>(shared: &Arc<Shared<M>>) {
     shared.kind().overseer.started(&**shared);
 }
 
-/// Awaits a part of the start; the activation is dropped when that takes too long or a stop is asked for.
+/// Awaits a part of the start; the activation is dropped when that takes too long, or when a stop is asked for and
+/// nothing waits that it would handle before.
 async fn before_limit<M: Message, T>(run: &mut Run<'_, M>, start: impl Future<Output = T>) -> T {
     let mut start = pin!(start);
     let shared = run.shared;
@@ -134,8 +135,12 @@ async fn before_limit<M: Message, T>(run: &mut Run<'_, M>, start: impl Future<Ou
     poll_fn(|task| {
         let polled = start.as_mut().poll(task);
         if polled.is_pending() {
-            if shared.signal() & (DRAIN | STOP) != 0 {
+            let signal = shared.signal();
+            if signal & STOP != 0 || (signal & DRAIN != 0 && !run.has_mail()) {
                 run.abandon(Abandon::UNSTARTED);
+            } else if signal & DRAIN != 0 && run.stop_due().before(due) {
+                let stop_due = run.stop_due();
+                run.limit(task, stop_due, Abandon::UNSTARTED);
             } else {
                 run.limit(task, due, Abandon::START_LATE);
             }

@@ -8,7 +8,7 @@ use super::ending;
 use super::kind::Kind;
 use super::mailbox::{Hand, URGENT};
 use super::port::{Phase, Port};
-use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, RESTART, STOP, Shared};
+use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, LEAVE, RESTART, STOP, Shared};
 use crate::service::context::panic_text;
 use crate::service::contract::Service;
 use crate::service::message::{Envelope, Header, Message};
@@ -95,7 +95,7 @@ pub(super) fn drive<S: Service>(
 enum After {
     /// The end of the cell.
     Gone,
-    /// Another activation at once: mail came while it was passivated.
+    /// Another activation at once: mail came while it was passivated or stopped itself.
     Again,
     /// What the supervisor says.
     Verdict,
@@ -175,14 +175,16 @@ impl<M: Message> Shared<M> {
         // tasks and timers die with it
         drop(self.belongings().lock().take());
         drop(self.take_failure());
-        self.lower(KILL | FAIL | RESTART | GIVE_UP);
+        let left = self.signal() & LEAVE != 0;
+        self.lower(KILL | FAIL | RESTART | GIVE_UP | LEAVE);
         self.set_phase(Phase::Waiting);
         if self.kind().overseer.ended(self, exit) {
             return After::Verdict;
         }
         let passivated = matches!(exit, Exit::Stopped { reason: StopReason::Passivated });
-        let asked = self.signal() & (DRAIN | STOP) != 0;
-        if passivated && !asked && !self.mailbox.close_if_empty(hand) { After::Again } else { After::Gone }
+        // a drain handles what waits, whatever the activation was about to do when it came
+        let again = (passivated || (left && exit.is_normal())) && self.signal() & STOP == 0;
+        if again && !self.mailbox.close_if_empty(hand) { After::Again } else { After::Gone }
     }
 
     /// Whether to begin again. Whoever stops or kills the cell meanwhile decides too.

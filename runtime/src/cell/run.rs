@@ -6,7 +6,7 @@ use super::ambient::{self, Ambient};
 use super::crowd::{Beside, Crowd};
 use super::mailbox::{CROWDED, Hand, Mailbox, URGENT};
 use super::port::Port;
-use super::shared::{Abandon, DRAIN, FAIL, Hook, STOP, Shared};
+use super::shared::{Abandon, DRAIN, FAIL, Hook, LEAVE, STOP, Shared};
 use super::wheel::{Key, Wheel};
 use crate::service::Cx;
 use crate::service::message::{Access, Envelope, Message};
@@ -140,7 +140,7 @@ impl<'a, M: Message> Run<'a, M> {
         if signal & FAIL != 0 {
             return Some(Next::Fail);
         }
-        if signal & STOP != 0 {
+        if signal & (STOP | LEAVE) != 0 {
             return Some(Next::Stop);
         }
         if signal & URGENT != 0 {
@@ -301,7 +301,7 @@ impl<'a, M: Message> Run<'a, M> {
         let now = self.shared.now();
         let signal = self.shared.signal();
         self.publish();
-        if signal & (DRAIN | STOP) != 0 {
+        if signal & (DRAIN | STOP | LEAVE) != 0 {
             let stop_due = self.stop_due();
             self.limit(task, stop_due, Abandon::STOP_LATE);
         }
@@ -326,6 +326,12 @@ impl<'a, M: Message> Run<'a, M> {
         } else {
             self.alarm.by(&self.shared.kind().wheel, due, now, task);
         }
+    }
+
+    /// Whether messages wait that were let in.
+    pub(super) fn has_mail(&self) -> bool {
+        Mailbox::publish(self.hand, &self.shared.pace);
+        self.shared.mailbox.load(&self.shared.pace).count > 0
     }
 
     /// Lets the driver drop the activation after this poll.

@@ -35,6 +35,8 @@ pub(super) const RESTART: u32 = 1 << 6;
 pub(super) const GIVE_UP: u32 = 1 << 7;
 /// Where the two bits of the reason of a stop are.
 const REASON: u32 = 8;
+/// End the activation in order after the handler that runs; what waits is for the next one.
+pub(super) const LEAVE: u32 = 1 << 10;
 
 impl<M: Message> Letter for Envelope<M> {
     #[inline]
@@ -172,6 +174,9 @@ impl<M: Message> Shared<M> {
 
     /// Why it was asked to stop.
     pub(super) fn stop_reason(&self) -> StopReason {
+        if self.signal() & LEAVE != 0 {
+            return StopReason::Own;
+        }
         match (self.signal() >> REASON) & 0b11 {
             r if r == StopReason::Own as u32 => StopReason::Own,
             r if r == StopReason::Passivated as u32 => StopReason::Passivated,
@@ -273,7 +278,13 @@ impl<M: Message> Port for Shared<M> {
     }
 
     fn stop(&self, reason: StopReason) {
-        self.end(STOP, reason);
+        // an entity that ends its activation has not ended as an entity: messages to it go on to the next one
+        let leaves = reason == StopReason::Own && self.key.is_some();
+        match self.phase() {
+            Phase::Running if leaves => self.raise(LEAVE),
+            Phase::Stopping | Phase::Waiting if leaves => {}
+            _ => self.end(STOP, reason),
+        }
     }
 
     fn kill(&self) {
@@ -354,6 +365,12 @@ impl<M: Message> Handle<M> {
     /// Whether it lets no more messages in.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.mailbox.is_closed()
+    }
+
+    /// Whether no activation of it runs or will: another cell may take its place.
+    pub(crate) fn is_over(&self) -> bool {
+        // in this order: it is closed for good only after its last activation, unless it is stopped before
+        self.is_closed() && matches!(self.0.phase(), Phase::Waiting | Phase::Ended)
     }
 
     /// Whether an activation is ready for messages.

@@ -2,7 +2,7 @@
 
 use super::address::Locator;
 use crate::cell::kind::Kind;
-use crate::cell::port::{Overseer, Port};
+use crate::cell::port::{Overseer, Phase, Port};
 use crate::cell::{self, Constructor, Handle, ambient};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Message;
@@ -13,8 +13,8 @@ use odeon_core::id::KEY_MAX;
 use odeon_core::supervision::Exit;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 /// Chooses the cell for a message.
 pub(crate) trait Provide<M: Message>: Send + Sync {
@@ -78,12 +78,17 @@ impl<M: Message> Provide<M> for Instances<M> {
 /// Most entities of one service that are active on one node at the same time.
 pub(crate) const ENTITIES_MAX: usize = 4_000_000;
 
-type EntityMap<M> = DashMap<Arc<str>, Handle<M>>;
+/// The cells of entities by key.
+struct Active<M: Message> {
+    cells: DashMap<Arc<str>, Handle<M>>,
+    /// How many: the map itself would lock all of its shards to tell.
+    count: AtomicUsize,
+}
 
 /// The active entities of a service.
 pub(crate) struct Entities<S: Service> {
     kind: Arc<Kind>,
-    active: Arc<EntityMap<MessageOf<S>>>,
+    active: Arc<Active<MessageOf<S>>>,
     constructor: Constructor<S>,
 }
 
@@ -94,9 +99,12 @@ impl<S: Service> Entities<S> {
         constructor: Constructor<S>,
         make_kind: impl FnOnce(Arc<dyn Overseer>) -> Arc<Kind>,
     ) -> Arc<Self> {
-        let active: Arc<EntityMap<MessageOf<S>>> = Arc::default();
-        let wrapped =
-            EntityOverseer::<MessageOf<S>> { inner: overseer, active: active.clone(), kept: Kept::default() };
+        let active = Arc::new(Active { cells: DashMap::new(), count: AtomicUsize::new(0) });
+        let wrapped = EntityOverseer::<MessageOf<S>> {
+            inner: overseer,
+            active: Arc::downgrade(&active),
+            kept: Kept::default(),
+        };
         Arc::new(Self { kind: make_kind(Arc::new(wrapped)), active, constructor })
     }
 
@@ -121,25 +129,29 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
             service: self.kind.service.to_string(),
             problem: "it has entities: a key is needed".into(),
         })?;
-        if let Some(handle) = self.active.get(key).filter(|h| !h.is_closed()) {
+        // one that ends refuses what comes too late for it, but its successor must not begin beside it
+        if let Some(handle) = self.active.cells.get(key).filter(|h| !h.is_over()) {
             return Ok(handle.clone());
         }
-        if self.active.len() >= ENTITIES_MAX {
+        if self.active.count.load(Relaxed) >= ENTITIES_MAX {
             let problem = format!("{ENTITIES_MAX} entities are active on this node");
             return Err(Refusal::StartFailed { problem });
         }
         self.kind.overseer.admits(key)?;
         let executor = self.executor_for(key);
         let spawn = || cell::spawn(&self.kind, executor, Some(key.clone()), self.constructor.clone());
-        let mut entry = self.active.entry(key.clone()).or_insert_with(spawn);
-        if entry.is_closed() {
+        let mut entry = self.active.cells.entry(key.clone()).or_insert_with(|| {
+            self.active.count.fetch_add(1, Relaxed);
+            spawn()
+        });
+        if entry.is_over() {
             *entry = spawn();
         }
         Ok(entry.clone())
     }
 
     fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<MessageOf<S>>> {
-        self.active.get(key?).map(|h| h.clone())
+        self.active.cells.get(key?).map(|h| h.clone())
     }
 
     fn keyed(&self) -> bool {
@@ -150,7 +162,8 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
 /// Passes reports on and keeps the table of entities true.
 struct EntityOverseer<M: Message> {
     inner: Arc<dyn Overseer>,
-    active: Arc<EntityMap<M>>,
+    /// Weak: the cells in it own their kind, and with it this.
+    active: Weak<Active<M>>,
     kept: Kept,
 }
 
@@ -164,10 +177,20 @@ impl<M: Message> Overseer for EntityOverseer<M> {
     }
 
     fn started(&self, cell: &dyn Port) {
+        if let Some(key) = cell.key() {
+            self.kept.settle(key, |kept| !kept.lent);
+        }
         self.inner.started(cell);
     }
 
     fn ended(&self, cell: &dyn Port, exit: &Exit) -> bool {
+        if let Some(key) = cell.key() {
+            // lent to a start that came to nothing
+            self.kept.settle(key, |kept| {
+                kept.lent = false;
+                true
+            });
+        }
         self.inner.ended(cell, exit)
     }
 
@@ -182,12 +205,15 @@ impl<M: Message> Overseer for EntityOverseer<M> {
     }
 
     fn restored(&self, cell: &dyn Port) -> Option<Bytes> {
-        self.kept.take(cell.key()?)
+        self.kept.lend(cell.key()?, cell.status().phase == Phase::Starting)
     }
 
     fn gone(&self, cell: &dyn Port, exit: &Exit) {
-        if let Some(key) = cell.key() {
-            self.active.remove_if(key, |_, handle| handle.id() == cell.id());
+        if let Some(key) = cell.key()
+            && let Some(active) = self.active.upgrade()
+            && active.cells.remove_if(key, |_, handle| handle.id() == cell.id()).is_some()
+        {
+            active.count.fetch_sub(1, Relaxed);
         }
         self.inner.gone(cell, exit);
     }
@@ -199,8 +225,14 @@ const KEPT_BYTES_MAX: usize = 64 << 20;
 /// What passivated entities left: volatile, bounded.
 #[derive(Default)]
 struct Kept {
-    states: Mutex<BTreeMap<Arc<str>, Bytes>>,
+    states: Mutex<BTreeMap<Arc<str>, KeptState>>,
     bytes: AtomicUsize,
+}
+
+struct KeptState {
+    state: Bytes,
+    /// A start has it: forgotten once that succeeds, there for the next start if it fails.
+    lent: bool,
 }
 
 impl Kept {
@@ -212,15 +244,39 @@ impl Kept {
             return;
         }
         self.bytes.fetch_add(len, Relaxed);
-        if let Some(old) = self.states.lock().insert(key.clone(), state.into()) {
-            self.bytes.fetch_sub(old.len() + key.len(), Relaxed);
+        let kept = KeptState { state: state.into(), lent: false };
+        if let Some(old) = self.states.lock().insert(key.clone(), kept) {
+            self.bytes.fetch_sub(old.state.len() + key.len(), Relaxed);
         }
     }
 
-    fn take(&self, key: &Arc<str>) -> Option<Bytes> {
-        let state = self.states.lock().remove(key)?;
-        self.bytes.fetch_sub(state.len() + key.len(), Relaxed);
+    /// What is kept, once; a start that has not succeeded yet only borrows it.
+    fn lend(&self, key: &Arc<str>, starting: bool) -> Option<Bytes> {
+        let state = {
+            let mut states = self.states.lock();
+            let kept = states.get_mut(key).filter(|kept| !kept.lent)?;
+            kept.lent = true;
+            kept.state.clone()
+        };
+        if !starting {
+            self.settle(key, |_| false);
+        }
         Some(state)
+    }
+
+    /// Keeps it further, or not.
+    fn settle(&self, key: &Arc<str>, keeps: impl FnOnce(&mut KeptState) -> bool) {
+        if self.bytes.load(Relaxed) == 0 {
+            return;
+        }
+        let mut states = self.states.lock();
+        if let Some(kept) = states.get_mut(key)
+            && !keeps(kept)
+        {
+            let len = kept.state.len() + key.len();
+            states.remove(key);
+            self.bytes.fetch_sub(len, Relaxed);
+        }
     }
 }
 
