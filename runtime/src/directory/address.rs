@@ -5,11 +5,13 @@ use crate::cell::port::Port;
 use crate::cell::{Handle, Wheel, ambient};
 use crate::node::NodeInner;
 use crate::service::message::{Envelope, Message};
+use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{Refusal, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// What an address means anywhere in the cluster: what a serialised reference consists of.
@@ -35,9 +37,37 @@ enum Route<M: Message> {
     /// Any ready instance: chosen for each message.
     Instances(Arc<dyn Provide<M>>),
     /// The activation of a key: looked up at the first message and after each passivation.
-    Keyed { provider: Arc<dyn Provide<M>>, cached: OnceLock<Handle<M>> },
+    Keyed { provider: Arc<dyn Provide<M>>, cached: Cached<M> },
     /// Not provided when the reference was made, or read from bytes: looked up when used.
     Late { node: Weak<NodeInner>, found: OnceLock<Address<M>> },
+}
+
+/// The cell of a key. Reading the first one costs a load; a reference that has seen it go reads the later ones from
+/// a cell that can be replaced, at the price of a counted pointer.
+struct Cached<M: Message> {
+    first: OnceLock<Handle<M>>,
+    moved: AtomicBool,
+    current: ArcSwapOption<Handle<M>>,
+}
+
+impl<M: Message> Cached<M> {
+    fn new() -> Self {
+        Self { first: OnceLock::new(), moved: AtomicBool::new(false), current: ArcSwapOption::empty() }
+    }
+
+    #[inline]
+    fn handle(&self) -> Option<Chosen<'_, M>> {
+        if self.moved.load(Acquire) {
+            return self.current.load().as_deref().map(|handle| Chosen::Owned(handle.clone()));
+        }
+        self.first.get().map(Chosen::Borrowed)
+    }
+
+    #[cold]
+    fn replace(&self, handle: &Handle<M>) {
+        self.current.store(Some(Arc::new(handle.clone())));
+        self.moved.store(true, Release);
+    }
 }
 
 struct Inner<M: Message> {
@@ -63,7 +93,7 @@ impl<M: Message> fmt::Debug for Address<M> {
 impl<M: Message> Address<M> {
     pub(crate) fn to_provider(locator: Locator, provider: Arc<dyn Provide<M>>) -> Self {
         let route = match locator.key {
-            Some(_) => Route::Keyed { provider, cached: OnceLock::new() },
+            Some(_) => Route::Keyed { provider, cached: Cached::new() },
             None => Route::Instances(provider),
         };
         Self(Arc::new(Inner { locator, route }))
@@ -88,13 +118,13 @@ impl<M: Message> Address<M> {
     #[inline]
     pub(crate) fn resolve(&self) -> Result<Delivery<'_, M>, Refusal> {
         let handle = match &self.0.route {
-            Route::Keyed { provider, cached } => Chosen::Borrowed(match cached.get() {
-                Some(handle) => handle,
+            Route::Keyed { provider, cached } => match cached.handle() {
+                Some(chosen) => chosen,
                 None => {
                     let handle = provider.pick(self.0.locator.key.as_ref())?;
-                    cached.get_or_init(|| handle)
+                    Chosen::Borrowed(cached.first.get_or_init(|| handle))
                 }
-            }),
+            },
             Route::Instances(provider) => Chosen::Owned(provider.pick(None)?),
             Route::Late { .. } => return self.found()?.resolve(),
         };
@@ -170,14 +200,16 @@ impl<M: Message> Delivery<'_, M> {
     fn push_anew(&self, refusal: Refusal, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
         let inner = &self.address.0;
         let outcome = match &inner.route {
-            Route::Keyed { provider, .. } | Route::Instances(provider) if refusal == Refusal::Stopped => {
-                match provider.pick(inner.locator.key.as_ref()) {
-                    Ok(handle) if handle.id() != self.handle().id() => handle.push(envelope),
-                    Ok(_) => Err((refusal, envelope)),
-                    Err(refusal) => Err((refusal, envelope)),
+            Route::Keyed { provider, cached } => {
+                let key = inner.locator.key.as_ref();
+                let (successor, outcome) = push_on(&**provider, key, self.handle(), refusal, envelope);
+                if let Some(successor) = successor {
+                    cached.replace(&successor);
                 }
+                outcome
             }
-            Route::Keyed { .. } | Route::Instances(_) | Route::Late { .. } => Err((refusal, envelope)),
+            Route::Instances(provider) => push_on(&**provider, None, self.handle(), refusal, envelope).1,
+            Route::Late { .. } => Err((refusal, envelope)),
         };
         if let Err((refusal, _)) = &outcome
             && !(*refusal == Refusal::MailboxFull && self.waits())
@@ -196,6 +228,28 @@ impl<M: Message> Delivery<'_, M> {
                 refusal
             })
         })
+    }
+}
+
+/// Refused by the cell that was picked: if that has stopped, goes to the one that has taken its place, which is also
+/// given back.
+pub(super) fn push_on<M: Message>(
+    provider: &dyn Provide<M>,
+    key: Option<&Arc<str>>,
+    picked: &Handle<M>,
+    refusal: Refusal,
+    envelope: Envelope<M>,
+) -> (Option<Handle<M>>, Result<(), (Refusal, Envelope<M>)>) {
+    if refusal != Refusal::Stopped {
+        return (None, Err((refusal, envelope)));
+    }
+    match provider.pick(key) {
+        Ok(handle) if handle.id() != picked.id() => {
+            let outcome = handle.push(envelope);
+            (Some(handle), outcome)
+        }
+        Ok(_) => (None, Err((refusal, envelope))),
+        Err(refusal) => (None, Err((refusal, envelope))),
     }
 }
 

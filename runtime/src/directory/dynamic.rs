@@ -1,6 +1,6 @@
 //! A service as seen by those who have bytes and names instead of types: HTTP, other nodes, the command line.
 
-use super::address::Locator;
+use super::address::{Locator, push_on};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
@@ -98,7 +98,7 @@ impl<C: Contract> ByName<C> {
         })?;
         let (reply, answer) = RawReply::channel(request.arguments.encoding);
         let message = C::decode(method, &request.arguments, reply).map_err(|(refusal, _)| refusal)?;
-        let handle = self.provider.pick(request.key.as_ref())?;
+        let mut handle = self.provider.pick(request.key.as_ref())?;
         let cast = C::METHODS[method].cast;
         let due = self.kind.wheel.due(request.within);
         let header = Header::of(request.criticality)
@@ -109,7 +109,14 @@ impl<C: Contract> ByName<C> {
         origin.principal.clone_from(&request.principal);
         origin.tenant.clone_from(&request.tenant);
         let envelope = Envelope { header, origin: Some(Arc::new(origin)), message };
-        let room = match handle.push(envelope) {
+        let pushed = handle.push(envelope).or_else(|(refusal, envelope)| {
+            // passivated, perhaps, since it was picked
+            let key = request.key.as_ref();
+            let (successor, outcome) = push_on(&*self.provider, key, &handle, refusal, envelope);
+            handle = successor.unwrap_or_else(|| handle.clone());
+            outcome
+        });
+        let room = match pushed {
             Ok(()) => None,
             Err((Refusal::MailboxFull, envelope))
                 if handle.overflow() == odeon_core::outcome::Overflow::Wait =>
