@@ -3,6 +3,7 @@
 
 use super::Tick;
 use super::ambient::{self, Ambient};
+use super::ending;
 use super::shared::Books;
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
@@ -38,7 +39,7 @@ impl<F: Future> Future for Beside<'_, F> {
         this.books.doing.store(*this.method, Ordering::Relaxed);
         // when the handler panics, its context stays in place: the driver takes away whatever it finds there
         ambient::swap(this.ambient);
-        let polled = this.handler.poll(cx);
+        let polled = ending::alone_in_panic(|| this.handler.poll(cx));
         ambient::swap(this.ambient);
         polled
     }

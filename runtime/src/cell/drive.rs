@@ -140,7 +140,10 @@ impl<M: Message> Shared<M> {
                 Poll::Ready(self.abandoned(books.abandon.load(Relaxed)))
             }
             Ok(polled) => polled,
-            Err(panic) => Poll::Ready(self.panicked(&*panic)),
+            Err(panic) => {
+                ending::caught();
+                Poll::Ready(self.panicked(&*panic))
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use super::Tick;
 use super::ambient::{self, Ambient};
 use super::crowd::{Beside, Crowd};
+use super::ending;
 use super::mailbox::{CROWDED, Hand, Mailbox, URGENT};
 use super::port::Port;
 use super::shared::{Abandon, DRAIN, FAIL, Hook, LEAVE, STOP, Shared};
@@ -242,7 +243,7 @@ impl<'a, M: Message> Run<'a, M> {
         if crowd.len() > 0 {
             self.shared.books.doing.store(self.method, Relaxed);
         }
-        if handler.poll(task).is_ready() {
+        if ending::alone_in_panic(|| handler.poll(task)).is_ready() {
             return Poll::Ready(());
         }
         if self.shared.kind().concurrency > 1 {
