@@ -83,6 +83,8 @@ pub(super) struct Run<'a, M: Message> {
     /// Since when there has been nothing to do, and what had begun by then.
     idle_since: Tick,
     idle_begun: u32,
+    /// What had begun before this activation, with those of its messages that are in the meter.
+    settled: u32,
     stride_mask: u32,
 }
 
@@ -91,6 +93,7 @@ impl<'a, M: Message> Run<'a, M> {
         shared.books.abandon.store(Abandon::NOT, Relaxed);
         Self {
             stride_mask: shared.mailbox.stride_mask(),
+            settled: hand.begun(),
             shared,
             hand,
             alarm: Alarm { due: Tick::NEVER, key: Key::NONE },
@@ -302,6 +305,7 @@ impl<'a, M: Message> Run<'a, M> {
         let now = self.shared.now();
         let signal = self.shared.signal();
         self.publish();
+        self.flush();
         if signal & (DRAIN | STOP | LEAVE) != 0 {
             let stop_due = self.stop_due();
             self.limit(task, stop_due, Abandon::STOP_LATE);
@@ -363,10 +367,9 @@ impl<'a, M: Message> Run<'a, M> {
             return Poll::Ready(());
         }
         self.due = Tick::NEVER;
+        self.flush();
         if next == Next::Yield {
             task.waker().wake_by_ref();
-        } else {
-            self.flush();
         }
         if crowd.len() > 0 {
             self.idle_since = Tick::NEVER;
@@ -392,6 +395,7 @@ impl<'a, M: Message> Run<'a, M> {
     /// Writes what has been counted into the books of the service.
     pub(super) fn flush(&mut self) {
         let meter = &self.shared.kind().meter;
+        self.settled = self.settled.wrapping_add(self.handled).wrapping_add(self.expired);
         if self.handled > 0 {
             meter.add_handled(u64::from(std::mem::take(&mut self.handled)));
         }
@@ -404,6 +408,10 @@ impl<'a, M: Message> Run<'a, M> {
 impl<M: Message> Drop for Run<'_, M> {
     fn drop(&mut self) {
         self.flush();
+        let cut_short = self.hand.begun().wrapping_sub(self.settled);
+        if cut_short > 0 {
+            self.shared.kind().meter.add_cut_short(u64::from(cut_short));
+        }
         self.alarm.cancel(&self.shared.kind().wheel);
     }
 }

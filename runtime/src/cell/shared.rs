@@ -216,6 +216,7 @@ impl<M: Message> Shared<M> {
     /// Nobody will handle these.
     #[cold]
     pub(super) fn refuse(&self, envelopes: Vec<Envelope<M>>, why: &Refusal) {
+        self.kind.meter.add_lost(envelopes.len() as u64);
         for envelope in envelopes {
             self.kind.meter.add_refused(why);
             envelope.message.refuse(why.clone());

@@ -1,4 +1,5 @@
-//! The books of a service: what was let in, handled, refused, expired, lost.
+//! The books of a service. Whatever was let into a mailbox is in one place at a time:
+//! let in = handled + cut short + expired + lost + running + waiting.
 
 use odeon_core::Refusal;
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub struct ServiceMeter {
     handled: AtomicU64,
     expired: AtomicU64,
+    cut_short: AtomicU64,
+    lost: AtomicU64,
     panics: AtomicU64,
     restarts: AtomicU64,
     activations: AtomicU64,
@@ -25,6 +28,14 @@ impl ServiceMeter {
     /// Messages whose deadline had passed at dequeue.
     pub fn add_expired(&self, n: u64) {
         self.expired.fetch_add(n, Relaxed);
+    }
+    /// Handlers that began and did not end: they panicked, overran, or went with their activation.
+    pub fn add_cut_short(&self, n: u64) {
+        self.cut_short.fetch_add(n, Relaxed);
+    }
+    /// Messages that were let in and refused later: shed, or left behind by a stop.
+    pub fn add_lost(&self, n: u64) {
+        self.lost.fetch_add(n, Relaxed);
     }
     /// Activations ended by a panic.
     pub fn add_panic(&self) {
@@ -54,6 +65,14 @@ impl ServiceMeter {
     /// Messages whose deadline had passed at dequeue.
     pub fn expired(&self) -> u64 {
         self.expired.load(Relaxed)
+    }
+    /// Handlers that began and did not end: they panicked, overran, or went with their activation.
+    pub fn cut_short(&self) -> u64 {
+        self.cut_short.load(Relaxed)
+    }
+    /// Messages that were let in and refused later: shed, or left behind by a stop.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
     }
     /// Activations ended by a panic.
     pub fn panics(&self) -> u64 {

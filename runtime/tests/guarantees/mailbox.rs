@@ -166,25 +166,20 @@ async fn exclusive_handlers_run_alone() {
 #[tokio::test]
 async fn only_reads_are_sent_again() {
     let lab = Lab::default();
-    let (_node, a) = busy(&lab, bounded(100, Overflow::Reject)).await;
-    let read = tokio::spawn({
-        let a = a.clone();
-        async move { a.uses().within(Duration::from_secs(30)).await }
-    });
-    let write = tokio::spawn({
-        let a = a.clone();
-        async move { a.say("w".into()).within(Duration::from_secs(30)).await }
-    });
-    // both wait behind the first; it stops itself, so what waits is refused as stopped
-    let finish = tokio::spawn({
-        let a = a.clone();
-        async move { a.finish().criticality(Criticality::Critical).within(Duration::from_secs(30)).await }
-    });
-    eventually("all were sent", || true).await;
-    lab.open_gate(1);
-    finish.await.expect("no panic").expect("it stops");
-    assert_eq!(read.await.expect("no panic"), Ok(0));
-    assert_eq!(write.await.expect("no panic"), Err(CallError::NotExecuted(Refusal::Stopped)));
+    let (node, a) = busy(&lab, bounded(1, Overflow::DropOldest)).await;
+    let meter = node.services()[0].meter.clone();
+    // each pushes out the one before it; the read comes back and pushes out the last
+    let (write, read, ()) = tokio::join!(
+        async { a.say("w".into()).within(Duration::from_secs(30)).await },
+        async { a.uses().within(Duration::from_secs(30)).await },
+        async {
+            a.note("pushes out the read".into()).send().expect("room is made");
+            eventually("three were pushed out", || meter.lost() == 3).await;
+            lab.open_gate(1);
+        }
+    );
+    assert_eq!(write, Err(CallError::NotExecuted(Refusal::Shed)));
+    assert_eq!(read, Ok(0));
     assert_eq!(lab.times("w"), 0);
 }
 
@@ -201,4 +196,35 @@ async fn the_books_balance() {
     let meter = node.services()[0].meter.clone();
     eventually("the books balance", || meter.handled() + meter.expired() == accepted).await;
     assert!(meter.refused().get("mailbox-full").is_some_and(|n| *n >= 40), "{:?}", meter.refused());
+}
+
+#[tokio::test]
+async fn the_books_balance_whatever_becomes_of_messages() {
+    let lab = Lab::default();
+    let (node, a) = busy(&lab, bounded(4, Overflow::DropOldest)).await;
+    let meter = node.services()[0].meter.clone();
+    let mut accepted = 1;
+    let mut note = |text: &str| accepted += u64::from(a.note(text.into()).send().is_ok());
+    for _ in 0..20 {
+        note("most of these are shed");
+    }
+    let shed = meter.lost();
+    assert!(shed >= 10, "{shed}");
+    lab.open_gate(1);
+    eventually("all but those are handled", || meter.handled() + meter.lost() == 21).await;
+    assert_eq!(a.panic().await, Err(CallError::Unknown(UnknownCause::Panicked)));
+    let stuck = tokio::spawn({
+        let a = a.clone();
+        async move { a.hold("stuck".into()).within(Duration::from_secs(60)).await }
+    });
+    lab.until_said("stuck begins").await;
+    for _ in 0..3 {
+        note("left behind");
+    }
+    accepted += 2;
+    assert_eq!(node.stop(Duration::from_millis(50)).await, 1, "it had to be killed");
+    stuck.await.expect("no panic").expect_err("it was killed");
+    let settled = || meter.handled() + meter.cut_short() + meter.expired() + meter.lost();
+    eventually("the books balance", || settled() == accepted).await;
+    assert_eq!((meter.cut_short(), meter.lost()), (2, shed + 3));
 }
