@@ -23,11 +23,17 @@ mod remote;
 mod sample;
 mod signals;
 mod terminal;
+mod watcher;
 
 pub use exit::Exit;
 pub use program::Program;
 
 use odeon::App;
+
+/// A request allocates and frees some dozens of small blocks: the system's allocator took a fifth of its
+/// instructions. Only programs get it: libraries and the simulator leave the choice to whoever links them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs the command line of a program with these services: `up`, `node`, `call`, `tree` and the others.
 ///
