@@ -10,6 +10,7 @@ pub mod meter;
 mod openapi;
 mod outcome;
 pub mod request;
+mod routes;
 mod shard;
 #[cfg(test)]
 mod tests;

@@ -18,11 +18,11 @@ pub const WITHIN_MAX: Duration = Duration::from_secs(300);
 /// The separator of namespace and name in a path.
 const NAMESPACE_SEPARATOR: char = '.';
 
-/// What a path names.
+/// What a path names. `S` is what its first segment was read as.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target<'a> {
+pub struct Target<'a, S = ServiceName> {
     /// The service.
-    pub service: ServiceName,
+    pub service: S,
     /// The key of an entity.
     pub key: Option<Cow<'a, str>>,
     /// The method; any text.
@@ -74,18 +74,28 @@ impl<'a> Target<'a> {
     /// # Errors
     /// [`PathError`].
     pub fn parse(path: &'a str) -> Result<Self, PathError> {
+        Self::read(path, read_service)
+    }
+}
+
+impl<'a, S> Target<'a, S> {
+    /// What a path names, its service read by `service`.
+    pub(super) fn read(
+        path: &'a str,
+        service: impl FnOnce(&'a str) -> Result<S, PathError>,
+    ) -> Result<Self, PathError> {
         let mut segments = path.strip_prefix("/v1/").ok_or(PathError::Unknown)?.split('/');
         let (first, second) = (segments.next(), segments.next());
-        let (Some(service), Some(second)) = (first, second) else { return Err(PathError::Unknown) };
+        let (Some(segment), Some(second)) = (first, second) else { return Err(PathError::Unknown) };
         let (key, method) = match (segments.next(), segments.next()) {
             (None, _) => (None, second),
             (Some(third), None) => (Some(second), third),
             (Some(_), Some(_)) => return Err(PathError::Unknown),
         };
-        if service.is_empty() || method.is_empty() {
+        if segment.is_empty() || method.is_empty() {
             return Err(PathError::Unknown);
         }
-        let service = read_service(service)?;
+        let service = service(segment)?;
         Ok(Self { service, key: key.map(read_key).transpose()?, method: decode(method)? })
     }
 }

@@ -5,6 +5,7 @@ use super::meter::Meter;
 use super::openapi::Document;
 use super::outcome::{refused, render};
 use super::request::{Target, Wishes};
+use super::routes::{Route, Routes};
 use crate::http::{Answer, BodyError, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
 use bytes::Bytes;
 use http::header::ALLOW;
@@ -22,7 +23,7 @@ use tracing::Instrument;
 
 /// Finds services by name.
 pub trait Lookup: Send + Sync + 'static {
-    /// The service of that name.
+    /// The service of that name. One that was found stays for as long as the gateway runs: it is asked for once.
     fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>>;
 
     /// All services, by name.
@@ -42,6 +43,7 @@ impl Lookup for Node {
 /// The gateway on one executor.
 pub(super) struct Shard {
     lookup: Arc<dyn Lookup>,
+    routes: Routes,
     document: Arc<Document>,
     ids: RequestIds,
     meter: Meter,
@@ -58,6 +60,7 @@ impl Shard {
     ) -> Self {
         Self {
             lookup: lookup.clone(),
+            routes: Routes::default(),
             document: document.clone(),
             ids: RequestIds::seeded(seed),
             meter: Meter::default(),
@@ -130,13 +133,17 @@ impl Shard {
         B: Body<Data = Bytes>,
         B::Error: Display,
     {
-        let target = Target::parse(asked.path).map_err(|e| e.problem())?;
+        let target = Target::read(asked.path, |segment| self.routes.find(segment, &*self.lookup))
+            .map_err(|e| e.problem())?;
         if asked.method != Method::POST {
             return Err(wrong_verb("POST", asked.method));
         }
-        let Some(service) = self.lookup.dynamic(&target.service) else {
-            let refusal = Refusal::UnknownService { service: target.service.to_string() };
-            return Err(refused(&refusal, &Bytes::new()));
+        let service = match target.service {
+            Route::To(service) => service,
+            Route::Nowhere(name) => {
+                let refusal = Refusal::UnknownService { service: name.to_string() };
+                return Err(refused(&refusal, &Bytes::new()));
+            }
         };
         let wishes = asked.wishes;
         if !wishes.json && body.size_hint().lower() > 0 {
@@ -149,7 +156,7 @@ impl Shard {
         let Asked { identity, began, .. } = asked;
         let span = tracing::debug_span!(
             "request",
-            service = %target.service,
+            service = %service.describe().name,
             method = &*target.method,
             key = target.key.as_deref(),
             request = %identity.request,
