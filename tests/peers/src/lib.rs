@@ -15,3 +15,7 @@ pub mod systems;
 pub mod table;
 pub mod time;
 pub mod workload;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -139,7 +139,7 @@ impl Peer for Actix {
 
     async fn sink(&self, _: u64, place: Place) -> Result<Addr<Sink>> {
         Ok(match place {
-            Place::Beside => Sink::default().start(),
+            Place::Beside | Place::Anywhere => Sink::default().start(),
             Place::Apart => Sink::start_in_arbiter(&self.arbiters[0], |_| Sink::default()),
         })
     }

@@ -171,12 +171,12 @@ impl Peer for Odeon {
 
     async fn sink(&self, number: u64, place: Place) -> Result<Receiver> {
         let waits = self.waits;
-        if self.executors.list.len() == 1 {
+        if self.executors.list.len() == 1 || place == Place::Anywhere {
             return Ok(Receiver { reference: self.node.entity("sink", &number.to_string())?, waits });
         }
         // an entity that is called from outside is placed by its key: try some until one is where it should be
         let wanted = match place {
-            Place::Beside => self.senders(),
+            Place::Beside | Place::Anywhere => self.senders(),
             Place::Apart => 0,
         };
         let wanted = Executors::thread_name(wanted);
