@@ -5,6 +5,7 @@ use crate::directory::{Directory, DirectoryError, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
 use crate::signals::Signals;
+use crate::watcher;
 use odeon::host::{Executor, Host, Threads};
 use odeon::{App, Node};
 use odeon_actors::gateway::Gateway;
@@ -72,9 +73,16 @@ pub(crate) fn run(
         };
         let said = announce(&at_work);
         let mut within = at_work.stop_within;
+        let node = at_work.node.clone();
+        let mut failed = None;
         let why = match said {
             Ok(()) => tokio::select! {
                 signal = signals.next() => signal,
+                () = watcher::watch(&node, watcher::log) => "the watcher's end",
+                exit = node.ended() => {
+                    failed = Some(exit);
+                    "a failure beyond repair"
+                }
                 Some(request) = at_work.asked_to_stop.recv() => {
                     within = request.within_ms.map_or(within, Duration::from_millis);
                     "a request"
@@ -88,6 +96,9 @@ pub(crate) fn run(
             ended = at_work.stop(within) => ended,
             _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
         };
+        if let Some(exit) = failed {
+            return Err(Failure::failed(format_args!("the node ended by itself: {exit}")));
+        }
         said.map(|()| ended)
     })
 }
