@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 /// Messages before the cell lets others on its executor run.
-const BUDGET: u32 = 128;
+const BUDGET: u16 = 128;
 
 /// What an activation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(super) struct Run<'a, M: Message> {
     hand: &'a mut Hand<Envelope<M>>,
     alarm: Alarm,
     /// Messages since others were last let run.
-    served: u32,
+    served: u16,
     /// Handlers that ended and messages that had expired, not yet in the meter.
     handled: u32,
     expired: u32,
@@ -85,14 +85,14 @@ pub(super) struct Run<'a, M: Message> {
     idle_begun: u32,
     /// What had begun before this activation, with those of its messages that are in the meter.
     settled: u32,
-    stride_mask: u32,
+    stride_mask: u16,
 }
 
 impl<'a, M: Message> Run<'a, M> {
     pub(super) fn new(shared: &'a Arc<Shared<M>>, hand: &'a mut Hand<Envelope<M>>) -> Self {
         shared.books.abandon.store(Abandon::NOT, Relaxed);
         Self {
-            stride_mask: shared.mailbox.stride_mask(),
+            stride_mask: shared.mailbox.stride_mask() as u16,
             settled: hand.begun(),
             shared,
             hand,
@@ -187,7 +187,8 @@ impl<'a, M: Message> Run<'a, M> {
     fn take(&mut self) -> Envelope<M> {
         self.served += 1;
         // without this one, which is about to begin
-        if self.hand.begun() & self.stride_mask == self.stride_mask {
+        let stride_mask = u32::from(self.stride_mask);
+        if self.hand.begun() & stride_mask == stride_mask {
             self.publish();
         }
         self.hand.begin().expect("next() has seen it")

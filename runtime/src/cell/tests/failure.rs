@@ -48,7 +48,7 @@ async fn a_panic_takes_the_handlers_beside_it_along() {
     settle().await;
     bang.add_permits(1);
     for call in beside {
-        assert_eq!(soon(call).await.expect("no panic here"), unknown(UnknownCause::Panicked));
+        assert_eq!(soon(call).await.expect("no panic here"), unknown(UnknownCause::Killed));
     }
     assert_eq!(world.ended(), [Exit::Panicked { text: "bang".into(), method: "look_boom".into() }]);
     assert_eq!(soon(probe.echo(1)).await, Ok(2), "the next activation serves");
