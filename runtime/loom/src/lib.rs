@@ -4,6 +4,7 @@
 //! compiles and only replaces what that file imports.
 #![cfg(test)]
 
+#[allow(unreachable_pub, reason = "it is public in the crate that it belongs to")]
 #[path = "../../src/cell/bounds.rs"]
 mod bounds;
 #[allow(dead_code, reason = "the models need not call everything")]
