@@ -58,10 +58,16 @@ fn count(metric: &mut MetricEncoder<'_>, value: u64) -> Result<(), Error> {
 /// A counter for each service: name, help, how to read it.
 type ServiceCounter = (&'static str, &'static str, fn(&ServiceStatus) -> u64);
 
-const SERVICE_COUNTERS: [ServiceCounter; 5] = [
+const SERVICE_COUNTERS: [ServiceCounter; 7] = [
     ("odeon_service_handled", "Handlers that ended", |s| s.meter.handled()),
     ("odeon_service_expired", "Messages whose deadline had passed before a handler began", |s| {
         s.meter.expired()
+    }),
+    ("odeon_service_cut_short", "Handlers that began and did not end: panicked, killed, overran", |s| {
+        s.meter.cut_short()
+    }),
+    ("odeon_service_lost", "Messages that were let in and then refused: shed, or stopped", |s| {
+        s.meter.lost()
     }),
     ("odeon_service_panics", "Activations ended by a panic", |s| s.meter.panics()),
     ("odeon_service_restarts", "Activations that began again after an abnormal end", |s| s.meter.restarts()),

@@ -11,7 +11,7 @@ use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{Refusal, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// What an address means anywhere in the cluster: what a serialised reference consists of.
@@ -162,6 +162,9 @@ enum Chosen<'a, M> {
     Owned(Handle<M>),
 }
 
+/// How a push ended: the envelope comes back with why it was refused.
+type Pushed<M> = Result<(), (Refusal, Envelope<M>)>;
+
 /// A cell that was chosen for a message.
 pub(crate) struct Delivery<'a, M: Message> {
     handle: Chosen<'a, M>,
@@ -239,7 +242,7 @@ pub(super) fn push_on<M: Message>(
     picked: &Handle<M>,
     refusal: Refusal,
     envelope: Envelope<M>,
-) -> (Option<Handle<M>>, Result<(), (Refusal, Envelope<M>)>) {
+) -> (Option<Handle<M>>, Pushed<M>) {
     if refusal != Refusal::Stopped {
         return (None, Err((refusal, envelope)));
     }
@@ -272,12 +275,15 @@ pub(crate) fn watch<M: Message>(address: &Address<M>) -> BoxFuture<'static, Exit
 /// Ties two activations: the abnormal end of one ends the other.
 pub(crate) fn link<M: Message>(own: &Arc<dyn Port>, address: &Address<M>) {
     let Some(other) = address.find().map(|handle| handle.port()) else { return };
+    // the end of either is the end of the link: what it ends must not end its successor
+    let broken = Arc::new(AtomicBool::new(false));
     for (watched, tied) in [(own, &other), (&other, own)] {
-        let (to, tied) = (watched.id(), Arc::downgrade(tied));
+        let (to, tied, broken) = (watched.id(), Arc::downgrade(tied), broken.clone());
         watched.kind().overseer.watch(
             &**watched,
             Box::new(move |exit: &Exit| {
-                if !exit.is_normal()
+                if !broken.swap(true, AcqRel)
+                    && !exit.is_normal()
                     && let Some(tied) = tied.upgrade()
                 {
                     tied.fail(Exit::Linked { to, why: exit.to_string() });

@@ -334,7 +334,8 @@ impl Cx {
         self.port.kind().overseer.restored(&*self.port)
     }
 
-    /// Ends this activation in order after the message that is being handled. What waits is refused as stopped.
+    /// Ends this activation in order after the message that is being handled. Of an entity, what waits is handled by
+    /// the next activation; of a service or singleton, it is refused as stopped, and no other instance takes its place.
     pub fn stop(&self) {
         self.port.stop(StopReason::Own);
     }

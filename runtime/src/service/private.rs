@@ -95,6 +95,7 @@ mod tests {
     struct Silent;
 
     #[test]
+    #[allow(clippy::needless_borrow, reason = "as generated code does: the reference is what falls back")]
     fn a_type_that_does_not_weigh_itself_counts_as_nothing() {
         assert_eq!((&Weighed(&String::from("four"))).heap(), 4);
         assert_eq!((&Weighed(&Silent)).heap(), 0);

@@ -208,5 +208,7 @@ async fn a_link_passes_on_abnormal_ends() {
     eventually("a ended too", || lab.times("made") >= 5).await;
     let again: ProbeRef = probe(&node, "a");
     assert_eq!(again.say("anew".into()).await, Ok(1));
-    let _ = Told::make(&lab);
+    assert_eq!(b.say("once".into()).await, Ok(1));
+    assert_eq!(b.say("the same activation".into()).await, Ok(2), "the link ended with the first failure");
+    assert_eq!(lab.times("made"), 5, "three, and one more of each that failed");
 }

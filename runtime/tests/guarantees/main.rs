@@ -1,5 +1,7 @@
 //! One test for each sentence of docs/GUARANTEES.md, through what authors touch: contracts, references, a node.
 
+#![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
+
 mod ends;
 mod failure;
 mod life;
