@@ -1,6 +1,6 @@
 //! Write services as actors: contracts, cells, supervision, nodes.
 //!
-//! Reading order: [`service`] is what authors touch; [`node`] wires the parts; `cell` runs services;
+//! Reading order: [`mod@service`] is what authors touch; [`node`] wires the parts; `cell` runs services;
 //! `supervision` restarts them; [`directory`] finds them; [`host`] is what a node is handed from outside.
 //!
 //! Architecture invariant: nothing here mentions the simulator, starts a thread outside [`host`], or keeps

@@ -1,4 +1,4 @@
-//! What authors touch. Reading order: [`contract`], [`context`], [`reference`], [`error`].
+//! What authors touch. Reading order: [`contract`], [`context`], [`mod@reference`], [`error`].
 
 pub mod context;
 pub mod contract;
