@@ -1,4 +1,4 @@
-//! A complete program: one service. Try `cargo run --example hello -- up`.
+//! A complete program: one service. Try `cargo run -p odeon-examples --example hello -- up`.
 use odeon::prelude::*;
 
 #[odeon::contract(name = "greeter", version = "1.0")]
