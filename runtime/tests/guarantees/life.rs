@@ -157,7 +157,7 @@ async fn passivation_loses_no_message() {
 }
 
 #[tokio::test]
-async fn a_reference_may_come_before_its_service() {
+async fn a_bound_name_leads_to_its_provider() {
     let lab = Lab::default();
     let bindings = [("till".parse().expect("a name"), "payment".parse().expect("a name"))].into();
     let executor = odeon::host::Executor::new(tokio::runtime::Handle::current(), 0);
