@@ -11,9 +11,12 @@ mod bounds;
 #[path = "../../src/cell/mailbox.rs"]
 mod mailbox;
 mod models;
+#[path = "../../src/cell/ring.rs"]
+mod ring;
 
 /// Stands in for `runtime/src/cell/sync.rs`.
 mod sync {
+    pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
 
     /// A loom mutex with the face of parking_lot's.
@@ -24,7 +27,7 @@ mod sync {
             Self(loom::sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect("no model panics while it holds the lock")
         }
     }

@@ -59,18 +59,11 @@ impl Cell {
     }
 
     fn push(&self, letter: Numbered) -> Result<usize, NoRoom> {
-        match self.mailbox.push(letter, &self.pace) {
-            Ok(pushed) => {
-                if pushed.wake {
-                    self.wake.notify();
-                }
-                Ok(pushed.shed.len())
-            }
-            Err((why, back)) => {
-                assert_eq!(back, letter, "what is refused comes back");
-                Err(why)
-            }
+        let pushed = self.mailbox.room(letter.level, 1, &self.pace)?.put(letter);
+        if pushed.wake {
+            self.wake.notify();
         }
+        Ok(pushed.shed.map_or(0, |shed| shed.0.len()))
     }
 
     /// The driver: handles until it has begun or been told of as many as were let in.

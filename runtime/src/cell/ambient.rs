@@ -4,10 +4,11 @@
 //! The context moves into a thread-local while a cell polls user code and back out afterwards, so nothing of it
 //! outlives the poll and any number of nodes can share a thread.
 
+use super::Tick;
 use super::port::Port;
 use crate::service::message::{Header, Origin};
 use odeon_core::{Refusal, SpanId, TraceId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,8 @@ pub(crate) struct Ambient {
 
 thread_local! {
     static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
+    /// Whether there is a current one: who sends from outside need not look into it.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Ambient {
@@ -36,7 +39,7 @@ impl Ambient {
 
     /// For a life-cycle hook: no deadline, nobody waits for it.
     pub(crate) fn beside(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
-        let header = header.with_awaited(false).without_deadline();
+        let header = header.with_awaited(false).with_due(Tick::NEVER);
         Self { port, header, origin, own: None, holds: true }
     }
 
@@ -53,13 +56,9 @@ impl Ambient {
         self.own = None;
     }
 
-    fn outgoing(&mut self) -> (Header, Option<Outgoing>) {
-        let own = self.own();
-        let mut header = self.header;
-        if header.trace() == TraceId::default() {
-            header = header.with_trace(TraceId(own.request.as_u128()), false);
-        }
-        (header, Some(Outgoing(own)))
+    fn outgoing(&mut self) -> Outgoing {
+        let origin = self.own();
+        Outgoing { header: self.header.inherited(), origin }
     }
 
     fn own(&mut self) -> Arc<Origin> {
@@ -70,12 +69,16 @@ impl Ambient {
         // only who waits can close a cycle or be kept waiting without end
         let up = from.filter(|_| self.header.awaited()).cloned();
         let span = self.port.kind().node.upgrade().map_or(SpanId(0), |node| node.next_span());
+        let request = from.map_or_else(Uuid::now_v7, |o| o.request);
+        let trace = from.map(|o| o.trace).filter(|trace| *trace != TraceId::default());
         let own = Arc::new(Origin {
             activation: Some(self.port.id()),
             holds: self.holds,
             hops: up.as_ref().map_or(1, |o| o.hops.saturating_add(1)),
             span,
-            request: from.map_or_else(Uuid::now_v7, |o| o.request),
+            trace: trace.unwrap_or(TraceId(request.as_u128())),
+            sampled: from.is_some_and(|o| o.sampled),
+            request,
             principal: from.and_then(|o| o.principal.clone()),
             tenant: from.and_then(|o| o.tenant.clone()),
             up,
@@ -88,7 +91,10 @@ impl Ambient {
 /// Swaps what is in the slot with what this thread runs on behalf of. Call it before and after a poll.
 #[inline]
 pub(crate) fn swap(slot: &mut Option<Ambient>) {
-    CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), slot));
+    CURRENT.with(|current| {
+        std::mem::swap(&mut *current.borrow_mut(), slot);
+        INSIDE.set(current.borrow().is_some());
+    });
 }
 
 /// The next message of the activation that is being polled: no swap is needed between two messages.
@@ -101,27 +107,32 @@ pub(crate) fn rearm(header: Header, origin: Option<Arc<Origin>>) {
     });
 }
 
-/// The origin of a message that is being sent, before its hops were checked.
-pub(crate) struct Outgoing(Arc<Origin>);
+/// What a message sent by a handler carries: its trace, deadline and criticality, and the chain. Its hops have not
+/// been checked.
+pub(crate) struct Outgoing {
+    header: Header,
+    origin: Arc<Origin>,
+}
 
 impl Outgoing {
     /// # Errors
     /// [`Refusal::HopLimit`] when the chain is too long.
-    pub(crate) fn checked(self) -> Result<Arc<Origin>, Refusal> {
-        if self.0.hops > Origin::HOPS_MAX {
-            return Err(Refusal::HopLimit { max: Origin::HOPS_MAX, path: self.0.path() });
+    pub(crate) fn checked(self) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
+        if self.origin.hops > Origin::HOPS_MAX {
+            return Err(Refusal::HopLimit { max: Origin::HOPS_MAX, path: self.origin.path() });
         }
-        Ok(self.0)
+        Ok((self.header, Some(self.origin)))
     }
 }
 
-/// What a message sent now carries: trace, deadline and criticality of the handler that sends it, and the chain.
-#[inline]
-pub(crate) fn outgoing() -> (Header, Option<Outgoing>) {
-    CURRENT.with(|current| match &mut *current.borrow_mut() {
-        Some(ambient) => ambient.outgoing(),
-        None => (Header::default(), None),
-    })
+/// What a message sent now carries; none outside of handlers.
+#[inline(always)]
+pub(crate) fn outgoing() -> Option<Outgoing> {
+    if INSIDE.get() { inside() } else { None }
+}
+
+fn inside() -> Option<Outgoing> {
+    CURRENT.with(|current| current.borrow_mut().as_mut().map(Ambient::outgoing))
 }
 
 /// The span of the handler run that is being polled: what it sends names it as its parent.

@@ -6,7 +6,8 @@
 //! nothing of messages, tasks or time: `runtime/loom` includes this file and explores its interleavings.
 
 use super::bounds::Bounds;
-use super::sync::{AtomicU32, Mutex, Ordering};
+use super::ring::Ring;
+use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 use odeon_core::outcome::Overflow;
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
@@ -20,8 +21,6 @@ const PATIENCE: u32 = 256;
 const STARVED_BATCH: usize = 8;
 /// Most letters taken at once when others may have to be served, or evicted, in between.
 const BATCH: usize = 64;
-/// Slots that an empty mailbox may keep for the next burst.
-const KEPT_SLOTS_MAX: usize = 64;
 
 /// Set in [`Pace::signal`]: something more critical has come than what is in hand.
 pub(crate) const URGENT: u32 = 1;
@@ -45,6 +44,17 @@ pub(crate) enum NoRoom {
     Closed,
 }
 
+/// Room for one letter, under the lock. In two steps, so that a letter is written once, to where it waits: never
+/// into a result first, to be given back in case that it was refused.
+#[must_use = "put the letter in"]
+pub(crate) struct Room<'a, T> {
+    queue: MutexGuard<'a, Queue<T>>,
+    pace: &'a Pace,
+    level: usize,
+    weight: u32,
+    shed: Option<Box<Shed<T>>>,
+}
+
 /// A letter was let in.
 #[must_use = "the driver may have to be woken, and what was shed refused"]
 #[derive(Debug)]
@@ -52,8 +62,12 @@ pub(crate) struct Pushed<T> {
     /// The driver sleeps: wake it.
     pub(crate) wake: bool,
     /// What had to go for it.
-    pub(crate) shed: Vec<T>,
+    pub(crate) shed: Option<Box<Shed<T>>>,
 }
+
+/// What had to go for a newcomer.
+#[derive(Debug)]
+pub(crate) struct Shed<T>(pub(crate) Vec<T>);
 
 /// What became of a letter whose sender is willing to wait.
 #[derive(Debug)]
@@ -77,7 +91,7 @@ struct Waiting<T> {
 /// Made when a lane other than the normal one, or the line, is first used.
 struct Extra<T> {
     /// Critical, high, sheddable.
-    lanes: [VecDeque<T>; LEVELS - 1],
+    lanes: [Ring<T>; LEVELS - 1],
     /// How many have overtaken each lane since it was last served.
     overtaken: [u32; LEVELS],
     line: VecDeque<Waiting<T>>,
@@ -86,7 +100,7 @@ struct Extra<T> {
 
 impl<T> Extra<T> {
     fn new() -> Box<Self> {
-        let lanes = std::array::from_fn(|_| VecDeque::new());
+        let lanes = std::array::from_fn(|_| Ring::default());
         Box::new(Self { lanes, overtaken: [0; LEVELS], line: VecDeque::new(), tickets: 0 })
     }
 }
@@ -97,7 +111,7 @@ fn position(level: usize) -> usize {
 }
 
 struct Queue<T> {
-    normal: VecDeque<T>,
+    normal: Ring<T>,
     extra: Option<Box<Extra<T>>>,
     /// Letters that were let in less those that, as far as anybody here has looked, have begun or were evicted.
     count: u32,
@@ -118,12 +132,14 @@ struct Queue<T> {
 
 impl<T: Letter> Queue<T> {
     #[inline]
-    fn lane(&mut self, level: usize) -> &mut VecDeque<T> {
+    fn lane(&mut self, level: usize) -> &mut Ring<T> {
         if level == NORMAL { &mut self.normal } else { self.other_lane(level) }
     }
 
+    /// Does not unwind, for the reason that [`Ring`] gives.
     #[cold]
-    fn other_lane(&mut self, level: usize) -> &mut VecDeque<T> {
+    #[allow(improper_ctypes_definitions, reason = "it is called from here only")]
+    extern "C" fn other_lane(&mut self, level: usize) -> &mut Ring<T> {
         &mut self.extra.get_or_insert_with(Extra::new).lanes[position(level)]
     }
 
@@ -136,13 +152,9 @@ impl<T: Letter> Queue<T> {
     }
 
     /// Puts a letter that is counted already, or needs not be, behind its lane. True: wake the driver.
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, letter: T, level: usize, pace: &Pace) -> bool {
         let lane = self.lane(level);
-        if lane.capacity() == 0 {
-            // most cells have one message at a time; the growth of a deque begins with four slots
-            lane.reserve_exact(1);
-        }
         lane.push_back(letter);
         if level < usize::from(self.serving) {
             pace.signal.fetch_or(URGENT, Ordering::Relaxed);
@@ -194,7 +206,7 @@ impl<T: Letter> Queue<T> {
         if lane.len() <= most {
             std::mem::swap(lane, &mut hand.batch);
         } else {
-            hand.batch.extend(lane.drain(..most));
+            hand.batch.take_from(lane, most);
         }
         hand.largest = hand.largest.max(hand.batch.len());
         true
@@ -231,7 +243,7 @@ impl Pace {
 /// What the driver has taken and not begun.
 #[derive(Debug)]
 pub(crate) struct Hand<T> {
-    batch: VecDeque<T>,
+    batch: Ring<T>,
     begun: u32,
     begun_bytes: u32,
     /// The largest batch since the driver last slept.
@@ -241,7 +253,7 @@ pub(crate) struct Hand<T> {
 
 impl<T> Default for Hand<T> {
     fn default() -> Self {
-        Self { batch: VecDeque::new(), begun: 0, begun_bytes: 0, largest: 0, level: 0 }
+        Self { batch: Ring::default(), begun: 0, begun_bytes: 0, largest: 0, level: 0 }
     }
 }
 
@@ -268,19 +280,28 @@ impl<T: Letter> Hand<T> {
         self.begun
     }
 
-    /// Gives back buffers that the last burst does not explain.
-    fn tidy(&mut self, lane: &mut VecDeque<T>) {
+    /// Gives back buffers that the last burst does not explain: what is sent after a large one frees them. An entity
+    /// that nothing is sent to any more is passivated with them.
+    fn tidy(&mut self, lane: &mut Ring<T>) {
         let largest = std::mem::take(&mut self.largest);
-        let keeps = |buffer: &VecDeque<T>| {
-            buffer.capacity() <= 4
-                || (buffer.capacity() <= KEPT_SLOTS_MAX && buffer.capacity() <= largest.saturating_mul(4))
-        };
+        let keeps = |buffer: &Ring<T>| buffer.capacity() <= largest.saturating_mul(4).max(4);
         if !keeps(&self.batch) {
-            self.batch = VecDeque::new();
+            self.batch = Ring::default();
         }
         if !keeps(lane) {
-            *lane = VecDeque::new();
+            *lane = Ring::default();
         }
+    }
+}
+
+impl<T: Letter> Room<'_, T> {
+    /// Lets the letter in that there is room for.
+    #[inline(always)]
+    pub(crate) fn put(mut self, letter: T) -> Pushed<T> {
+        self.queue.count += 1;
+        self.queue.bytes += self.weight;
+        let wake = self.queue.insert(letter, self.level, self.pace);
+        Pushed { wake, shed: self.shed }
     }
 }
 
@@ -295,7 +316,7 @@ impl<T: Letter> Mailbox<T> {
     /// Empty and open.
     pub(crate) fn new(bounds: Bounds) -> Self {
         let queue = Queue {
-            normal: VecDeque::new(),
+            normal: Ring::default(),
             extra: None,
             count: 0,
             bytes: 0,
@@ -331,36 +352,40 @@ impl<T: Letter> Mailbox<T> {
         queue.seen_bytes = begun_bytes;
     }
 
-    /// Lets a letter in, without waiting.
+    /// Room for a letter, without waiting. Nobody else comes in before it is [`Room::put`].
     ///
     /// # Errors
-    /// Gives it back.
-    #[inline]
-    pub(crate) fn push(&self, letter: T, pace: &Pace) -> Result<Pushed<T>, (NoRoom, T)> {
-        let (level, weight) = (letter.level(), letter.weight());
-        let mut shed = Vec::new();
+    /// There is none.
+    #[inline(always)]
+    pub(crate) fn room<'a>(
+        &'a self,
+        level: usize,
+        weight: u32,
+        pace: &'a Pace,
+    ) -> Result<Room<'a, T>, NoRoom> {
         let mut queue = self.queue.lock();
-        if queue.closed {
-            return Err((NoRoom::Closed, letter));
+        let mut shed = None;
+        if queue.closed | queue.crowded || !self.fits(&queue, weight) {
+            shed = self.make_room_for(&mut queue, level, weight, pace)?;
         }
-        if queue.crowded || !self.fits(&queue, weight) {
-            match self.make_room_for(&mut queue, level, weight, pace) {
-                Some(evicted) => shed = evicted,
-                None => return Err((NoRoom::Full, letter)),
-            }
-        }
-        queue.count += 1;
-        queue.bytes += weight;
-        let wake = queue.insert(letter, level, pace);
-        Ok(Pushed { wake, shed })
+        Ok(Room { queue, pace, level, weight, shed })
     }
 
     /// Room for a newcomer that did not seem to fit, and what had to go for it.
     #[cold]
-    fn make_room_for(&self, queue: &mut Queue<T>, level: usize, weight: u32, pace: &Pace) -> Option<Vec<T>> {
+    fn make_room_for(
+        &self,
+        queue: &mut Queue<T>,
+        level: usize,
+        weight: u32,
+        pace: &Pace,
+    ) -> Result<Option<Box<Shed<T>>>, NoRoom> {
+        if queue.closed {
+            return Err(NoRoom::Closed);
+        }
         Self::refresh(queue, pace);
         if queue.crowded {
-            return None;
+            return Err(NoRoom::Full);
         }
         // never what is in hand
         let (oldest, highest) = match self.bounds.overflow {
@@ -373,7 +398,7 @@ impl<T: Letter> Mailbox<T> {
             let Some(from) = (highest..LEVELS).rev().find(|&level| queue.len(level) > 0) else {
                 // not even that is enough
                 Self::restore(queue, shed, oldest);
-                return None;
+                return Err(NoRoom::Full);
             };
             let lane = queue.lane(from);
             let letter = if oldest { lane.pop_front() } else { lane.pop_back() }.expect("it is not empty");
@@ -382,7 +407,7 @@ impl<T: Letter> Mailbox<T> {
             shed.push(letter);
         }
         queue.lost = queue.lost.wrapping_add(shed.len() as u32);
-        Some(shed)
+        Ok((!shed.is_empty()).then(|| Box::new(Shed(shed))))
     }
 
     fn restore(queue: &mut Queue<T>, shed: Vec<T>, oldest: bool) {
@@ -530,7 +555,7 @@ impl<T: Letter> Mailbox<T> {
         if !hand.batch.is_empty() {
             let mut queue = self.queue.lock();
             let lane = queue.lane(usize::from(hand.level));
-            hand.batch.append(lane);
+            hand.batch.take_from(lane, usize::MAX);
             std::mem::swap(lane, &mut hand.batch);
         }
     }
@@ -568,7 +593,8 @@ impl<T: Letter> Mailbox<T> {
         let mut rest = Vec::new();
         for level in 0..LEVELS {
             if queue.len(level) > 0 {
-                rest.extend(std::mem::take(queue.lane(level)));
+                let lane = queue.lane(level);
+                rest.extend(std::iter::from_fn(|| lane.pop_front()));
             }
         }
         for letter in &rest {

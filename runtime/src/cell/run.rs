@@ -127,7 +127,7 @@ impl<'a, M: Message> Run<'a, M> {
                 }
                 return if signal & DRAIN == 0 { self.nothing() } else { Next::Stop };
             };
-            if envelope.header.due.passed(self.shared.now()) {
+            if envelope.header.due().passed(self.shared.now()) {
                 self.drop_expired();
                 continue;
             }
@@ -206,7 +206,7 @@ impl<'a, M: Message> Run<'a, M> {
     #[inline]
     pub(super) fn begin(&mut self, cx: &mut Cx) -> M {
         let Envelope { header, origin, message } = self.take();
-        self.due = header.due;
+        self.due = header.due();
         self.method = message.method() as u32;
         self.shared.books.doing.store(self.method, Relaxed);
         ambient::rearm(header, origin.clone());
@@ -293,7 +293,7 @@ impl<'a, M: Message> Run<'a, M> {
         let ambient = Ambient::of(self.shared.clone(), header, origin.clone());
         let method = message.method() as u32;
         let handler = make(cx.fork(header, origin), message);
-        Beside::new(handler, ambient, &self.shared.books, self.limit_of(header.due), method)
+        Beside::new(handler, ambient, &self.shared.books, self.limit_of(header.due()), method)
     }
 
     /// When a handler with this deadline has run too long.

@@ -4,10 +4,10 @@ use super::Tick;
 use super::belongings::Belongings;
 use super::bounds::Bounds;
 use super::kind::Kind;
-use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Ticket};
+use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Room, Ticket};
 use super::port::{CellStatus, Phase, Port};
 use super::wheel::Key;
-use crate::service::message::{Access, Envelope, Message};
+use crate::service::message::{Access, Envelope, Header, Message, Origin};
 use odeon_core::outcome::Overflow;
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{ActivationId, Refusal};
@@ -41,12 +41,12 @@ pub(super) const LEAVE: u32 = 1 << 10;
 impl<M: Message> Letter for Envelope<M> {
     #[inline]
     fn level(&self) -> usize {
-        self.header.criticality().level()
+        self.header.level()
     }
 
     #[inline]
     fn weight(&self) -> u32 {
-        u32::try_from(self.message.weight()).unwrap_or(u32::MAX / 2)
+        self.header.weight()
     }
 }
 
@@ -232,20 +232,14 @@ impl<M: Message> Shared<M> {
             && !self.kind.methods.get(doing).is_some_and(|method| exclusive(method.access))
     }
 
-    #[inline]
-    fn check_cycle(&self, envelope: &Envelope<M>) -> Result<(), Refusal> {
-        match &envelope.origin {
-            Some(origin)
-                if envelope.header.awaited()
-                    && origin.waits(self.id)
-                    && !self.runs_beside_what_waits(&envelope.message) =>
-            {
-                let mut path = origin.path();
-                path.push(self.id);
-                Err(Refusal::Cycle { path })
-            }
-            _ => Ok(()),
-        }
+    /// Why an answer to this message could not come, if a handler of this very cell waits for it.
+    fn cycle(&self, header: Header, origin: &Origin, message: &M) -> Option<Refusal> {
+        let closed = header.awaited() && origin.waits(self.id) && !self.runs_beside_what_waits(message);
+        closed.then(|| {
+            let mut path = origin.path();
+            path.push(self.id);
+            Refusal::Cycle { path }
+        })
     }
 }
 
@@ -386,24 +380,39 @@ impl<M: Message> Handle<M> {
     /// [`Refusal::Cycle`] when its sender waits for an answer that could not come.
     #[inline]
     pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
-        if let Err(cycle) = self.0.check_cycle(&envelope) {
-            return Err((cycle, envelope));
-        }
-        match self.0.mailbox.push(envelope, &self.0.pace) {
-            Ok(pushed) => {
-                if pushed.wake {
-                    self.0.wake();
-                }
-                if pushed.shed.is_empty() {
-                    // there is nothing to drop; finding that out costs a call for each message
-                    std::mem::forget(pushed.shed);
-                } else {
-                    self.0.refuse(pushed.shed, &Refusal::Shed);
-                }
+        match self.admit(envelope.header, envelope.origin.as_ref(), &envelope.message) {
+            Ok(admission) => {
+                let Envelope { origin, message, .. } = envelope;
+                admission.put(origin, message);
                 Ok(())
             }
-            Err((NoRoom::Full, envelope)) => Err((Refusal::MailboxFull, envelope)),
-            Err((NoRoom::Closed, envelope)) => Err((Refusal::Stopped, envelope)),
+            Err(refusal) => Err((refusal, envelope)),
+        }
+    }
+
+    /// Room for a message. In two steps, so that a message is moved once, to where it waits, and not before the lock
+    /// is held: taking that has let its parts arrive in memory.
+    ///
+    /// # Errors
+    /// As [`Handle::push`].
+    #[inline(always)]
+    pub(crate) fn admit<'a>(
+        &'a self,
+        header: Header,
+        origin: Option<&Arc<Origin>>,
+        message: &M,
+    ) -> Result<Admission<'a, M>, Refusal> {
+        if let Some(origin) = origin
+            && let Some(cycle) = self.0.cycle(header, origin, message)
+        {
+            return Err(cycle);
+        }
+        // what came from outside, or was refused before, is weighed already
+        let header = if header.weight() == 0 { header.with_weight(message.weight()) } else { header };
+        match self.0.mailbox.room(header.level(), header.weight(), &self.0.pace) {
+            Ok(room) => Ok(Admission { shared: &self.0, room, header }),
+            Err(NoRoom::Full) => Err(Refusal::MailboxFull),
+            Err(NoRoom::Closed) => Err(Refusal::Stopped),
         }
     }
 
@@ -415,10 +424,32 @@ impl<M: Message> Handle<M> {
     pub(crate) async fn push_waiting(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
         match self.push(envelope) {
             Err((Refusal::MailboxFull, envelope)) if self.overflow() == Overflow::Wait => {
-                let due = envelope.header.due;
+                let due = envelope.header.due();
                 InLine { shared: &self.0, due, place: Place::Outside(envelope), alarm: Key::NONE }.await
             }
             done => done,
+        }
+    }
+}
+
+/// Room that was made for a message, under the lock of its receiver.
+#[must_use = "put the message in"]
+pub(crate) struct Admission<'a, M: Message> {
+    shared: &'a Shared<M>,
+    room: Room<'a, Envelope<M>>,
+    header: Header,
+}
+
+impl<M: Message> Admission<'_, M> {
+    /// Lets the message in.
+    #[inline(always)]
+    pub(crate) fn put(self, origin: Option<Arc<Origin>>, message: M) {
+        let pushed = self.room.put(Envelope { header: self.header, origin, message });
+        if pushed.wake {
+            self.shared.wake();
+        }
+        if let Some(shed) = pushed.shed {
+            self.shared.refuse(shed.0, &Refusal::Shed);
         }
     }
 }

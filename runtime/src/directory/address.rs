@@ -2,9 +2,9 @@
 
 use super::provider::Provide;
 use crate::cell::port::Port;
-use crate::cell::{Handle, Wheel, ambient};
+use crate::cell::{Admission, Handle, Wheel, ambient};
 use crate::node::NodeInner;
-use crate::service::message::{Envelope, Message};
+use crate::service::message::{Envelope, Header, Message, Origin};
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
@@ -55,12 +55,15 @@ impl<M: Message> Cached<M> {
         Self { first: OnceLock::new(), moved: AtomicBool::new(false), current: ArcSwapOption::empty() }
     }
 
+    /// The first one, as long as none has taken its place.
     #[inline]
-    fn handle(&self) -> Option<Chosen<'_, M>> {
-        if self.moved.load(Acquire) {
-            return self.current.load().as_deref().map(|handle| Chosen::Owned(handle.clone()));
-        }
-        self.first.get().map(Chosen::Borrowed)
+    fn first(&self) -> Option<&Handle<M>> {
+        if self.moved.load(Acquire) { None } else { self.first.get() }
+    }
+
+    /// The one that is there now, if it has been looked up.
+    fn handle(&self) -> Option<Handle<M>> {
+        self.first().cloned().or_else(|| self.current.load().as_deref().cloned())
     }
 
     #[cold]
@@ -70,13 +73,14 @@ impl<M: Message> Cached<M> {
     }
 }
 
-struct Inner<M: Message> {
+/// What all clones of an address share.
+pub(crate) struct Whereabouts<M: Message> {
     locator: Locator,
     route: Route<M>,
 }
 
 /// Where a reference's messages go. Cheap to clone; owns no actor.
-pub struct Address<M: Message>(Arc<Inner<M>>);
+pub struct Address<M: Message>(Arc<Whereabouts<M>>);
 
 impl<M: Message> Clone for Address<M> {
     fn clone(&self) -> Self {
@@ -96,11 +100,11 @@ impl<M: Message> Address<M> {
             Some(_) => Route::Keyed { provider, cached: Cached::new() },
             None => Route::Instances(provider),
         };
-        Self(Arc::new(Inner { locator, route }))
+        Self(Arc::new(Whereabouts { locator, route }))
     }
 
     pub(crate) fn late(locator: Locator, node: Weak<NodeInner>) -> Self {
-        Self(Arc::new(Inner { locator, route: Route::Late { node, found: OnceLock::new() } }))
+        Self(Arc::new(Whereabouts { locator, route: Route::Late { node, found: OnceLock::new() } }))
     }
 
     /// Read from bytes: bound to the node of the handler that uses it first. For generated references.
@@ -114,39 +118,62 @@ impl<M: Message> Address<M> {
         &self.0.locator
     }
 
-    /// The cell for the next message.
+    /// What is looked at for each message.
     #[inline]
-    pub(crate) fn resolve(&self) -> Result<Delivery<'_, M>, Refusal> {
-        let handle = match &self.0.route {
-            Route::Keyed { provider, cached } => match cached.handle() {
-                Some(chosen) => chosen,
-                None => {
-                    let handle = provider.pick(self.0.locator.key.as_ref())?;
-                    Chosen::Borrowed(cached.first.get_or_init(|| handle))
-                }
-            },
-            Route::Instances(provider) => Chosen::Owned(provider.pick(None)?),
-            Route::Late { .. } => return self.found()?.resolve(),
-        };
-        Ok(Delivery { handle, address: self })
+    pub(crate) fn whereabouts(&self) -> &Whereabouts<M> {
+        &self.0
     }
 
     /// The cell behind it, only if there is one.
     fn find(&self) -> Option<Handle<M>> {
-        match &self.0.route {
+        self.0.find()
+    }
+}
+
+impl<M: Message> Whereabouts<M> {
+    /// The cell for the next message, if it is known already.
+    #[inline(always)]
+    pub(crate) fn known(&self) -> Option<Delivery<'_, M>> {
+        match &self.route {
+            Route::Keyed { cached, .. } => Some(Delivery { handle: cached.first()?, whereabouts: self }),
+            Route::Instances(_) | Route::Late { .. } => None,
+        }
+    }
+
+    /// The cell for the next message, where it is not known yet or is chosen for each; and the address that it is
+    /// behind, which differs where the reference is older than the provider.
+    #[inline(never)]
+    pub(crate) fn pick(&self) -> Result<Picked<'_, M>, Refusal> {
+        let handle = match &self.route {
+            Route::Keyed { provider, cached } => match cached.handle() {
+                Some(handle) => handle,
+                None => {
+                    let handle = provider.pick(self.locator.key.as_ref())?;
+                    cached.first.get_or_init(|| handle).clone()
+                }
+            },
+            Route::Instances(provider) => provider.pick(None)?,
+            Route::Late { .. } => return self.found()?.0.pick(),
+        };
+        Ok(Picked { handle, whereabouts: self })
+    }
+
+    /// The cell behind it, only if there is one.
+    fn find(&self) -> Option<Handle<M>> {
+        match &self.route {
             Route::Instances(provider) => provider.find(None),
-            Route::Keyed { provider, .. } => provider.find(self.0.locator.key.as_ref()),
+            Route::Keyed { provider, .. } => provider.find(self.locator.key.as_ref()),
             Route::Late { .. } => self.found().ok()?.find(),
         }
     }
 
     #[cold]
     fn found(&self) -> Result<&Address<M>, Refusal> {
-        let Route::Late { node, found } = &self.0.route else { return Ok(self) };
+        let Route::Late { node, found } = &self.route else { unreachable!("only late ones are looked up") };
         if let Some(address) = found.get() {
             return Ok(address);
         }
-        let locator = &self.0.locator;
+        let locator = &self.locator;
         let node = node
             .upgrade()
             .or_else(ambient::node)
@@ -157,74 +184,79 @@ impl<M: Message> Address<M> {
     }
 }
 
-enum Chosen<'a, M> {
-    Borrowed(&'a Handle<M>),
-    Owned(Handle<M>),
-}
-
 /// How a push ended: the envelope comes back with why it was refused.
 type Pushed<M> = Result<(), (Refusal, Envelope<M>)>;
 
+/// A cell that was looked up for one message.
+pub(crate) struct Picked<'a, M: Message> {
+    handle: Handle<M>,
+    whereabouts: &'a Whereabouts<M>,
+}
+
+impl<M: Message> Picked<'_, M> {
+    pub(crate) fn delivery(&self) -> Delivery<'_, M> {
+        Delivery { handle: &self.handle, whereabouts: self.whereabouts }
+    }
+}
+
 /// A cell that was chosen for a message.
 pub(crate) struct Delivery<'a, M: Message> {
-    handle: Chosen<'a, M>,
-    address: &'a Address<M>,
+    handle: &'a Handle<M>,
+    whereabouts: &'a Whereabouts<M>,
 }
 
 impl<M: Message> Delivery<'_, M> {
     #[inline]
-    pub(crate) fn handle(&self) -> &Handle<M> {
-        match &self.handle {
-            Chosen::Borrowed(handle) => handle,
-            Chosen::Owned(handle) => handle,
-        }
-    }
-
-    #[inline]
     pub(crate) fn wheel(&self) -> &Arc<Wheel> {
-        &self.handle().kind().wheel
+        &self.handle.kind().wheel
     }
 
     /// Whether senders may wait for room.
     pub(crate) fn waits(&self) -> bool {
-        self.handle().overflow() == odeon_core::outcome::Overflow::Wait
+        self.handle.overflow() == odeon_core::outcome::Overflow::Wait
     }
 
-    #[inline]
-    pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
-        match self.handle().push(envelope) {
-            Ok(()) => Ok(()),
-            Err((refusal, envelope)) => self.push_anew(refusal, envelope),
-        }
+    /// Room for a message; see [`Handle::admit`].
+    ///
+    /// # Errors
+    /// Why there is none; [`Delivery::push_anew`] may know better.
+    #[inline(always)]
+    pub(crate) fn admit(
+        &self,
+        header: Header,
+        origin: Option<&Arc<Origin>>,
+        message: &M,
+    ) -> Result<Admission<'_, M>, Refusal> {
+        self.handle.admit(header, origin, message)
     }
 
     /// Refused: perhaps only because the activation was passivated, or the instance has gone, since it was chosen.
     #[cold]
-    fn push_anew(&self, refusal: Refusal, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
-        let inner = &self.address.0;
+    pub(crate) fn push_anew(&self, refusal: Refusal, envelope: Envelope<M>) -> Pushed<M> {
+        let inner = self.whereabouts;
         let outcome = match &inner.route {
             Route::Keyed { provider, cached } => {
                 let key = inner.locator.key.as_ref();
-                let (successor, outcome) = push_on(&**provider, key, self.handle(), refusal, envelope);
+                let (successor, outcome) = push_on(&**provider, key, self.handle, refusal, envelope);
                 if let Some(successor) = successor {
                     cached.replace(&successor);
                 }
                 outcome
             }
-            Route::Instances(provider) => push_on(&**provider, None, self.handle(), refusal, envelope).1,
+            Route::Instances(provider) => push_on(&**provider, None, self.handle, refusal, envelope).1,
             Route::Late { .. } => Err((refusal, envelope)),
         };
         if let Err((refusal, _)) = &outcome
             && !(*refusal == Refusal::MailboxFull && self.waits())
         {
-            self.handle().kind().meter.add_refused(refusal);
+            self.handle.kind().meter.add_refused(refusal);
         }
         outcome
     }
 
     /// Waits for room, at the most until the envelope's deadline.
     pub(crate) fn push_waiting(&self, envelope: Envelope<M>) -> BoxFuture<'static, Result<(), Refusal>> {
-        let handle = self.handle().clone();
+        let handle = self.handle.clone();
         Box::pin(async move {
             handle.push_waiting(envelope).await.map_err(|(refusal, envelope)| {
                 envelope.message.refuse(refusal.clone());

@@ -102,7 +102,7 @@ impl<C: Contract> ByName<C> {
         let cast = C::METHODS[method].cast;
         let due = self.kind.wheel.due(request.within);
         let header = Header::of(request.criticality)
-            .with_trace(request.trace.trace, request.trace.sampled)
+            .with_weight(request.arguments.body.len())
             .with_due(due)
             .with_awaited(!cast);
         let mut origin = Origin::outside(request.trace, request.request);

@@ -6,7 +6,7 @@ mod provider;
 mod registry;
 
 pub use address::{Address, Locator};
-pub(crate) use address::{Delivery, link, watch};
+pub(crate) use address::{Delivery, Whereabouts, link, watch};
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
 #[cfg(test)]
 pub(crate) use provider::Provide;

@@ -161,7 +161,7 @@ impl Cx {
 
     /// Time until the caller stops waiting; none if nobody waits.
     pub fn deadline(&self) -> Option<Duration> {
-        let due = self.header.due;
+        let due = self.header.due();
         (!due.is_never()).then(|| due.until(self.port.kind().wheel.now()))
     }
 
@@ -178,10 +178,10 @@ impl Cx {
                 notified.await;
             }
         };
-        if self.header.due.is_never() {
+        if self.header.due().is_never() {
             left.await;
         } else {
-            let late = self.port.kind().wheel.sleep_until(self.header.due);
+            let late = self.port.kind().wheel.sleep_until(self.header.due());
             tokio::select! { biased; () = left => {}, () = late => {} }
         }
     }
@@ -193,12 +193,19 @@ impl Cx {
 
     /// The trace of the request that is being handled.
     pub fn trace(&self) -> TraceContext {
-        let parent = self.origin.as_ref().map(|o| o.span).unwrap_or_default();
-        TraceContext { trace: self.header.trace(), parent, sampled: self.header.sampled() }
+        self.origin.as_deref().map(Origin::trace_context).unwrap_or_default()
     }
 
     /// A span for this handler run, if anybody records it: at `info` for sampled traces, at `debug` for others.
-    pub(crate) fn record(&self, method: &'static str) -> tracing::Span {
+    #[inline]
+    pub(crate) fn record(&self, method: &'static str) -> Option<tracing::Span> {
+        let level = if self.sampled() { tracing::Level::INFO } else { tracing::Level::DEBUG };
+        // one load, where nobody records anything of that level
+        if level > tracing::level_filters::LevelFilter::current() { None } else { self.span(method) }
+    }
+
+    #[cold]
+    fn span(&self, method: &'static str) -> Option<tracing::Span> {
         macro_rules! span {
             ($level:expr) => {
                 tracing::span!(
@@ -209,13 +216,19 @@ impl Cx {
                     key = self.key(),
                     method,
                     cell = %self.id(),
-                    trace = %self.header.trace(),
+                    trace = %self.trace().trace,
                     parent = %self.trace().parent,
                     span = %crate::cell::ambient::span(),
                 )
             };
         }
-        if self.header.sampled() { span!(tracing::Level::INFO) } else { span!(tracing::Level::DEBUG) }
+        let span = if self.sampled() { span!(tracing::Level::INFO) } else { span!(tracing::Level::DEBUG) };
+        (!span.is_disabled()).then_some(span)
+    }
+
+    #[inline]
+    fn sampled(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.sampled)
     }
 
     /// Who sent what is being handled.

@@ -22,8 +22,8 @@ pub trait Message: Send + Sized + 'static {
     /// How its handler borrows the activation's state.
     fn access(&self) -> Access;
 
-    /// Bytes that count against the mailbox: the encoded length for what came from outside; the size of the
-    /// message plus what [`Weigh`] says of its arguments otherwise.
+    /// Bytes that count against the mailbox: its own size plus what [`Weigh`] says of its arguments. (What came from
+    /// outside counts for its encoded length.)
     fn weight(&self) -> usize {
         size_of::<Self>()
     }
@@ -40,86 +40,92 @@ pub trait Weigh {
     }
 }
 
-/// Travels with every message: 24 bytes.
+/// Travels with every message. One word: from the low end the deadline in 32 bits, criticality in 2, one for whether
+/// an answer is awaited, and the weight in what is left. What it has in common with other messages of its sender is
+/// in its [`Origin`].
 #[derive(Clone, Copy, Debug)]
-pub struct Header {
-    trace: [u64; 2],
-    /// When the work is worthless: the sender's deadline; zero means none.
-    pub(crate) due: Tick,
-    /// Criticality in the low 2 bits, then one bit each: sampled, awaited.
-    meta: u32,
-}
+pub struct Header(u64);
 
-const LEVEL: u32 = 0b11;
-const SAMPLED: u32 = 0b100;
-const AWAITED: u32 = 0b1000;
+const DUE: u64 = 0xffff_ffff;
+const LEVEL_AT: u32 = 32;
+const LEVEL: u64 = 0b11 << LEVEL_AT;
+const AWAITED: u64 = 1 << 34;
+const WEIGHT_AT: u32 = 35;
 
 impl Default for Header {
+    #[inline]
     fn default() -> Self {
         Self::of(Criticality::Normal)
     }
 }
 
 impl Header {
-    /// A header of the given class, without trace and deadline.
+    /// What a message weighs at the most; a heavier one counts as this. 512 MiB.
+    const WEIGHT_MAX: u64 = (1 << (64 - WEIGHT_AT)) - 1;
+
+    /// A header of the given class, without a deadline and not weighed yet.
+    #[inline]
     pub fn of(criticality: Criticality) -> Self {
-        Self { trace: [0; 2], due: Tick::NEVER, meta: criticality as u32 }
+        Self((criticality as u64) << LEVEL_AT)
     }
 
     /// The class.
+    #[inline]
     pub fn criticality(&self) -> Criticality {
-        Criticality::from_level((self.meta & LEVEL) as usize)
+        Criticality::from_level(self.level())
     }
 
-    /// With another class.
-    #[must_use]
-    pub fn with_criticality(mut self, criticality: Criticality) -> Self {
-        self.meta = self.meta & !LEVEL | criticality as u32;
-        self
+    /// The number of the class.
+    #[inline]
+    pub(crate) fn level(&self) -> usize {
+        ((self.0 & LEVEL) >> LEVEL_AT) as usize
+    }
+
+    /// When the work is worthless: the sender's deadline; never, if there is none.
+    #[inline]
+    pub(crate) fn due(&self) -> Tick {
+        Tick::from_raw((self.0 & DUE) as u32)
     }
 
     /// With another deadline.
     #[must_use]
-    pub(crate) fn with_due(mut self, due: Tick) -> Self {
-        self.due = due;
-        self
-    }
-
-    /// With no deadline.
-    #[must_use]
-    pub(crate) fn without_deadline(mut self) -> Self {
-        self.due = Tick::NEVER;
-        self
-    }
-
-    /// The trace; zero means none.
-    pub fn trace(&self) -> TraceId {
-        TraceId((u128::from(self.trace[0]) << 64) | u128::from(self.trace[1]))
+    #[inline]
+    pub(crate) fn with_due(self, due: Tick) -> Self {
+        Self(self.0 & !DUE | u64::from(due.raw()))
     }
 
     /// Whether the sender waits for an answer.
+    #[inline]
     pub fn awaited(&self) -> bool {
-        self.meta & AWAITED != 0
+        self.0 & AWAITED != 0
     }
 
     /// With a sender that waits, or not.
     #[must_use]
-    pub fn with_awaited(mut self, awaited: bool) -> Self {
-        self.meta = if awaited { self.meta | AWAITED } else { self.meta & !AWAITED };
-        self
+    #[inline]
+    pub fn with_awaited(self, awaited: bool) -> Self {
+        Self(if awaited { self.0 | AWAITED } else { self.0 & !AWAITED })
     }
 
-    /// Whether spans of this trace are recorded.
-    pub fn sampled(&self) -> bool {
-        self.meta & SAMPLED != 0
+    /// Bytes that the message counts for; zero: not weighed yet.
+    #[inline]
+    pub(crate) fn weight(&self) -> u32 {
+        (self.0 >> WEIGHT_AT) as u32
     }
 
-    /// With another trace.
+    /// With so many bytes to count for, at least one.
     #[must_use]
-    pub fn with_trace(mut self, trace: TraceId, sampled: bool) -> Self {
-        self.trace = [(trace.0 >> 64) as u64, trace.0 as u64];
-        self.meta = if sampled { self.meta | SAMPLED } else { self.meta & !SAMPLED };
-        self
+    #[inline]
+    pub(crate) fn with_weight(self, bytes: usize) -> Self {
+        let bytes = (bytes as u64).clamp(1, Self::WEIGHT_MAX);
+        Self(self.0 & ((1 << WEIGHT_AT) - 1) | bytes << WEIGHT_AT)
+    }
+
+    /// What goes along with what is sent in turn: the deadline and the class.
+    #[must_use]
+    #[inline]
+    pub(crate) fn inherited(self) -> Self {
+        Self(self.0 & (DUE | LEVEL))
     }
 }
 
@@ -137,6 +143,10 @@ pub struct Origin {
     pub up: Option<Arc<Origin>>,
     /// How many hops lead here, itself included.
     pub hops: u8,
+    /// The trace that this belongs to.
+    pub trace: TraceId,
+    /// Whether spans of that trace are recorded.
+    pub sampled: bool,
     /// The span of the handler run that sends.
     pub span: SpanId,
     /// Stable over retries and over the whole chain.
@@ -158,11 +168,18 @@ impl Origin {
             up: None,
             holds: false,
             hops: 0,
+            trace: trace.trace,
+            sampled: trace.sampled,
             span: trace.parent,
             request,
             principal: None,
             tenant: None,
         }
+    }
+
+    /// The trace, with the span of the sender as the parent of what is done next.
+    pub fn trace_context(&self) -> TraceContext {
+        TraceContext { trace: self.trace, parent: self.span, sampled: self.sampled }
     }
 
     /// The activations on the way here, the first caller first.
@@ -185,9 +202,9 @@ impl Origin {
 /// A message with its header.
 #[derive(Debug)]
 pub struct Envelope<M> {
-    /// Trace, deadline, criticality.
+    /// Deadline, criticality, weight.
     pub header: Header,
-    /// The call chain, caller and tenant; none for a message from nowhere in particular.
+    /// Trace, call chain, caller and tenant; none for a message from nowhere in particular.
     pub origin: Option<Arc<Origin>>,
     /// What is to be done.
     pub message: M,

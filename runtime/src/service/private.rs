@@ -8,11 +8,16 @@ pub use super::reference::{Call, Cast};
 pub use super::reply::{RawReply, Reply};
 pub use crate::directory::{Address, Locator};
 pub use odeon_core::Refusal;
+pub use pin_project_lite::pin_project;
 pub use {schemars, serde};
 
+use super::error::Never;
 use super::message::Weigh;
+use futures_util::future::Either;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Serialize, de::DeserializeOwned};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tracing::Instrument;
 use tracing::instrument::Instrumented;
 
@@ -46,15 +51,41 @@ impl<T> UnknownHeap for &Weighed<'_, T> {}
 /// Does nothing but compile for an answer that can travel.
 pub const fn demand_answer<T: Serialize + DeserializeOwned + JsonSchema + Send + 'static>() {}
 
-/// A handler run in the span that the runtime gives it; without one, when nobody records it.
+/// A handler run: as it is, or in the span that the runtime gives it when somebody records that.
+pub type Recorded<F> = Either<F, Pin<Box<Instrumented<F>>>>;
+
+/// A handler run, in a span when somebody records it.
 #[inline]
-pub fn recorded<F: Future>(cx: &Cx, method: &'static str, handler: F) -> Instrumented<F> {
-    handler.instrument(cx.record(method))
+pub fn recorded<F: Future>(cx: &Cx, method: &'static str, handler: F) -> Recorded<F> {
+    match cx.record(method) {
+        None => Either::Left(handler),
+        Some(span) => Either::Right(Box::pin(handler.instrument(span))),
+    }
 }
 
-/// The length of encoded arguments as messages remember it; never zero.
-pub fn encoded_length(arguments: &Arguments) -> u32 {
-    u32::try_from(arguments.body.len()).unwrap_or(u32::MAX).max(1)
+pin_project! {
+    /// A handler that cannot fail, as one that does not.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Infallible<F> {
+        #[pin]
+        handler: F,
+    }
+}
+
+impl<F: Future> Future for Infallible<F> {
+    type Output = Result<F::Output, Never>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().handler.poll(cx).map(Ok)
+    }
+}
+
+/// Makes a handler that cannot fail one that does not.
+#[inline]
+pub fn infallible<F: Future>(handler: F) -> Infallible<F> {
+    Infallible { handler }
 }
 
 /// The position is none of the contract's.

@@ -2,11 +2,11 @@
 
 use super::contract::Contract;
 use super::error::{CallError, ContractError, Never};
-use super::message::{Envelope, Header};
+use super::message::{Envelope, Header, Message, Origin};
 use super::reply::{Answer, Lost, Reply};
 use crate::cell::ambient;
 use crate::cell::{Tick, Wheel, WheelKey};
-use crate::directory::{Address, Delivery};
+use crate::directory::{Address, Delivery, Whereabouts};
 use futures_util::future::BoxFuture;
 use odeon_core::{Criticality, Refusal, UnknownCause};
 use serde::Serialize;
@@ -105,30 +105,32 @@ where
     }
 
     fn send(&mut self, message: R::Message) -> Result<(), Refusal> {
-        let (header, origin) = outgoing(self.criticality);
-        let origin = origin.map(|o| o.checked()).transpose()?;
-        let delivery = self.address.resolve()?;
+        let (header, origin) = outgoing(self.criticality)?;
+        let picked;
+        let whereabouts = self.address.whereabouts();
+        let delivery = match whereabouts.known() {
+            Some(delivery) => delivery,
+            None => {
+                picked = whereabouts.pick()?;
+                picked.delivery()
+            }
+        };
         let wheel = delivery.wheel();
         // a repetition has no more time than the first try
-        self.due = wheel.due(self.within).earlier(header.due).earlier(self.due);
-        let header = header.with_awaited(true).with_due(self.due);
-        self.push(&delivery, Envelope { header, origin, message })
-    }
-
-    fn push(
-        &mut self,
-        delivery: &Delivery<'_, R::Message>,
-        envelope: Envelope<R::Message>,
-    ) -> Result<(), Refusal> {
-        let wheel = delivery.wheel();
+        self.due = wheel.due(self.within).earlier(header.due()).earlier(self.due);
         if self.timer.is_none() {
             self.timer = Some((wheel.clone(), WheelKey::NONE));
         }
-        match delivery.push(envelope) {
-            Ok(()) => {
-                self.state = State::Sent;
-                Ok(())
+        let header = header.with_awaited(true).with_due(self.due);
+        let refusal = match delivery.admit(header, origin.as_ref(), &message) {
+            Ok(admission) => {
+                admission.put(origin, message);
+                return Ok(());
             }
+            Err(refusal) => refusal,
+        };
+        match delivery.push_anew(refusal, Envelope { header, origin, message }) {
+            Ok(()) => Ok(()),
             Err((Refusal::MailboxFull, envelope)) if delivery.waits() => {
                 let waiting = delivery.push_waiting(envelope);
                 self.state = State::WaitingForRoom(waiting, std::marker::PhantomData);
@@ -216,18 +218,30 @@ impl<R: Contract, T, E> Drop for Call<'_, R, T, E> {
 }
 
 /// What the message of a call or cast carries when it is sent now.
-#[inline]
-fn outgoing(criticality: Option<Criticality>) -> (Header, Option<ambient::Outgoing>) {
-    let (header, origin) = ambient::outgoing();
-    match criticality {
-        Some(class) if origin.is_none() => (header.with_criticality(class), None),
-        _ => (header, origin),
+///
+/// # Errors
+/// [`Refusal::HopLimit`]: the chain of calls is too long.
+#[inline(always)]
+fn outgoing(criticality: Option<Criticality>) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
+    if let Some(sender) = ambient::outgoing() {
+        return sender.checked();
     }
+    Ok((criticality.map(Header::of).unwrap_or_default(), None))
 }
 
 enum To<'a, R: Contract> {
     Borrowed(&'a Address<R::Message>),
     Owned(Address<R::Message>),
+}
+
+impl<R: Contract> To<'_, R> {
+    #[inline]
+    fn whereabouts(&self) -> &Whereabouts<R::Message> {
+        match self {
+            Self::Borrowed(address) => address.whereabouts(),
+            Self::Owned(address) => address.whereabouts(),
+        }
+    }
 }
 
 /// A message without an answer that has not been sent. [`Cast::send`] it at once, or await it to wait for room
@@ -274,29 +288,40 @@ impl<'a, R: Contract> Cast<'a, R> {
     /// Why it will not be executed. Ok means accepted, not handled.
     #[inline]
     pub fn send(self) -> Result<(), Refusal> {
-        let address = match &self.to {
-            To::Borrowed(address) => *address,
-            To::Owned(address) => address,
+        let picked;
+        let whereabouts = self.to.whereabouts();
+        let delivery = match whereabouts.known() {
+            Some(delivery) => delivery,
+            None => {
+                picked = whereabouts.pick()?;
+                picked.delivery()
+            }
         };
-        let delivery = address.resolve()?;
-        let envelope = envelope(&delivery, self.message, self.within, self.criticality)?;
-        delivery.push(envelope).map_err(|(refusal, _)| refusal)
+        let (header, origin) = told(&delivery, self.within, self.criticality)?;
+        let refusal = match delivery.admit(header, origin.as_ref(), &self.message) {
+            Ok(admission) => {
+                admission.put(origin, self.message);
+                return Ok(());
+            }
+            Err(refusal) => refusal,
+        };
+        let envelope = Envelope { header, origin, message: self.message };
+        delivery.push_anew(refusal, envelope).map_err(|(refusal, _)| refusal)
     }
 }
 
-#[inline]
-fn envelope<M: super::message::Message>(
+/// What a cast carries.
+#[inline(always)]
+fn told<M: Message>(
     delivery: &Delivery<'_, M>,
-    message: M,
     within: Option<Duration>,
     criticality: Option<Criticality>,
-) -> Result<Envelope<M>, Refusal> {
-    let (mut header, origin) = outgoing(criticality);
-    let origin = origin.map(|o| o.checked()).transpose()?;
+) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
+    let (mut header, origin) = outgoing(criticality)?;
     if let Some(time) = within {
-        header = header.with_due(delivery.wheel().due(time).earlier(header.due));
+        header = header.with_due(delivery.wheel().due(time).earlier(header.due()));
     }
-    Ok(Envelope { header: header.with_awaited(false), origin, message })
+    Ok((header.with_awaited(false), origin))
 }
 
 impl<'a, R: Contract> IntoFuture for Cast<'a, R> {
@@ -305,17 +330,22 @@ impl<'a, R: Contract> IntoFuture for Cast<'a, R> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let address = match &self.to {
-                To::Borrowed(address) => *address,
-                To::Owned(address) => address,
-            };
             let waiting = {
-                let delivery = address.resolve()?;
-                let envelope = envelope(&delivery, self.message, self.within, self.criticality)?;
-                match delivery.push(envelope) {
+                let picked = self.to.whereabouts().pick()?;
+                let delivery = picked.delivery();
+                let (header, origin) = told(&delivery, self.within, self.criticality)?;
+                let refusal = match delivery.admit(header, origin.as_ref(), &self.message) {
+                    Ok(admission) => {
+                        admission.put(origin, self.message);
+                        return Ok(());
+                    }
+                    Err(refusal) => refusal,
+                };
+                let envelope = Envelope { header, origin, message: self.message };
+                match delivery.push_anew(refusal, envelope) {
                     Ok(()) => return Ok(()),
                     Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {
-                        if envelope.header.due.is_never() {
+                        if envelope.header.due().is_never() {
                             let due = delivery.wheel().due(WITHIN_DEFAULT);
                             envelope.header = envelope.header.with_due(due);
                         }

@@ -54,22 +54,38 @@ pub struct RawFailure {
 
 /// The answering end for a caller that wants bytes: HTTP, another node.
 #[derive(Debug)]
-pub struct RawReply {
-    sender: oneshot::Sender<RawOutcome>,
-    encoding: Encoding,
+pub struct RawReply(As);
+
+/// The encoding and the sender in two whole words: what lies in mailboxes is moved faster without gaps.
+#[derive(Debug)]
+enum As {
+    Json(oneshot::Sender<RawOutcome>),
+    Named(oneshot::Sender<RawOutcome>),
 }
 
 impl RawReply {
     /// Both ends. The receiver fails when the reply is dropped unanswered.
     pub fn channel(encoding: Encoding) -> (RawReply, oneshot::Receiver<RawOutcome>) {
         let (sender, receiver) = oneshot::channel();
-        (RawReply { sender, encoding }, receiver)
+        let to = match encoding {
+            Encoding::Json => As::Json(sender),
+            Encoding::Named => As::Named(sender),
+        };
+        (RawReply(to), receiver)
+    }
+
+    fn encoding(&self) -> Encoding {
+        match self.0 {
+            As::Json(_) => Encoding::Json,
+            As::Named(_) => Encoding::Named,
+        }
     }
 
     /// Answers.
     pub fn send(self, outcome: RawOutcome) {
+        let (As::Json(sender) | As::Named(sender)) = self.0;
         // a caller that has left does not want it
-        let _ = self.sender.send(outcome);
+        let _ = sender.send(outcome);
     }
 
     /// Nobody will execute it.
@@ -77,8 +93,14 @@ impl RawReply {
         self.send(RawOutcome::NotExecuted(why));
     }
 
+    /// Ready once the caller has left.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (As::Json(sender) | As::Named(sender)) = &mut self.0;
+        sender.poll_closed(cx)
+    }
+
     fn answer<T: Serialize, E: ContractError>(self, result: Result<T, E>) {
-        let encoding = self.encoding;
+        let encoding = self.encoding();
         let outcome = match result {
             Ok(value) => encode(encoding, &value).map(RawOutcome::Answered),
             Err(error) => encode(encoding, &error).map(|body| {
@@ -168,7 +190,7 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
     pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.to {
             To::Typed(sender) => sender.poll_closed(cx),
-            To::Raw(reply) => reply.sender.poll_closed(cx),
+            To::Raw(reply) => reply.poll_left(cx),
             To::Nobody => Poll::Pending,
         }
     }
@@ -198,7 +220,9 @@ impl<T: Serialize, E: ContractError, F: Future<Output = Result<T, E>>> Future fo
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let panicked = Panicked(this.reply);
         let mut polled = this.handler.as_mut().poll(context);
+        std::mem::forget(panicked);
         if polled.is_pending()
             && this.cx.wants_leave()
             && this.reply.as_mut().is_some_and(|reply| reply.poll_left(context).is_ready())
@@ -211,6 +235,15 @@ impl<T: Serialize, E: ContractError, F: Future<Output = Result<T, E>>> Future fo
                 reply.send(result);
             }
         })
+    }
+}
+
+/// Drops the reply of a handler that panics while the panic is on its way: what is dropped after that was beside it.
+struct Panicked<'a, T, E>(&'a mut Option<Reply<T, E>>);
+
+impl<T, E> Drop for Panicked<'_, T, E> {
+    fn drop(&mut self) {
+        drop(self.0.take());
     }
 }
 

@@ -6,6 +6,7 @@ mod concurrency;
 mod failure;
 mod life;
 mod order;
+mod ring;
 mod size;
 mod time;
 

@@ -124,7 +124,6 @@ fn decoder(contract: &Contract, at: usize, method: &Method) -> TokenStream {
             ::core::result::Result::Ok(#ident { #(#names),* }) => ::core::result::Result::Ok(#message::#variant {
                 #(#names,)*
                 #reply
-                __encoded: #private::encoded_length(__arguments),
             }),
             ::core::result::Result::Err(__refusal) => ::core::result::Result::Err((__refusal, __raw)),
         },

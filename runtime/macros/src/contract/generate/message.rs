@@ -53,8 +53,7 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
             fn weight(&self) -> usize {
                 #[allow(unused_imports)]
                 use #private::{KnownHeap as _, UnknownHeap as _};
-                let (__encoded, __heap): (u32, usize) = match self { #(#weights)* };
-                if __encoded == 0 { ::core::mem::size_of::<Self>() + __heap } else { __encoded as usize }
+                ::core::mem::size_of::<Self>() + match self { #(#weights)* }
             }
 
             fn refuse(self, __why: #private::Refusal) {
@@ -76,8 +75,6 @@ fn variant(method: &Method) -> TokenStream {
         #variant {
             #(#names: #kinds,)*
             #reply
-            /// Encoded length of the arguments; zero for a message that was never encoded.
-            __encoded: u32,
         },
     }
 }
@@ -88,7 +85,7 @@ pub(super) fn access(method: &Method) -> TokenStream {
     if method.exclusive { quote!(#private::Access::Exclusive) } else { quote!(#private::Access::Shared) }
 }
 
-/// Encoded length and bytes on the heap.
+/// Bytes on the heap.
 fn weight(method: &Method) -> TokenStream {
     let private = private();
     let variant = &method.variant;
@@ -98,5 +95,5 @@ fn weight(method: &Method) -> TokenStream {
         // resolves to 0 for types that do not implement `Weigh`
         quote_spanned!(place_of(&argument.kind)=> + (&#private::Weighed(#name)).heap())
     });
-    quote!(Self::#variant { #(#names,)* __encoded, .. } => (*__encoded, 0usize #(#heaps)*),)
+    quote!(Self::#variant { #(#names,)* .. } => 0usize #(#heaps)*,)
 }

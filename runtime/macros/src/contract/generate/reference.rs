@@ -88,17 +88,17 @@ fn sender(contract: &Contract, method: &Method) -> TokenStream {
     let (returned, made) = match method.mode {
         Mode::Cast => (
             quote!(#private::Cast<'_, Self>),
-            quote!(#private::Cast::new(self, #message::#variant { #(#names,)* __encoded: 0 })),
+            quote!(#private::Cast::new(self, #message::#variant { #(#names,)* })),
         ),
         Mode::Call => {
-            let message = quote!(#message::#variant { #(#names,)* __reply, __encoded: 0 });
+            let message = quote!(#message::#variant { #(#names,)* __reply, });
             (call, quote_spanned!(blame=> #blamed::Call::once(self, move |__reply| #message)))
         }
         Mode::Read => {
             let copies = method.arguments.iter().map(|Argument { ident, kind, .. }| {
                 quote_spanned!(place_of(kind)=> #ident: ::core::clone::Clone::clone(&#ident))
             });
-            let message = quote!(#message::#variant { #(#copies,)* __reply, __encoded: 0 });
+            let message = quote!(#message::#variant { #(#copies,)* __reply, });
             (call, quote_spanned!(blame=> #blamed::Call::repeatable(self, move |__reply| #message)))
         }
     };
