@@ -216,7 +216,8 @@ pub enum Overflow {
     Reject,
     /// Let a sender that can wait do so until its deadline; refuse the others.
     Wait,
-    /// Make room by dropping the oldest message of the least critical class.
+    /// Make room by dropping the oldest message of the least critical class, never of one more critical than the
+    /// newcomer's.
     DropOldest,
     /// Make room by dropping what is less critical than the newcomer, youngest first.
     ShedLowest,

@@ -64,14 +64,15 @@ pub(super) fn activate<'a, S: Service>(
         };
         become_ready(&mut run, &state, &cx).await;
         serving(shared);
-        // one round for each message that runs alone
+        // one round for each message that runs alone, and for those in between that do not
         let last = loop {
-            let next = {
+            let mut next = run.next();
+            if next != Next::Exclusive {
                 let state = &state;
                 let make = |cx: Cx, message| async move { state.shared(&cx, message).await };
                 let mut crowd = Crowd::new();
-                loop {
-                    match run.next() {
+                let alone = loop {
+                    match next {
                         Next::Shared if crowd.len() < shared.kind().concurrency as usize => {
                             // the message must not be a variable: it would be kept in this future as well
                             let mut handler = pin!({
@@ -92,10 +93,11 @@ pub(super) fn activate<'a, S: Service>(
                             poll_fn(|task| run.poll_wait(task, &mut crowd, next, &mut waited)).await;
                         }
                     }
+                    next = run.next();
+                };
+                if alone != Next::Exclusive {
+                    break alone;
                 }
-            };
-            if next != Next::Exclusive {
-                break next;
             }
             let mut handler = pin!({
                 let message = run.begin(&mut cx);

@@ -305,10 +305,18 @@ impl<T: Letter> Room<'_, T> {
     }
 }
 
+/// Stands for a mailbox that is full while so many have begun; never zero.
+fn full_at(begun: u32) -> u32 {
+    begun << 1 | 1
+}
+
 /// A mailbox. Its driver alone calls [`Mailbox::take`], [`Mailbox::put_back`], [`Mailbox::publish`] and
 /// [`Mailbox::make_room`].
 pub(crate) struct Mailbox<T> {
     queue: Mutex<Queue<T>>,
+    /// What [`full_at`] gave when a sender was last refused because so many letters wait; zero if none was, or if
+    /// others could be let in by now. Written under the lock.
+    full: AtomicU32,
     bounds: Bounds,
 }
 
@@ -328,7 +336,12 @@ impl<T: Letter> Mailbox<T> {
             sleeping: false,
             closed: false,
         };
-        Self { queue: Mutex::new(queue), bounds: Bounds { count_max: bounds.count_max.max(1), ..bounds } }
+        let full = AtomicU32::new(0);
+        Self {
+            queue: Mutex::new(queue),
+            full,
+            bounds: Bounds { count_max: bounds.count_max.max(1), ..bounds },
+        }
     }
 
     /// What happens to a letter that does not fit.
@@ -363,12 +376,23 @@ impl<T: Letter> Mailbox<T> {
         weight: u32,
         pace: &'a Pace,
     ) -> Result<Room<'a, T>, NoRoom> {
+        if self.full.load(Ordering::Relaxed) != 0 && self.is_still_full(pace) {
+            return Err(NoRoom::Full);
+        }
         let mut queue = self.queue.lock();
         let mut shed = None;
         if queue.closed | queue.crowded || !self.fits(&queue, weight) {
             shed = self.make_room_for(&mut queue, level, weight, pace)?;
         }
         Ok(Room { queue, pace, level, weight, shed })
+    }
+
+    /// Whether nothing has begun since a sender was refused. Those who try again and again must not keep the driver
+    /// from the lock.
+    #[cold]
+    fn is_still_full(&self, pace: &Pace) -> bool {
+        let full = self.full.load(Ordering::Relaxed);
+        full != 0 && full == full_at(pace.begun.load(Ordering::Relaxed))
     }
 
     /// Room for a newcomer that did not seem to fit, and what had to go for it.
@@ -389,9 +413,13 @@ impl<T: Letter> Mailbox<T> {
         }
         // never what is in hand
         let (oldest, highest) = match self.bounds.overflow {
-            Overflow::DropOldest => (true, 0),
+            Overflow::DropOldest => (true, level),
             Overflow::ShedLowest => (false, level + 1),
-            Overflow::Reject | Overflow::Wait => (false, LEVELS),
+            Overflow::Reject | Overflow::Wait => {
+                let full = if queue.count < self.bounds.count_max { 0 } else { full_at(queue.seen) };
+                self.full.store(full, Ordering::Relaxed);
+                (false, LEVELS)
+            }
         };
         let mut shed = Vec::new();
         while !self.fits(queue, weight) {
@@ -566,6 +594,7 @@ impl<T: Letter> Mailbox<T> {
             let mut queue = self.queue.lock();
             queue.closed = true;
             queue.crowded = false;
+            self.full.store(0, Ordering::Relaxed);
             queue.line().map(|line| line.iter().map(|w| w.waker.clone()).collect()).unwrap_or_default()
         };
         pace.signal.fetch_and(!CROWDED, Ordering::Relaxed);
@@ -577,6 +606,9 @@ impl<T: Letter> Mailbox<T> {
         let mut queue = self.queue.lock();
         let empty = hand.batch.is_empty() && !queue.crowded && (0..LEVELS).all(|level| queue.len(level) == 0);
         queue.closed |= empty;
+        if empty {
+            self.full.store(0, Ordering::Relaxed);
+        }
         empty
     }
 

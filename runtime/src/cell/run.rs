@@ -17,8 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-/// Messages before the cell lets others on its executor run.
+/// Messages before the cell lets others on its executor run, if they take longer than a tick of the wheel.
 const BUDGET: u16 = 128;
+/// Messages before it does so however quick they are.
+const BUDGET_QUICK: u16 = 1024;
+/// Messages between two looks at the clock while they are quick, as a mask.
+const LOOK_MASK: u16 = 31;
 
 /// What an activation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub(super) struct Run<'a, M: Message> {
     /// What had begun before this activation, with those of its messages that are in the meter.
     settled: u32,
     stride_mask: u16,
+    /// The messages of this poll take long: time is to be looked at for each.
+    slow: bool,
 }
 
 impl<'a, M: Message> Run<'a, M> {
@@ -105,11 +111,12 @@ impl<'a, M: Message> Run<'a, M> {
             stop_due: Tick::NEVER,
             idle_since: Tick::NEVER,
             idle_begun: 0,
+            slow: false,
         }
     }
 
     /// Looks at the signal, then at what is in hand, then into the mailbox.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Next {
         let signal = self.shared.signal();
         if signal != 0
@@ -118,8 +125,11 @@ impl<'a, M: Message> Run<'a, M> {
             return next;
         }
         loop {
-            if self.served >= BUDGET {
+            if self.served >= BUDGET && self.used_up() {
                 return Next::Yield;
+            }
+            if self.slow | (self.served & LOOK_MASK == LOOK_MASK) {
+                self.look();
             }
             let Some(envelope) = self.hand.front() else {
                 if self.shared.mailbox.take(self.hand, &self.shared.pace) {
@@ -136,6 +146,20 @@ impl<'a, M: Message> Run<'a, M> {
                 Access::Exclusive => Next::Exclusive,
             };
         }
+    }
+
+    /// Whether it is the turn of others: after many messages, or fewer that took long.
+    fn used_up(&self) -> bool {
+        self.served >= BUDGET_QUICK || self.shared.now().raw() != self.shared.books.polling.load(Relaxed)
+    }
+
+    /// Reads the clock in the middle of a poll: messages expire meanwhile. While they are slow, that is done for
+    /// each of them.
+    #[inline(never)]
+    fn look(&mut self) {
+        let (before, now) = (self.shared.now(), self.shared.kind().wheel.now());
+        self.slow = before != now;
+        self.shared.books.now.store(now.raw(), Relaxed);
     }
 
     /// What cannot wait for the batch in hand.
@@ -203,7 +227,7 @@ impl<'a, M: Message> Run<'a, M> {
     }
 
     /// Begins the next message in the activation's own slot.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, cx: &mut Cx) -> M {
         let Envelope { header, origin, message } = self.take();
         self.due = header.due();

@@ -53,6 +53,39 @@ async fn the_oldest_goes_for_the_newest() {
 }
 
 #[tokio::test]
+async fn nothing_more_critical_goes_for_the_newest() {
+    let world = World::new().bounded(8, 1 << 20, Overflow::DropOldest);
+    let (cell, hold) = busy(&world).await;
+    for n in 0..8 {
+        tell_as(&cell, class(Criticality::Critical), Ask::Note(n)).expect("room");
+    }
+    let less = tell_as(&cell, class(Criticality::Sheddable), Ask::Note(50));
+    assert_eq!(less, Err(Refusal::MailboxFull));
+    tell_as(&cell, class(Criticality::Critical), Ask::Note(8)).expect("its own class makes room");
+    hold.add_permits(1);
+    settle().await;
+    assert_eq!(world.notes(), (1..9).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_tries_again_gets_in_once_something_has_begun_and_is_told_of_a_stop() {
+    let world = World::new().bounded(8, 1 << 20, Overflow::Reject);
+    let (cell, hold) = busy(&world).await;
+    assert_eq!(let_in(&cell, 0..20), 8);
+    for _ in 0..3 {
+        assert_eq!(tell(&cell, Ask::Note(50)), Err(Refusal::MailboxFull));
+    }
+    hold.add_permits(1);
+    settle().await;
+    assert_eq!(let_in(&cell, 8..10), 2);
+    let (cell, _hold) = busy(&world).await;
+    assert_eq!(let_in(&cell, 0..20), 8);
+    assert_eq!(tell(&cell, Ask::Note(50)), Err(Refusal::MailboxFull));
+    cell.port().stop(StopReason::Shutdown);
+    assert_eq!(tell(&cell, Ask::Note(50)), Err(Refusal::Stopped));
+}
+
+#[tokio::test]
 async fn the_least_critical_goes_for_the_more_critical_and_is_told() {
     let world = World::new().bounded(8, 1 << 20, Overflow::ShedLowest);
     let (cell, hold) = busy(&world).await;
