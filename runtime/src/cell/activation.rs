@@ -3,17 +3,16 @@
 
 use super::ambient::{self, Ambient};
 use super::crowd::Crowd;
-use super::mailbox::Hand;
 use super::port::{Phase, Port};
 use super::run::{Next, Run};
 use super::shared::{Abandon, DRAIN, Hook, STOP, Shared};
 use crate::service::contract::{Contract, Service};
-use crate::service::message::{Envelope, Header, Message};
+use crate::service::message::{Header, Message};
 use crate::service::{Cx, StartError};
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -23,47 +22,64 @@ pub(super) type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
 /// How often an activation that is not ready is asked again.
 const READY_EVERY: Duration = Duration::from_millis(50);
 
-/// Makes the state of an activation, again for each.
-pub(crate) enum Constructor<S> {
+/// Makes the state of an activation, again for each. One word: each cell has one.
+pub(crate) struct Constructor<S>(Arc<Making<S>>);
+
+enum Making<S> {
     /// At once.
-    Plain(Arc<dyn Fn() -> S + Send + Sync>),
+    Plain(Box<dyn Fn() -> S + Send + Sync>),
     /// With an asynchronous start that may fail.
     #[allow(clippy::type_complexity, reason = "it is written nowhere else")]
-    Started(Arc<dyn Fn(Cx) -> BoxFuture<'static, Result<S, StartError>> + Send + Sync>),
+    Started(Box<dyn Fn(Cx) -> BoxFuture<'static, Result<S, StartError>> + Send + Sync>),
+}
+
+impl<S> Constructor<S> {
+    /// At once.
+    pub(crate) fn plain(make: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Making::Plain(Box::new(make))))
+    }
+
+    /// With an asynchronous start that may fail.
+    pub(crate) fn started(
+        start: impl Fn(Cx) -> BoxFuture<'static, Result<S, StartError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Making::Started(Box::new(start))))
+    }
 }
 
 impl<S> Clone for Constructor<S> {
     fn clone(&self) -> Self {
-        match self {
-            Self::Plain(make) => Self::Plain(make.clone()),
-            Self::Started(make) => Self::Started(make.clone()),
-        }
+        Self(self.0.clone())
     }
 }
 
 /// Runs one activation to its end. It is dropped instead when [`Run::abandon`] says so or when it is killed.
+///
+/// There are as many of these as there are cells: what only matters for a moment is boxed, and nothing is kept that
+/// another thing here knows too.
 #[allow(clippy::manual_async_fn, reason = "the arguments of an async function are kept twice")]
 pub(super) fn activate<'a, S: Service>(
-    shared: &'a Arc<Shared<MessageOf<S>>>,
+    mut run: Run<'a, MessageOf<S>>,
     constructor: &'a Constructor<S>,
-    hand: &'a mut Hand<Envelope<MessageOf<S>>>,
 ) -> impl Future<Output = Exit> + Send + 'a {
     async move {
-        let mut run = Run::new(shared, hand);
-        let mut cx = Cx::of(shared.clone());
-        doing(shared, Phase::Starting, Hook::START);
-        let mut state = match constructor {
-            Constructor::Plain(make) => make(),
-            Constructor::Started(make) => {
-                let start = make(cx.fork(Header::default(), None));
-                match before_limit(&mut run, start).await {
+        let mut cx = Cx::of(run.shared.clone());
+        doing(run.shared, Phase::Starting, Hook::START);
+        let mut state = match &*constructor.0 {
+            Making::Plain(make) => make(),
+            Making::Started(start) => {
+                let mut start = start(cx.fork(Header::default(), None));
+                match before_limit(&mut run, start.as_mut()).await {
                     Ok(state) => state,
                     Err(error) => return Exit::StartFailed { problem: error.to_string() },
                 }
             }
         };
-        become_ready(&mut run, &state, &cx).await;
-        serving(shared);
+        doing(run.shared, Phase::Starting, Hook::READY);
+        if !before_limit(&mut run, pin!(state.ready(&cx))).await {
+            Box::pin(become_ready(&mut run, &state, &cx)).await;
+        }
+        serving(run.shared);
         // one round for each message that runs alone, and for those in between that do not
         let last = loop {
             let mut next = run.next();
@@ -73,7 +89,7 @@ pub(super) fn activate<'a, S: Service>(
                 let mut crowd = Crowd::new();
                 let alone = loop {
                     match next {
-                        Next::Shared if crowd.len() < shared.kind().concurrency as usize => {
+                        Next::Shared if crowd.len() < run.shared.kind().concurrency as usize => {
                             // the message must not be a variable: it would be kept in this future as well
                             let mut handler = pin!({
                                 let message = run.begin(&mut cx);
@@ -108,7 +124,7 @@ pub(super) fn activate<'a, S: Service>(
         };
         run.flush();
         match last {
-            Next::Fail => shared.take_failure().unwrap_or(Exit::Killed),
+            Next::Fail => run.shared.take_failure().unwrap_or(Exit::Killed),
             // boxed: most of an activation's life is spent without it
             _ => Box::pin(finish(&mut run, &mut state, &mut cx, last == Next::Passivate)).await,
         }
@@ -130,8 +146,10 @@ fn serving<M: Message>(shared: &Arc<Shared<M>>) {
 
 /// Awaits a part of the start; the activation is dropped when that takes too long, or when a stop is asked for and
 /// nothing waits that it would handle before.
-async fn before_limit<M: Message, T>(run: &mut Run<'_, M>, start: impl Future<Output = T>) -> T {
-    let mut start = pin!(start);
+async fn before_limit<M: Message, T>(
+    run: &mut Run<'_, M>,
+    mut start: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+) -> T {
     let shared = run.shared;
     let due = shared.now().plus(shared.kind().start_within);
     poll_fn(|task| {
@@ -152,15 +170,18 @@ async fn before_limit<M: Message, T>(run: &mut Run<'_, M>, start: impl Future<Ou
     .await
 }
 
+/// It has said that it is not ready yet.
 async fn become_ready<S: Service>(run: &mut Run<'_, MessageOf<S>>, state: &S, cx: &Cx) {
-    doing(run.shared, Phase::Starting, Hook::READY);
     let wheel = run.shared.kind().wheel.clone();
-    before_limit(run, async {
-        while !state.ready(cx).await {
+    let ready = async {
+        loop {
             wheel.sleep_until(wheel.due(READY_EVERY)).await;
+            if state.ready(cx).await {
+                return;
+            }
         }
-    })
-    .await;
+    };
+    before_limit(run, pin!(ready)).await;
 }
 
 /// The orderly end.

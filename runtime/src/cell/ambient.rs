@@ -21,8 +21,6 @@ pub(crate) struct Ambient {
     origin: Option<Arc<Origin>>,
     /// What messages of this run carry; made when the first is sent.
     own: Option<Arc<Origin>>,
-    /// Whether the activation can handle nothing else while this waits: not so for tasks.
-    holds: bool,
 }
 
 thread_local! {
@@ -34,24 +32,23 @@ thread_local! {
 impl Ambient {
     /// For the handling of a message.
     pub(crate) fn of(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
-        Self { port, header, origin, own: None, holds: true }
+        Self { port, header: header.holding(), origin, own: None }
     }
 
     /// For a life-cycle hook: no deadline, nobody waits for it.
     pub(crate) fn beside(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
-        let header = header.with_awaited(false).with_due(Tick::NEVER);
-        Self { port, header, origin, own: None, holds: true }
+        Self::of(port, header.with_awaited(false).with_due(Tick::NEVER), origin)
     }
 
     /// For a task or timer, which runs beside the handlers.
     pub(crate) fn task(port: Arc<dyn Port>, header: Header, origin: Option<Arc<Origin>>) -> Self {
-        Self { holds: false, ..Self::beside(port, header, origin) }
+        Self { port, header: header.inherited().with_due(Tick::NEVER), origin, own: None }
     }
 
     /// The next message of the same activation.
     #[inline]
     pub(crate) fn rearm(&mut self, header: Header, origin: Option<Arc<Origin>>) {
-        self.header = header;
+        self.header = header.holding();
         self.origin = origin;
         self.own = None;
     }
@@ -73,7 +70,7 @@ impl Ambient {
         let trace = from.map(|o| o.trace).filter(|trace| *trace != TraceId::default());
         let own = Arc::new(Origin {
             activation: Some(self.port.id()),
-            holds: self.holds,
+            holds: self.header.holds(),
             hops: up.as_ref().map_or(1, |o| o.hops.saturating_add(1)),
             span,
             trace: trace.unwrap_or(TraceId(request.as_u128())),

@@ -8,6 +8,7 @@ use super::ending;
 use super::kind::Kind;
 use super::mailbox::{Hand, URGENT};
 use super::port::{Phase, Port};
+use super::run::Run;
 use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, LEAVE, RESTART, STOP, Shared};
 use crate::service::context::panic_text;
 use crate::service::contract::Service;
@@ -68,7 +69,7 @@ pub(super) fn drive<S: Service>(
         let exit = loop {
             let exit = {
                 let mut ambient = None;
-                let mut activation = pin!(Some(activate(&shared, &constructor, &mut hand)));
+                let mut activation = pin!(Some(activate(Run::new(&shared, &mut hand), &constructor)));
                 let exit = poll_fn(|task| shared.poll(activation.as_mut(), &mut ambient, task)).await;
                 // what a killed handler held is dropped here, and may panic too
                 let drop_all = || ending::kill(|| activation.set(None));

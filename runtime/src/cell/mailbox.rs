@@ -208,7 +208,7 @@ impl<T: Letter> Queue<T> {
         } else {
             hand.batch.take_from(lane, most);
         }
-        hand.largest = hand.largest.max(hand.batch.len());
+        hand.largest = hand.largest.max(hand.batch.len() as u32);
         true
     }
 
@@ -247,7 +247,7 @@ pub(crate) struct Hand<T> {
     begun: u32,
     begun_bytes: u32,
     /// The largest batch since the driver last slept.
-    largest: usize,
+    largest: u32,
     level: u8,
 }
 
@@ -283,8 +283,8 @@ impl<T: Letter> Hand<T> {
     /// Gives back buffers that the last burst does not explain: what is sent after a large one frees them. An entity
     /// that nothing is sent to any more is passivated with them.
     fn tidy(&mut self, lane: &mut Ring<T>) {
-        let largest = std::mem::take(&mut self.largest);
-        let keeps = |buffer: &Ring<T>| buffer.capacity() <= largest.saturating_mul(4).max(4);
+        let most = std::mem::take(&mut self.largest).saturating_mul(4).max(4) as usize;
+        let keeps = |buffer: &Ring<T>| buffer.capacity() <= most;
         if !keeps(&self.batch) {
             self.batch = Ring::default();
         }

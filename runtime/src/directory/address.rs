@@ -140,6 +140,15 @@ impl<M: Message> Whereabouts<M> {
         }
     }
 
+    /// The deadlines of the node that provides it; none for one that has not been looked up.
+    #[inline]
+    pub(crate) fn wheel(&self) -> Option<&Wheel> {
+        match &self.route {
+            Route::Keyed { provider, .. } | Route::Instances(provider) => Some(provider.wheel()),
+            Route::Late { found, .. } => found.get()?.0.wheel(),
+        }
+    }
+
     /// The cell for the next message, where it is not known yet or is chosen for each; and the address that it is
     /// behind, which differs where the reference is older than the provider.
     #[inline(never)]

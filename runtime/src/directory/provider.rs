@@ -3,7 +3,7 @@
 use super::address::Locator;
 use crate::cell::kind::Kind;
 use crate::cell::port::{Overseer, Phase, Port};
-use crate::cell::{self, Constructor, Handle, ambient};
+use crate::cell::{self, Constructor, Handle, Wheel, ambient};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Message;
 use bytes::Bytes;
@@ -24,6 +24,8 @@ pub(crate) trait Provide<M: Message>: Send + Sync {
     fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<M>>;
     /// Whether messages need a key.
     fn keyed(&self) -> bool;
+    /// The deadlines of its node.
+    fn wheel(&self) -> &Arc<Wheel>;
 }
 
 type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
@@ -72,6 +74,10 @@ impl<M: Message> Provide<M> for Instances<M> {
 
     fn keyed(&self) -> bool {
         false
+    }
+
+    fn wheel(&self) -> &Arc<Wheel> {
+        &self.kind.wheel
     }
 }
 
@@ -156,6 +162,10 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
 
     fn keyed(&self) -> bool {
         true
+    }
+
+    fn wheel(&self) -> &Arc<Wheel> {
+        &self.kind.wheel
     }
 }
 

@@ -94,7 +94,7 @@ where
 {
     fn prepare(self, service: &ServiceName, section: Option<&toml::Table>) -> Result<Make<S>, ConfigError> {
         no_config(service, section)?;
-        Ok(Make(Constructor::Plain(Arc::new(self))))
+        Ok(Make(Constructor::plain(self)))
     }
 }
 
@@ -106,7 +106,7 @@ where
     fn prepare(self, service: &ServiceName, section: Option<&toml::Table>) -> Result<Make<S>, ConfigError> {
         no_config(service, section)?;
         let make = move |cx: Cx| -> BoxFuture<'static, Result<S, StartError>> { Box::pin(self(cx)) };
-        Ok(Make(Constructor::Started(Arc::new(make))))
+        Ok(Make(Constructor::started(make)))
     }
 }
 
@@ -125,7 +125,7 @@ where
         })?;
         let make =
             move |cx: Cx| -> BoxFuture<'static, Result<S, StartError>> { Box::pin(self(cx, config.clone())) };
-        Ok(Make(Constructor::Started(Arc::new(make))))
+        Ok(Make(Constructor::started(make)))
     }
 }
 

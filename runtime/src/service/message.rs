@@ -40,8 +40,8 @@ pub trait Weigh {
     }
 }
 
-/// Travels with every message. One word: from the low end the deadline in 32 bits, criticality in 2, one for whether
-/// an answer is awaited, and the weight in what is left. What it has in common with other messages of its sender is
+/// Travels with every message. One word: from the low end the deadline in 32 bits, criticality in 2, one each for
+/// whether an answer is awaited and whether it keeps the sender busy, and the weight in what is left. What it has in common with other messages of its sender is
 /// in its [`Origin`].
 #[derive(Clone, Copy, Debug)]
 pub struct Header(u64);
@@ -50,7 +50,8 @@ const DUE: u64 = 0xffff_ffff;
 const LEVEL_AT: u32 = 32;
 const LEVEL: u64 = 0b11 << LEVEL_AT;
 const AWAITED: u64 = 1 << 34;
-const WEIGHT_AT: u32 = 35;
+const HOLDS: u64 = 1 << 35;
+const WEIGHT_AT: u32 = 36;
 
 impl Default for Header {
     #[inline]
@@ -60,7 +61,7 @@ impl Default for Header {
 }
 
 impl Header {
-    /// What a message weighs at the most; a heavier one counts as this. 512 MiB.
+    /// What a message weighs at the most; a heavier one counts as this. 256 MiB.
     const WEIGHT_MAX: u64 = (1 << (64 - WEIGHT_AT)) - 1;
 
     /// A header of the given class, without a deadline and not weighed yet.
@@ -105,6 +106,19 @@ impl Header {
     #[inline]
     pub fn with_awaited(self, awaited: bool) -> Self {
         Self(if awaited { self.0 | AWAITED } else { self.0 & !AWAITED })
+    }
+
+    /// Whether the activation can handle nothing else while what runs on behalf of this waits: not so for tasks.
+    #[inline]
+    pub(crate) fn holds(&self) -> bool {
+        self.0 & HOLDS != 0
+    }
+
+    /// With an activation that is kept busy.
+    #[must_use]
+    #[inline]
+    pub(crate) fn holding(self) -> Self {
+        Self(self.0 | HOLDS)
     }
 
     /// Bytes that the message counts for; zero: not weighed yet.

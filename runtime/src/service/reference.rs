@@ -37,7 +37,8 @@ pub struct Call<'a, R: Contract, T, E = Never> {
     within: Duration,
     criticality: Option<Criticality>,
     due: Tick,
-    timer: Option<(Arc<Wheel>, WheelKey)>,
+    /// Where its deadline is, from the first time on that it waits.
+    timer: Option<(&'a Wheel, WheelKey)>,
     tries: u8,
 }
 
@@ -115,12 +116,8 @@ where
                 picked.delivery()
             }
         };
-        let wheel = delivery.wheel();
         // a repetition has no more time than the first try
-        self.due = wheel.due(self.within).earlier(header.due()).earlier(self.due);
-        if self.timer.is_none() {
-            self.timer = Some((wheel.clone(), WheelKey::NONE));
-        }
+        self.due = delivery.wheel().due(self.within).earlier(header.due()).earlier(self.due);
         let header = header.with_awaited(true).with_due(self.due);
         let refusal = match delivery.admit(header, origin.as_ref(), &message) {
             Ok(admission) => {
@@ -155,12 +152,13 @@ where
 
     /// Whether the time is up; registers the waker otherwise.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((wheel, key)) = &mut self.timer else { return false };
-        if key.is_none() {
-            *key = wheel.add(self.due, cx.waker().clone());
-            return false;
+        if let Some((wheel, key)) = &self.timer {
+            return wheel.poll_fired(key, cx.waker());
         }
-        wheel.poll_fired(key, cx.waker())
+        if let Some(wheel) = self.address.whereabouts().wheel() {
+            self.timer = Some((wheel, wheel.add(self.due, cx.waker().clone())));
+        }
+        false
     }
 }
 
@@ -209,9 +207,7 @@ where
 
 impl<R: Contract, T, E> Drop for Call<'_, R, T, E> {
     fn drop(&mut self) {
-        if let Some((wheel, key)) = self.timer.take()
-            && !key.is_none()
-        {
+        if let Some((wheel, key)) = self.timer.take() {
             wheel.remove(key);
         }
     }

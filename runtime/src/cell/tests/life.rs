@@ -7,13 +7,13 @@ async fn a_start_may_take_its_time_and_mail_waits_for_it() {
     let world = World::new();
     let open = gate();
     let (seen, gate) = (world.seen.clone(), open.clone());
-    let cell = world.spawn_with(Constructor::Started(Arc::new(move |_| {
+    let cell = world.spawn_with(Constructor::started(move |_| {
         let (seen, gate) = (seen.clone(), gate.clone());
         Box::pin(async move {
             gate.acquire().await.expect("no gate is ever closed").forget();
             Ok(Probe(seen))
         })
-    })));
+    }));
     tell(&cell, Ask::Note(1)).expect("room");
     settle().await;
     let status = cell.port().status();
@@ -29,13 +29,12 @@ async fn a_start_that_fails_or_takes_too_long_is_reported() {
     let mut world = World::new();
     world.overseer.restarts.store(false, SeqCst);
     world.kind.start_within = Duration::from_millis(20);
-    let fails = world.spawn_with(Constructor::Started(Arc::new(|_| {
-        Box::pin(async { Err(StartError::new("no such table")) })
-    })));
+    let fails =
+        world.spawn_with(Constructor::started(|_| Box::pin(async { Err(StartError::new("no such table")) })));
     until("it ended", || world.gone().len() == 1).await;
     assert_eq!(world.gone(), [Exit::StartFailed { problem: "no such table".into() }]);
     assert!(fails.is_closed());
-    let hangs = world.spawn_with(Constructor::Started(Arc::new(|_| Box::pin(std::future::pending()))));
+    let hangs = world.spawn_with(Constructor::started(|_| Box::pin(std::future::pending())));
     until("it ended", || world.gone().len() == 2).await;
     let Exit::StartFailed { problem } = &world.gone()[1] else { panic!("{:?}", world.gone()) };
     assert!(problem.contains("20ms"), "{problem}");
@@ -47,7 +46,7 @@ async fn a_start_that_fails_or_takes_too_long_is_reported() {
 async fn a_panic_in_the_constructor_is_a_panic_in_start() {
     let world = World::new();
     world.overseer.restarts.store(false, SeqCst);
-    world.spawn_with(Constructor::Plain(Arc::new(|| panic!("no"))));
+    world.spawn_with(Constructor::plain(|| panic!("no")));
     until("it ended", || world.gone().len() == 1).await;
     assert_eq!(world.gone(), [Exit::Panicked { text: "no".into(), method: "start".into() }]);
 }
@@ -69,7 +68,7 @@ async fn ready_is_asked_until_it_says_yes() {
 #[tokio::test]
 async fn a_stop_during_the_start_ends_it() {
     let world = World::new();
-    let cell = world.spawn_with(Constructor::Started(Arc::new(|_| Box::pin(std::future::pending()))));
+    let cell = world.spawn_with(Constructor::started(|_| Box::pin(std::future::pending())));
     settle().await;
     cell.port().stop(StopReason::Shutdown);
     until("it is gone", || world.gone().len() == 1).await;

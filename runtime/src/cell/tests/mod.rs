@@ -205,6 +205,10 @@ impl Provide<Ask> for Only {
     fn keyed(&self) -> bool {
         false
     }
+
+    fn wheel(&self) -> &Arc<Wheel> {
+        &self.0.kind().wheel
+    }
 }
 
 impl ProbeRef {
@@ -422,7 +426,7 @@ impl World {
 
     fn spawn(&self) -> Handle<Ask> {
         let seen = self.seen.clone();
-        self.spawn_with(Constructor::Plain(Arc::new(move || Probe(seen.clone()))))
+        self.spawn_with(Constructor::plain(move || Probe(seen.clone())))
     }
 
     fn spawn_with(&self, constructor: Constructor<Probe>) -> Handle<Ask> {

@@ -22,7 +22,7 @@ impl Service for Nothing {
 #[tokio::test]
 async fn an_idle_cell_is_small() {
     let world = World::new();
-    let constructor = Constructor::Plain(Arc::new(|| Nothing));
+    let constructor = Constructor::plain(|| Nothing);
     let shared = Arc::new(Shared::new(ActivationId(1), world.kind(), 0, None));
     let task = drive(shared.clone(), constructor);
     let (outlives, task) = (size_of_val(&*shared), size_of_val(&task));

@@ -53,13 +53,13 @@ fn a_handler_that_blocks_its_executor_is_seen_from_outside() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let world = World::new();
-            let cell = world.spawn_with(Constructor::Plain(Arc::new(move || {
+            let cell = world.spawn_with(Constructor::plain(move || {
                 // stands for any code that does not yield
                 while stuck.available_permits() == 0 {
                     std::thread::yield_now();
                 }
                 Probe(Arc::default())
-            })));
+            }));
             sender.send(cell).expect("the test listens");
             settle().await;
         });
