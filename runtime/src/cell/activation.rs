@@ -69,7 +69,7 @@ pub(super) fn activate<'a, S: Service>(
             Making::Plain(make) => make(),
             Making::Started(start) => {
                 let mut start = start(cx.fork(Header::default(), None));
-                match before_limit(&mut run, start.as_mut()).await {
+                match Box::pin(before_limit(&mut run, start.as_mut())).await {
                     Ok(state) => state,
                     Err(error) => return Exit::StartFailed { problem: error.to_string() },
                 }
@@ -85,7 +85,6 @@ pub(super) fn activate<'a, S: Service>(
             let mut next = run.next();
             if next != Next::Exclusive {
                 let state = &state;
-                let make = |cx: Cx, message| async move { state.shared(&cx, message).await };
                 let mut crowd = Crowd::new();
                 let alone = loop {
                     match next {
@@ -95,8 +94,11 @@ pub(super) fn activate<'a, S: Service>(
                                 let message = run.begin(&mut cx);
                                 state.shared(&cx, message)
                             });
-                            poll_fn(|task| run.poll_first(task, handler.as_mut(), &mut crowd, &cx, make))
-                                .await;
+                            poll_fn(|task| {
+                                let make = |cx: Cx, message| async move { state.shared(&cx, message).await };
+                                run.poll_first(task, handler.as_mut(), &mut crowd, &cx, make)
+                            })
+                            .await;
                             run.ended();
                         }
                         next @ (Next::Exclusive | Next::Stop | Next::Passivate | Next::Fail)

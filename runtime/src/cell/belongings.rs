@@ -1,7 +1,17 @@
 //! What an activation has besides its state: tasks, timers, chance. It dies with the activation.
 
 use odeon_core::Random;
+use odeon_core::supervision::Exit;
 use tokio::task::JoinSet;
+
+/// What few activations have, under one lock.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// Emptied when the activation ends.
+    pub(crate) belongings: Option<Box<Belongings>>,
+    /// How the activation is to end.
+    pub(crate) failure: Option<Box<Exit>>,
+}
 
 /// What an activation has besides its state; made when first used.
 pub(crate) struct Belongings {

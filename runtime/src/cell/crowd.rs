@@ -47,31 +47,37 @@ impl<F: Future> Future for Beside<'_, F> {
 
 /// The handlers that run beside the one in the activation's own slot.
 pub(super) struct Crowd<'a, F> {
-    running: Option<Box<FuturesUnordered<Beside<'a, F>>>>,
+    running: Option<Box<Running<'a, F>>>,
+}
+
+struct Running<'a, F> {
+    handlers: FuturesUnordered<Beside<'a, F>>,
     /// No limit of theirs is earlier.
     limit: Tick,
 }
 
 impl<'a, F: Future<Output = ()>> Crowd<'a, F> {
     pub(super) fn new() -> Self {
-        Self { running: None, limit: Tick::NEVER }
+        Self { running: None }
     }
 
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.running.as_ref().map_or(0, |running| running.len())
+        self.running.as_ref().map_or(0, |running| running.handlers.len())
     }
 
     pub(super) fn push(&mut self, beside: Beside<'a, F>) {
-        self.limit = self.limit.earlier(beside.limit);
-        self.running.get_or_insert_with(Box::default).push(beside);
+        let none = || Box::new(Running { handlers: FuturesUnordered::new(), limit: Tick::NEVER });
+        let running = self.running.get_or_insert_with(none);
+        running.limit = running.limit.earlier(beside.limit);
+        running.handlers.push(beside);
     }
 
     /// Polls those that were woken; how many ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> u32 {
         let mut ended = 0;
         if let Some(running) = &mut self.running {
-            while let Poll::Ready(Some(())) = Pin::new(&mut **running).poll_next(cx) {
+            while let Poll::Ready(Some(())) = Pin::new(&mut running.handlers).poll_next(cx) {
                 ended += 1;
             }
         }
@@ -80,20 +86,19 @@ impl<'a, F: Future<Output = ()>> Crowd<'a, F> {
 
     /// When the next of them will have run too long; or the method of one that has.
     pub(super) fn limit(&mut self, now: Tick) -> Result<Tick, u32> {
-        let Some(running) = self.running.as_mut().filter(|running| !running.is_empty()) else {
-            self.limit = Tick::NEVER;
+        let Some(running) = self.running.as_mut().filter(|running| !running.handlers.is_empty()) else {
             return Ok(Tick::NEVER);
         };
-        if self.limit.passed(now) {
+        if running.limit.passed(now) {
             // the bound may belong to one that has ended
-            self.limit = Tick::NEVER;
-            for beside in Pin::new(&mut **running).iter_pin_mut() {
+            running.limit = Tick::NEVER;
+            for beside in Pin::new(&mut running.handlers).iter_pin_mut() {
                 if beside.limit.passed(now) {
                     return Err(beside.method);
                 }
-                self.limit = self.limit.earlier(beside.limit);
+                running.limit = running.limit.earlier(beside.limit);
             }
         }
-        Ok(self.limit)
+        Ok(running.limit)
     }
 }

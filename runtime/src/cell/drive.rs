@@ -177,8 +177,9 @@ impl<M: Message> Shared<M> {
             self.kind().meter.add_panic();
         }
         // tasks and timers die with it
-        drop(self.belongings().lock().take());
-        drop(self.take_failure());
+        let rare = std::mem::take(&mut *self.rare().lock());
+        // outside of the lock: what tasks held is dropped, and may come back to it
+        drop(rare);
         let left = self.signal() & LEAVE != 0;
         self.lower(KILL | FAIL | RESTART | GIVE_UP | LEAVE);
         self.set_phase(Phase::Waiting);

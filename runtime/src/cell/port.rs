@@ -17,8 +17,8 @@ pub(crate) trait Port: Send + Sync {
     fn key(&self) -> Option<&Arc<str>>;
     /// The position of its executor in [`Kind::executors`].
     fn executor(&self) -> usize;
-    /// What the current activation has besides its state; emptied when it ends.
-    fn belongings(&self) -> &Mutex<Option<Box<super::belongings::Belongings>>>;
+    /// What few activations have; emptied when they end.
+    fn rare(&self) -> &Mutex<super::belongings::Rare>;
     /// The time at which the current poll of the cell began.
     fn now(&self) -> Tick;
 

@@ -7,7 +7,7 @@ use super::crowd::{Beside, Crowd};
 use super::ending;
 use super::mailbox::{CROWDED, Hand, Mailbox, URGENT};
 use super::port::Port;
-use super::shared::{Abandon, DRAIN, FAIL, Hook, LEAVE, STOP, Shared};
+use super::shared::{Abandon, DRAIN, FAIL, LEAVE, STOP, Shared};
 use super::wheel::{Key, Wheel};
 use crate::service::Cx;
 use crate::service::message::{Access, Envelope, Message};
@@ -81,7 +81,7 @@ pub(super) struct Run<'a, M: Message> {
     expired: u32,
     /// The deadline and the method of the handler in the activation's own slot.
     due: Tick,
-    method: u32,
+    method: u16,
     /// When an orderly stop has taken too long; never, while nobody asked for one.
     stop_due: Tick,
     /// Since when there has been nothing to do, and what had begun by then.
@@ -89,7 +89,7 @@ pub(super) struct Run<'a, M: Message> {
     idle_begun: u32,
     /// What had begun before this activation, with those of its messages that are in the meter.
     settled: u32,
-    stride_mask: u16,
+    stride_mask: u8,
     /// The messages of this poll take long: time is to be looked at for each.
     slow: bool,
 }
@@ -98,7 +98,7 @@ impl<'a, M: Message> Run<'a, M> {
     pub(super) fn new(shared: &'a Arc<Shared<M>>, hand: &'a mut Hand<Envelope<M>>) -> Self {
         shared.books.abandon.store(Abandon::NOT, Relaxed);
         Self {
-            stride_mask: shared.mailbox.stride_mask() as u16,
+            stride_mask: shared.mailbox.stride_mask() as u8,
             settled: hand.begun(),
             shared,
             hand,
@@ -107,7 +107,7 @@ impl<'a, M: Message> Run<'a, M> {
             handled: 0,
             expired: 0,
             due: Tick::NEVER,
-            method: Hook::NOTHING,
+            method: 0,
             stop_due: Tick::NEVER,
             idle_since: Tick::NEVER,
             idle_begun: 0,
@@ -231,8 +231,8 @@ impl<'a, M: Message> Run<'a, M> {
     pub(super) fn begin(&mut self, cx: &mut Cx) -> M {
         let Envelope { header, origin, message } = self.take();
         self.due = header.due();
-        self.method = message.method() as u32;
-        self.shared.books.doing.store(self.method, Relaxed);
+        self.method = message.method() as u16;
+        self.shared.books.doing.store(u32::from(self.method), Relaxed);
         ambient::rearm(header, origin.clone());
         cx.rearm(header, origin);
         message
@@ -269,7 +269,7 @@ impl<'a, M: Message> Run<'a, M> {
         make: impl Fn(Cx, M) -> F,
     ) -> Poll<()> {
         if crowd.len() > 0 {
-            self.shared.books.doing.store(self.method, Relaxed);
+            self.shared.books.doing.store(u32::from(self.method), Relaxed);
         }
         if ending::alone_in_panic(|| handler.poll(task)).is_ready() {
             return Poll::Ready(());
@@ -338,7 +338,7 @@ impl<'a, M: Message> Run<'a, M> {
         let own = self.limit_of(self.due);
         match crowd {
             Err(method) => self.abandon(Abandon::OVERRAN + method),
-            Ok(_) if own.passed(now) => self.abandon(Abandon::OVERRAN + self.method),
+            Ok(_) if own.passed(now) => self.abandon(Abandon::OVERRAN + u32::from(self.method)),
             Ok(theirs) => {
                 let limit = own.earlier(theirs);
                 if !limit.is_never() {

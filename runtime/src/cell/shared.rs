@@ -1,7 +1,7 @@
 //! What outlives activations: identity, mailbox, counters. A [`Handle`] is a counted pointer to it.
 
 use super::Tick;
-use super::belongings::Belongings;
+use super::belongings::Rare;
 use super::bounds::Bounds;
 use super::kind::Kind;
 use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Room, Ticket};
@@ -27,7 +27,7 @@ pub(super) const DRAIN: u32 = 1 << 2;
 pub(super) const STOP: u32 = 1 << 3;
 /// Drop the activation at its next await.
 pub(super) const KILL: u32 = 1 << 4;
-/// End as failed, before the next message; how is in [`Shared::failure`].
+/// End as failed, before the next message; how is in [`Rare::failure`].
 pub(super) const FAIL: u32 = 1 << 5;
 /// The verdict: begin again.
 pub(super) const RESTART: u32 = 1 << 6;
@@ -104,8 +104,7 @@ pub(crate) struct Shared<M> {
     id: ActivationId,
     kind: Arc<Kind>,
     key: Option<Arc<str>>,
-    belongings: Mutex<Option<Box<Belongings>>>,
-    failure: Mutex<Option<Box<Exit>>>,
+    rare: Mutex<Rare>,
 
     pub(super) pace: Pace,
     executor: u32,
@@ -121,8 +120,7 @@ impl<M: Message> Shared<M> {
             id,
             kind,
             key,
-            belongings: Mutex::new(None),
-            failure: Mutex::new(None),
+            rare: Mutex::default(),
             pace: Pace::default(),
             executor: executor as u32,
             books: Books {
@@ -186,7 +184,7 @@ impl<M: Message> Shared<M> {
     }
 
     pub(super) fn take_failure(&self) -> Option<Exit> {
-        self.failure.lock().take().map(|exit| *exit)
+        self.rare.lock().failure.take().map(|exit| *exit)
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {
@@ -260,8 +258,8 @@ impl<M: Message> Port for Shared<M> {
         self.executor as usize
     }
 
-    fn belongings(&self) -> &Mutex<Option<Box<Belongings>>> {
-        &self.belongings
+    fn rare(&self) -> &Mutex<Rare> {
+        &self.rare
     }
 
     fn now(&self) -> Tick {
@@ -287,7 +285,7 @@ impl<M: Message> Port for Shared<M> {
     }
 
     fn fail(&self, exit: Exit) {
-        self.failure.lock().get_or_insert_with(|| Box::new(exit));
+        self.rare.lock().failure.get_or_insert_with(|| Box::new(exit));
         self.raise(FAIL);
     }
 
@@ -345,6 +343,11 @@ impl<M: Message> Handle<M> {
 
     pub(crate) fn kind(&self) -> &Arc<Kind> {
         &self.0.kind
+    }
+
+    /// The key of an entity.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
     }
 
     /// The cell without its message type.

@@ -5,10 +5,10 @@ use crate::cell::port::Port;
 use crate::cell::{Admission, Handle, Wheel, ambient};
 use crate::node::NodeInner;
 use crate::service::message::{Envelope, Header, Message, Origin};
-use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{Refusal, ServiceName};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
@@ -42,17 +42,17 @@ enum Route<M: Message> {
     Late { node: Weak<NodeInner>, found: OnceLock<Address<M>> },
 }
 
-/// The cell of a key. Reading the first one costs a load; a reference that has seen it go reads the later ones from
-/// a cell that can be replaced, at the price of a counted pointer.
+/// The cell of a key. Reading the first one costs a load; a reference that has seen it go reads the later ones under
+/// a lock, at the price of a counted pointer.
 struct Cached<M: Message> {
     first: OnceLock<Handle<M>>,
     moved: AtomicBool,
-    current: ArcSwapOption<Handle<M>>,
+    current: Mutex<Option<Handle<M>>>,
 }
 
 impl<M: Message> Cached<M> {
     fn new() -> Self {
-        Self { first: OnceLock::new(), moved: AtomicBool::new(false), current: ArcSwapOption::empty() }
+        Self { first: OnceLock::new(), moved: AtomicBool::new(false), current: Mutex::new(None) }
     }
 
     /// The first one, as long as none has taken its place.
@@ -63,12 +63,12 @@ impl<M: Message> Cached<M> {
 
     /// The one that is there now, if it has been looked up.
     fn handle(&self) -> Option<Handle<M>> {
-        self.first().cloned().or_else(|| self.current.load().as_deref().cloned())
+        self.first().cloned().or_else(|| self.current.lock().clone())
     }
 
     #[cold]
     fn replace(&self, handle: &Handle<M>) {
-        self.current.store(Some(Arc::new(handle.clone())));
+        *self.current.lock() = Some(handle.clone());
         self.moved.store(true, Release);
     }
 }

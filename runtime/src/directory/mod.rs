@@ -1,5 +1,6 @@
 //! Who serves what on this node: names to providers, addresses to mailboxes.
 
+mod active;
 mod address;
 mod dynamic;
 mod provider;

@@ -1,5 +1,6 @@
 //! Who provides a service on this node: instances of a stateless service, a singleton, or entities by key.
 
+use super::active::Active;
 use super::address::Locator;
 use crate::cell::kind::Kind;
 use crate::cell::port::{Overseer, Phase, Port};
@@ -7,7 +8,6 @@ use crate::cell::{self, Constructor, Handle, Wheel, ambient};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Message;
 use bytes::Bytes;
-use dashmap::DashMap;
 use odeon_core::Refusal;
 use odeon_core::id::KEY_MAX;
 use odeon_core::supervision::Exit;
@@ -84,13 +84,6 @@ impl<M: Message> Provide<M> for Instances<M> {
 /// Most entities of one service that are active on one node at the same time.
 pub(crate) const ENTITIES_MAX: usize = 4_000_000;
 
-/// The cells of entities by key.
-struct Active<M: Message> {
-    cells: DashMap<Arc<str>, Handle<M>>,
-    /// How many: the map itself would lock all of its shards to tell.
-    count: AtomicUsize,
-}
-
 /// The active entities of a service.
 pub(crate) struct Entities<S: Service> {
     kind: Arc<Kind>,
@@ -105,7 +98,7 @@ impl<S: Service> Entities<S> {
         constructor: Constructor<S>,
         make_kind: impl FnOnce(Arc<dyn Overseer>) -> Arc<Kind>,
     ) -> Arc<Self> {
-        let active = Arc::new(Active { cells: DashMap::new(), count: AtomicUsize::new(0) });
+        let active = Arc::new(Active::new());
         let wrapped = EntityOverseer::<MessageOf<S>> {
             inner: overseer,
             active: Arc::downgrade(&active),
@@ -135,29 +128,19 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
             service: self.kind.service.to_string(),
             problem: "it has entities: a key is needed".into(),
         })?;
-        // one that ends refuses what comes too late for it, but its successor must not begin beside it
-        if let Some(handle) = self.active.cells.get(key).filter(|h| !h.is_over()) {
-            return Ok(handle.clone());
-        }
-        if self.active.count.load(Relaxed) >= ENTITIES_MAX {
-            let problem = format!("{ENTITIES_MAX} entities are active on this node");
-            return Err(Refusal::StartFailed { problem });
-        }
-        self.kind.overseer.admits(key)?;
-        let executor = self.executor_for(key);
-        let spawn = || cell::spawn(&self.kind, executor, Some(key.clone()), self.constructor.clone());
-        let mut entry = self.active.cells.entry(key.clone()).or_insert_with(|| {
-            self.active.count.fetch_add(1, Relaxed);
-            spawn()
-        });
-        if entry.is_over() {
-            *entry = spawn();
-        }
-        Ok(entry.clone())
+        self.active.find_or(key, || {
+            if self.active.count() >= ENTITIES_MAX {
+                let problem = format!("{ENTITIES_MAX} entities are active on this node");
+                return Err(Refusal::StartFailed { problem });
+            }
+            self.kind.overseer.admits(key)?;
+            let executor = self.executor_for(key);
+            Ok(cell::spawn(&self.kind, executor, Some(key.clone()), self.constructor.clone()))
+        })
     }
 
     fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<MessageOf<S>>> {
-        self.active.cells.get(key?).map(|h| h.clone())
+        self.active.find(key?)
     }
 
     fn keyed(&self) -> bool {
@@ -221,9 +204,8 @@ impl<M: Message> Overseer for EntityOverseer<M> {
     fn gone(&self, cell: &dyn Port, exit: &Exit) {
         if let Some(key) = cell.key()
             && let Some(active) = self.active.upgrade()
-            && active.cells.remove_if(key, |_, handle| handle.id() == cell.id()).is_some()
         {
-            active.count.fetch_sub(1, Relaxed);
+            active.remove(key, cell.id());
         }
         self.inner.gone(cell, exit);
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{ActivationId, Criticality, Random, ServiceName, Timestamp, TraceContext};
-use parking_lot::MutexGuard;
+use parking_lot::{MappedMutexGuard, MutexGuard};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -279,13 +279,8 @@ impl Cx {
         };
         let executor = &self.port.kind().executors[self.port.executor()];
         let mut belongings = self.belongings();
-        Task(belongings.as_mut().map_or_else(
-            || unreachable!("belongings() makes them"),
-            |b| {
-                b.sweep();
-                executor.spawn_in(&mut b.tasks, guarded)
-            },
-        ))
+        belongings.sweep();
+        Task(executor.spawn_in(&mut belongings.tasks, guarded))
     }
 
     /// Sends after a time. The timer dies with the activation; what cannot be sent then is logged and counted by
@@ -323,11 +318,7 @@ impl Cx {
 
     /// Chance: this activation's own stream, repeated by the node's seed.
     pub fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
-        let mut belongings = self.belongings();
-        match belongings.as_mut() {
-            Some(b) => draw(&mut b.random),
-            None => unreachable!("belongings() makes them"),
-        }
+        draw(&mut self.belongings().random)
     }
 
     /// Runs blocking work (files, a synchronous library, long computation) where it stops nobody.
@@ -375,13 +366,13 @@ impl Cx {
         crate::directory::link(&self.port, other.address());
     }
 
-    fn belongings(&self) -> MutexGuard<'_, Option<Box<Belongings>>> {
-        let mut belongings = self.port.belongings().lock();
-        if belongings.is_none() {
-            let seed = self.inner().map_or(self.port.id().0, |node| node.next_seed());
-            *belongings = Some(Box::new(Belongings::new(seed)));
-        }
-        belongings
+    fn belongings(&self) -> MappedMutexGuard<'_, Belongings> {
+        MutexGuard::map(self.port.rare().lock(), |rare| {
+            &mut **rare.belongings.get_or_insert_with(|| {
+                let seed = self.inner().map_or(self.port.id().0, |node| node.next_seed());
+                Box::new(Belongings::new(seed))
+            })
+        })
     }
 }
 

@@ -7,7 +7,7 @@ mod tree;
 use super::alarm::Clock;
 use super::part::{Part, Running};
 use crate::cell::Tick;
-use crate::cell::belongings::Belongings;
+use crate::cell::belongings::Rare;
 use crate::cell::kind::Kind;
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::host::Executor;
@@ -90,7 +90,7 @@ struct FakeCell {
     last_exit: Mutex<Exit>,
     phase: Mutex<Phase>,
     waiting: u32,
-    belongings: Mutex<Option<Box<Belongings>>>,
+    rare: Mutex<Rare>,
 }
 
 impl FakeCell {
@@ -104,7 +104,7 @@ impl FakeCell {
             last_exit: Mutex::new(Exit::Stopped { reason: StopReason::Own }),
             phase: Mutex::new(Phase::Starting),
             waiting: u32::try_from(id).expect("a small id"),
-            belongings: Mutex::default(),
+            rare: Mutex::default(),
         });
         overseer.born(cell.clone());
         cell.begin();
@@ -166,8 +166,8 @@ impl Port for FakeCell {
         (self.id.0 % 3) as usize
     }
 
-    fn belongings(&self) -> &Mutex<Option<Box<Belongings>>> {
-        &self.belongings
+    fn rare(&self) -> &Mutex<Rare> {
+        &self.rare
     }
 
     fn now(&self) -> Tick {
