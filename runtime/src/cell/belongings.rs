@@ -27,6 +27,12 @@ impl Belongings {
         Self { tasks: JoinSet::new(), random: Random::seeded(seed) }
     }
 
+    /// Whether a task or timer has not ended.
+    pub(crate) fn are_busy(&mut self) -> bool {
+        self.sweep();
+        !self.tasks.is_empty()
+    }
+
     /// Forgets tasks that have ended.
     pub(crate) fn sweep(&mut self) {
         while self.tasks.try_join_next().is_some() {}

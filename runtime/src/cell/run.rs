@@ -193,14 +193,20 @@ impl<'a, M: Message> Run<'a, M> {
     }
 
     /// The mailbox is empty: has it been so for long?
-    fn nothing(&self) -> Next {
+    fn nothing(&mut self) -> Next {
+        let now = self.shared.now();
         match self.shared.kind().passivate_after {
             Some(after)
                 if !self.idle_since.is_never()
                     && self.idle_begun == self.hand.begun()
-                    && self.idle_since.plus(after).passed(self.shared.now()) =>
+                    && self.idle_since.plus(after).passed(now) =>
             {
-                Next::Passivate
+                if !self.shared.is_busy_aside() {
+                    return Next::Passivate;
+                }
+                // looked at again after the same time
+                self.idle_since = now;
+                Next::Wait
             }
             _ => Next::Wait,
         }

@@ -187,6 +187,11 @@ impl<M: Message> Shared<M> {
         self.rare.lock().failure.take().map(|exit| *exit)
     }
 
+    /// Whether tasks or timers of the activation have not ended.
+    pub(super) fn is_busy_aside(&self) -> bool {
+        self.rare.lock().belongings.as_mut().is_some_and(|belongings| belongings.are_busy())
+    }
+
     pub(super) fn set_phase(&self, phase: Phase) {
         self.books.phase.store(phase as u8, Ordering::Release);
     }

@@ -133,6 +133,68 @@ impl Count for Kept {
     }
 }
 
+/// Has work that no message began.
+struct Worker {
+    lab: Lab,
+}
+
+#[odeon::contract(name = "working", version = "1.0")]
+trait Working {
+    #[cast]
+    async fn work(&mut self, cx: &Cx);
+    #[cast]
+    async fn remind(&mut self, cx: &Cx, after: Duration);
+    #[cast]
+    async fn done(&mut self, cx: &Cx);
+}
+
+#[odeon::service]
+impl Working for Worker {
+    async fn work(&mut self, cx: &Cx) {
+        let lab = self.lab.clone();
+        let _ = cx.spawn(async move {
+            lab.wait_at_gate().await;
+            lab.say("worked");
+        });
+    }
+    async fn remind(&mut self, cx: &Cx, after: Duration) {
+        let me: WorkingRef = cx.me().expect("it has this contract");
+        let _ = cx.after(after, me.done());
+    }
+    async fn done(&mut self, _: &Cx) {
+        self.lab.say("reminded");
+    }
+    async fn passivate(&mut self, cx: &Cx) -> Vec<u8> {
+        self.lab.say(format!("{} passivated", cx.key()));
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn an_entity_with_a_task_or_timer_is_not_passivated() {
+    let lab = Lab::default();
+    let options = ServiceOptions {
+        passivate_after: Some(Duration::from_millis(5)),
+        ..ServiceOptions::of(ServiceKind::Entity)
+    };
+    let make = lab.clone();
+    let app = App::new().entity_with("worker", options, move || Worker { lab: make.clone() });
+    let node = node(app).await;
+    let entity = |key: &str| node.entity::<WorkingRef>("worker", key).expect("it is registered");
+    entity("task").work().send().expect("room");
+    entity("timer").remind(Duration::from_millis(100)).send().expect("room");
+    entity("idle").done().send().expect("room");
+    lab.until_said("idle passivated").await;
+    lab.until_said("timer passivated").await;
+    let said = lab.said();
+    let at = |what: &str| said.iter().position(|s| s == what);
+    assert!(at("reminded") < at("timer passivated"), "{said:?}");
+    assert_eq!(at("task passivated"), None);
+    lab.open_gate(1);
+    lab.until_said("task passivated").await;
+    assert_eq!(lab.times("worked"), 1);
+}
+
 #[tokio::test]
 async fn passivation_loses_no_message() {
     let lab = Lab::default();
