@@ -9,9 +9,11 @@ pub mod message;
 pub mod private;
 pub mod reference;
 pub mod reply;
+pub mod weigh;
 
 pub use context::Cx;
 pub use contract::{Contract, Service};
 pub use error::{CallError, ContractError, Never, StartError};
 pub use reference::{Call, Cast};
 pub use reply::Reply;
+pub use weigh::Weigh;

@@ -83,6 +83,51 @@ async fn a_mailbox_keeps_its_bound() {
     assert!((1..=2).contains(&accepted), "{accepted}");
 }
 
+/// An author's own type, most of which lies on the heap.
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Weigh)]
+struct Parcel {
+    labels: Vec<String>,
+}
+
+#[odeon::contract(name = "depot", version = "1.0")]
+trait Depot {
+    /// Keeps it until the gate opens.
+    #[cast]
+    async fn keep(&mut self, cx: &Cx, parcel: Parcel);
+}
+
+struct Shelf(Lab);
+
+#[odeon::service]
+impl Depot for Shelf {
+    async fn keep(&mut self, _: &Cx, parcel: Parcel) {
+        self.0.say(format!("keeps {}", parcel.labels.len()));
+        self.0.wait_at_gate().await;
+    }
+}
+
+#[tokio::test]
+async fn the_bound_in_bytes_sees_inside_the_authors_own_types() {
+    let lab = Lab::default();
+    let options = ServiceOptions {
+        mailbox: Bounds { count_max: 1000, bytes_max: 10_000, overflow: Overflow::Reject },
+        ..ServiceOptions::of(ServiceKind::Singleton)
+    };
+    let make = {
+        let lab = lab.clone();
+        move || Shelf(lab.clone())
+    };
+    let node = node(App::new().singleton_with("depot", options, make)).await;
+    let depot: DepotRef = node.service("depot").expect("a depot");
+    let send = |bytes: usize| depot.keep(Parcel { labels: vec!["x".repeat(bytes)] }).send();
+    send(0).expect("room");
+    lab.until_said("keeps 1").await;
+    let accepted = (0..100).map_while(|_| send(4_000).ok()).count();
+    assert_eq!(accepted, 2, "twice 4,000 bytes behind a vector in a struct, and no third time");
+    assert_eq!(send(4_000), Err(Refusal::MailboxFull));
+    send(0).expect("room for a small one");
+}
+
 #[tokio::test]
 async fn a_full_mailbox_does_what_it_was_told() {
     let lab = Lab::default();
