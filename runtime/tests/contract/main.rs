@@ -3,6 +3,7 @@
 mod api;
 mod calls;
 mod encoded;
+mod late;
 mod laws;
 mod life_cycle;
 mod mocks;
