@@ -1,6 +1,6 @@
 //! What mailboxes do with messages.
 
-use super::{Lab, Told, eventually, node, probe, probes};
+use super::{Lab, Told, eventually, hold, node, probe, probes};
 use futures_util::future::join_all;
 use odeon::ServiceOptions;
 use odeon::cell::Bounds;
@@ -17,9 +17,7 @@ fn bounded(count_max: u32, overflow: Overflow) -> ServiceOptions {
 async fn busy(lab: &Lab, options: ServiceOptions) -> (odeon::Node, super::ProbeRef) {
     let node = node(App::new().entity_with("probe", options, Told::make(lab))).await;
     let a = probe(&node, "a");
-    let first = a.clone();
-    tokio::spawn(async move { first.hold("first".into()).within(Duration::from_secs(60)).await });
-    lab.until_said("first begins").await;
+    hold(lab, &a, "first").await;
     (node, a)
 }
 
@@ -256,11 +254,7 @@ async fn the_books_balance_whatever_becomes_of_messages() {
     lab.open_gate(1);
     eventually("all but those are handled", || meter.handled() + meter.lost() == 21).await;
     assert_eq!(a.panic().await, Err(CallError::Unknown(UnknownCause::Panicked)));
-    let stuck = tokio::spawn({
-        let a = a.clone();
-        async move { a.hold("stuck".into()).within(Duration::from_secs(60)).await }
-    });
-    lab.until_said("stuck begins").await;
+    let stuck = hold(&lab, &a, "stuck").await;
     for _ in 0..3 {
         note("left behind");
     }

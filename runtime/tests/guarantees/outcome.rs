@@ -1,6 +1,6 @@
 //! How calls end.
 
-use super::{Lab, Told, eventually, node, probe, probes};
+use super::{Lab, Told, eventually, hold, node, probe, probes};
 use odeon::ServiceOptions;
 use odeon::core::id::ServiceName;
 use odeon::directory::ServiceKind;
@@ -30,11 +30,7 @@ async fn what_is_not_executed_never_runs() {
     let lab = Lab::default();
     let node = probes(&lab).await;
     let a = probe(&node, "a");
-    let held = tokio::spawn({
-        let a = a.clone();
-        async move { a.hold("first".into()).await }
-    });
-    lab.until_said("first begins").await;
+    let held = hold(&lab, &a, "first").await;
     // its time is up before the handler could begin: it waits in the mailbox
     let late = tokio::spawn({
         let a = a.clone();
