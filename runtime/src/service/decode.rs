@@ -1,6 +1,7 @@
 //! Reads encoded arguments into the types of a contract; that is their validation. Errors name the field.
 
 use super::contract::{Arguments, Encoding};
+use super::messagepack;
 use odeon_core::Refusal;
 use serde::de::DeserializeOwned;
 
@@ -30,8 +31,9 @@ fn json_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     Ok(value)
 }
 
-/// As [`json`].
+/// As [`json`], but looked over first: its reader overflows the stack where values nest without end.
 fn named<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    messagepack::check(body).map_err(|problem| undecodable(String::new(), problem))?;
     T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body)).or_else(|_| named_with_path(body))
 }
 
@@ -91,9 +93,40 @@ mod tests {
         assert!(named::<Order>(&packed[..3]).is_err());
     }
 
+    /// Of all recursive types the one whose levels neither reader need count as lists or maps.
+    #[derive(Debug, serde::Deserialize)]
+    enum Chain {
+        End,
+        #[allow(dead_code, reason = "decoding is all that is wanted of it")]
+        Link(Box<Chain>),
+    }
+
+    fn chain(encoding: Encoding, links: usize) -> Result<Chain, Refusal> {
+        let (link, end, close) = match encoding {
+            Encoding::Json => (&b"{\"Link\":"[..], &b"\"End\""[..], &b"}"[..]),
+            Encoding::Named => (&b"\x81\xa4Link"[..], &b"\xa3End"[..], &b""[..]),
+        };
+        let body = [link.repeat(links), end.to_vec(), close.repeat(links)].concat();
+        arguments(&Arguments { body: body.into(), encoding })
+    }
+
     #[test]
     fn nesting_without_end_is_refused() {
         let deep: &'static str = Box::leak("[".repeat(100_000).into_boxed_str());
         assert!(read(deep).is_err());
+        for encoding in [Encoding::Json, Encoding::Named] {
+            assert!(chain(encoding, 100).is_ok(), "{encoding:?}");
+            let refused = chain(encoding, 1_000_000).expect_err("it would overflow the stack");
+            assert!(matches!(refused, Refusal::Undecodable { .. }), "{encoding:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_follows_named_arguments_is_refused_too() {
+        let named = |body: &'static [u8]| {
+            arguments::<Order>(&Arguments { body: Bytes::from_static(body), encoding: Encoding::Named })
+        };
+        assert_eq!(named(b"\x81\xa5items\x90"), Ok(Order { items: vec![] }));
+        assert!(named(b"\x81\xa5items\x90\x00").expect_err("one more").to_string().contains("trailing"));
     }
 }

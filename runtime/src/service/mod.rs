@@ -5,6 +5,7 @@ pub mod contract;
 pub mod decode;
 pub mod error;
 pub mod message;
+mod messagepack;
 #[doc(hidden)]
 pub mod private;
 pub mod reference;
