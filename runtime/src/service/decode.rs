@@ -10,10 +10,25 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// [`Refusal::Undecodable`] with the path of the field and what was expected there.
 pub fn arguments<T: DeserializeOwned>(arguments: &Arguments) -> Result<T, Refusal> {
+    let body: &[u8] = match (arguments.body.is_empty(), arguments.encoding) {
+        (false, _) => &arguments.body,
+        (true, Encoding::Json) => b"{}",
+        (true, Encoding::Named) => &[0x80],
+    };
+    if !is_object(body, arguments.encoding) {
+        return Err(undecodable(String::new(), "expected an object with the arguments by name".into()));
+    }
     match arguments.encoding {
-        Encoding::Json => json(if arguments.body.is_empty() { b"{}" } else { &arguments.body }),
-        Encoding::Named if arguments.body.is_empty() => named(&[0x80]),
-        Encoding::Named => named(&arguments.body),
+        Encoding::Json => json(body),
+        Encoding::Named => named(body),
+    }
+}
+
+/// serde would take a list for a struct: by position, so that arguments which changed places are taken for each other.
+fn is_object(body: &[u8], encoding: Encoding) -> bool {
+    match encoding {
+        Encoding::Json => body.trim_ascii_start().first() == Some(&b'{'),
+        Encoding::Named => matches!(body.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
     }
 }
 
@@ -45,7 +60,18 @@ fn named_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 
 fn undecodable(path: String, problem: String) -> Refusal {
     let path = if path == "." { String::new() } else { path };
-    Refusal::Undecodable { path, problem }
+    Refusal::Undecodable { path: shortened(path), problem: shortened(problem) }
+}
+
+/// Longest text about arguments, in bytes: what was wrong may be as long as a body.
+const SAID_MAX: usize = 500;
+
+fn shortened(mut text: String) -> String {
+    if text.len() > SAID_MAX {
+        text.truncate(text.floor_char_boundary(SAID_MAX));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod api;
 mod calls;
+mod edges;
 mod encoded;
 mod late;
 mod laws;
