@@ -53,7 +53,7 @@ fn a_method_that_cannot_fail_has_the_error_never() {
 #[test]
 fn a_cast_has_no_reply_and_a_read_may_be_made_again() {
     let cast = with("#[cast] async fn note(&self, cx: &Cx, x: u32);").expect("fine");
-    has(&cast, "Note { x: u32, #[doc = r\" Encoded");
+    has(&cast, "Note { x: u32, }");
     has(&cast, "-> ::odeon::service::private::Cast<'_, Self>");
     let read = with("#[read] async fn find(&self, cx: &Cx, x: u32) -> u32;").expect("fine");
     has(&read, "x: ::core::clone::Clone::clone(&x)");
