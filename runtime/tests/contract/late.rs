@@ -25,6 +25,8 @@ trait Desk {
     async fn add(&self, cx: &Cx, to: LedgerRef, amount: u32) -> Result<u32, Lost>;
     /// Tells it a note, and gives it back, having used it or not.
     async fn note(&self, cx: &Cx, to: LedgerRef, text: Option<String>) -> Result<LedgerRef, Lost>;
+    /// Tells it a note from a timer, and one from a task; waits until the latter was accepted.
+    async fn note_later(&self, cx: &Cx, by_timer: LedgerRef, by_task: LedgerRef) -> Result<(), Lost>;
     /// Sends it to another desk and gives back what comes back.
     async fn pass(&self, cx: &Cx, by: DeskRef, to: LedgerRef) -> Result<LedgerRef, Lost>;
 }
@@ -75,6 +77,16 @@ impl Desk for Clerk {
             to.note(text).send().map_err(lost)?;
         }
         Ok(to)
+    }
+
+    async fn note_later(&self, cx: &Cx, by_timer: LedgerRef, by_task: LedgerRef) -> Result<(), Lost> {
+        cx.after(Duration::from_millis(1), by_timer.note("by a timer".into()));
+        let (sender, accepted) = tokio::sync::oneshot::channel();
+        cx.spawn(async move {
+            // the handler waits for it
+            let _ = sender.send(by_task.note("by a task".into()).await);
+        });
+        accepted.await.map_err(lost)?.map_err(lost)
     }
 
     async fn pass(&self, _: &Cx, by: DeskRef, to: LedgerRef) -> Result<LedgerRef, Lost> {
@@ -179,6 +191,21 @@ async fn a_reference_from_bytes_leads_to_a_key_and_comes_back_as_it_was() {
     }
     let account: LedgerRef = bench.node().entity("account", "ada").expect("an account");
     assert_eq!(account.notes(0).await, Ok(vec!["used".into()]));
+}
+
+#[tokio::test]
+async fn timers_and_tasks_of_a_handler_bind_a_reference_from_bytes_as_well() {
+    let bench = bench().await;
+    let to = |key: &str| json!({"service": "account", "key": key});
+    let body = json!({"by_timer": to("ada"), "by_task": to("bob")}).to_string();
+    assert_eq!(json(bench.node(), "other-desk", "note_later", &body).await, json!(null));
+    let account = |key: &str| bench.node().entity::<LedgerRef>("account", key).expect("an account");
+    assert_eq!(account("bob").notes(0).await, Ok(vec!["by a task".into()]));
+    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
+    while account("ada").notes(0).await != Ok(vec!["by a timer".into()]) {
+        assert!(tokio::time::Instant::now() < limit, "the timer's note never came");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 #[tokio::test]
