@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use odeon_actors::gateway::request::{Target, WITHIN_MAX, Wishes, service_segment};
 
-const NAMES: [&str; 4] = ["request-timeout", "traceparent", "x-request-id", "odeon-criticality"];
+const NAMES: [&str; 5] =
+    ["request-timeout", "traceparent", "x-request-id", "odeon-criticality", "content-type"];
 
 fuzz_target!(|data: &[u8]| {
     let mut lines = data.split(|b| *b == b'\n');

@@ -17,14 +17,16 @@ pub mod test;
 
 pub use node::{App, Node, NodeConfig, ServiceOptions};
 pub use odeon_core as core;
-pub use odeon_macros::{contract, service};
-pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartError};
+pub use odeon_macros::{Weigh, contract, service};
+pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartError, Weigh};
 pub use supervision::{LastExit, Load, OnFailure, RestartPolicy, TreeNode, TreeNodeKind};
 
 /// What authors of services need.
 pub mod prelude {
     pub use crate::node::RefError;
-    pub use crate::{App, CallError, ContractError, Cx, Node, RestartPolicy, ServiceOptions, StartError};
+    pub use crate::{
+        App, CallError, ContractError, Cx, Node, RestartPolicy, ServiceOptions, StartError, Weigh,
+    };
     pub use odeon_core::supervision::{Exit, StopReason};
     pub use odeon_core::{Criticality, Refusal, Retry, UnknownCause};
     pub use std::time::Duration;

@@ -1,12 +1,14 @@
-//! The contract and service attributes of Odeon.
+//! The contract and service attributes of Odeon, and the derive of `Weigh`.
 //!
 //! Reading order: `contract/attribute` and `contract/read` turn a trait into `contract/model`, or say what is wrong
-//! with it; `contract/generate` turns the model into code; `service` splits an `impl` into contract and life-cycle.
+//! with it; `contract/generate` turns the model into code; `service` splits an `impl` into contract and life-cycle;
+//! `weigh` asks the fields of a type.
 //! Generated code names only `::odeon::…`, so that an author's crate needs no other dependency.
 
 mod contract;
 mod problems;
 mod service;
+mod weigh;
 
 use proc_macro::TokenStream;
 
@@ -63,4 +65,22 @@ pub fn contract(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
     service::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Tells the byte bound of mailboxes what lies on the heap behind a type, by asking each of its fields.
+///
+/// ```text
+/// #[derive(Weigh)]
+/// struct Order {
+///     customer: String,
+///     items: Vec<Item>,
+///     price: Money,
+/// }
+/// ```
+///
+/// A field whose type does not implement `Weigh` counts as nothing, and so does a container of such: derive it for
+/// `Item` too. Type parameters must implement it.
+#[proc_macro_derive(Weigh)]
+pub fn weigh(item: TokenStream) -> TokenStream {
+    weigh::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -66,14 +66,7 @@ impl Registry {
             .entries
             .get(self.bound(name))
             .ok_or_else(|| Refusal::UnknownService { service: name.to_string() })?;
-        entry.provider.downcast_ref::<Arc<dyn Provide<M>>>().cloned().ok_or_else(|| {
-            let have = entry.dynamic.describe();
-            Refusal::WrongContract {
-                service: name.to_string(),
-                have: format!("{} {}", have.contract, have.version),
-                want: std::any::type_name::<M>().into(),
-            }
-        })
+        entry.provider().ok_or_else(|| entry.wrong_contract(name, std::any::type_name::<M>().into()))
     }
 
     /// A reference; to a service that does not exist yet, it looks again when used.
@@ -85,18 +78,41 @@ impl Registry {
     ) -> Result<Address<C::Message>, RefError> {
         let service: ServiceName = name.parse()?;
         let locator = Locator { service, key: key.map(Arc::from) };
-        match self.provider::<C::Message>(&locator.service) {
-            Ok(provider) => {
-                check_locator(&locator, provider.keyed()).map_err(RefError::Refused)?;
-                Ok(Address::to_provider(locator, provider))
-            }
-            Err(Refusal::UnknownService { .. }) => Ok(Address::late(locator, node)),
-            Err(refusal) => Err(RefError::Refused(match refusal {
-                Refusal::WrongContract { service, have, .. } => {
-                    Refusal::WrongContract { service, have, want: format!("{} {}", C::NAME, C::VERSION) }
-                }
-                other => other,
-            })),
+        let Some(entry) = self.entries.get(self.bound(&locator.service)) else {
+            return Ok(Address::late(locator, node));
+        };
+        let provider = entry.provider_for::<C>(&locator.service)?;
+        check_locator(&locator, provider.keyed()).map_err(RefError::Refused)?;
+        Ok(Address::to_provider(locator, provider))
+    }
+}
+
+impl Entry {
+    fn provider<M: Message>(&self) -> Option<Arc<dyn Provide<M>>> {
+        self.provider.downcast_ref::<Arc<dyn Provide<M>>>().cloned()
+    }
+
+    /// The provider, if it serves callers of this contract in this version. `name` is what they call it.
+    fn provider_for<C: Contract>(
+        &self,
+        name: &ServiceName,
+    ) -> Result<Arc<dyn Provide<C::Message>>, RefError> {
+        let have = self.dynamic.describe();
+        if have.contract != C::NAME {
+            let want = format!("{} {}", C::NAME, C::VERSION);
+            return Err(RefError::Refused(self.wrong_contract(name, want)));
         }
+        self.provider().filter(|_| have.version.serves(C::VERSION)).ok_or_else(|| RefError::Version {
+            service: name.clone(),
+            contract: C::NAME,
+            have: have.version,
+            want: C::VERSION,
+        })
+    }
+
+    fn wrong_contract(&self, name: &ServiceName, want: String) -> Refusal {
+        let have = self.dynamic.describe();
+        let have = format!("{} {}", have.contract, have.version);
+        Refusal::WrongContract { service: name.to_string(), have, want }
     }
 }

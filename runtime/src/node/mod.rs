@@ -12,7 +12,7 @@ use crate::cell::Wheel;
 use crate::cell::kind::Kind;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
-use crate::service::contract::Contract;
+use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
 use odeon_core::id::NameError;
@@ -31,6 +31,21 @@ pub enum RefError {
     /// The name is provided, but not so.
     #[error("{0}")]
     Refused(Refusal),
+    /// The name is provided under the same contract, but in a version that does not serve this caller.
+    #[error(
+        "{service} speaks {contract} {have}, the caller was made for {contract} {want}: {}",
+        have.advice(*want)
+    )]
+    Version {
+        /// The name.
+        service: ServiceName,
+        /// The contract's name on the wire.
+        contract: &'static str,
+        /// The provider's version.
+        have: ContractVersion,
+        /// The caller's version.
+        want: ContractVersion,
+    },
     /// The node has stopped.
     #[error("the node has stopped")]
     NoNode,

@@ -25,6 +25,21 @@ impl ContractVersion {
     pub const fn serves(self, wanted: ContractVersion) -> bool {
         self.major == wanted.major && self.minor >= wanted.minor
     }
+
+    /// What to do where a caller of `wanted` found this version of the same contract, and was refused.
+    pub(crate) fn advice(self, wanted: ContractVersion) -> String {
+        if self.major != wanted.major {
+            format!(
+                "major versions do not mix: build the caller for {self}, or lead it to a provider of {wanted}"
+            )
+        } else if self.minor < wanted.minor {
+            format!("deploy a provider of {wanted} or a later minor version, or build the caller for {self}")
+        } else {
+            "on one node both must be built from the same definition of the contract: build the caller with that of \
+             the provider"
+                .into()
+        }
+    }
 }
 
 impl fmt::Display for ContractVersion {
@@ -153,5 +168,25 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn passivate(&mut self, cx: &Cx) -> impl Future<Output = Vec<u8>> + Send {
         let _ = cx;
         std::future::ready(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ContractVersion;
+
+    #[test]
+    fn a_provider_serves_callers_of_its_major_version_that_ask_for_no_more_than_it_has() {
+        let version = |major, minor| ContractVersion { major, minor };
+        for (have, wanted, serves, part) in [
+            (version(1, 2), version(1, 2), true, "same definition"),
+            (version(1, 2), version(1, 0), true, "same definition"),
+            (version(1, 2), version(1, 3), false, "deploy a provider of 1.3 or a later minor version"),
+            (version(1, 2), version(2, 0), false, "build the caller for 1.2"),
+            (version(2, 5), version(1, 2), false, "a provider of 1.2"),
+        ] {
+            assert_eq!(have.serves(wanted), serves, "{have} for {wanted}");
+            assert!(have.advice(wanted).contains(part), "{}", have.advice(wanted));
+        }
     }
 }

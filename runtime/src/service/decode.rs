@@ -1,6 +1,7 @@
 //! Reads encoded arguments into the types of a contract; that is their validation. Errors name the field.
 
 use super::contract::{Arguments, Encoding};
+use super::messagepack;
 use odeon_core::Refusal;
 use serde::de::DeserializeOwned;
 
@@ -9,10 +10,25 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// [`Refusal::Undecodable`] with the path of the field and what was expected there.
 pub fn arguments<T: DeserializeOwned>(arguments: &Arguments) -> Result<T, Refusal> {
+    let body: &[u8] = match (arguments.body.is_empty(), arguments.encoding) {
+        (false, _) => &arguments.body,
+        (true, Encoding::Json) => b"{}",
+        (true, Encoding::Named) => &[0x80],
+    };
+    if !is_object(body, arguments.encoding) {
+        return Err(undecodable(String::new(), "expected an object with the arguments by name".into()));
+    }
     match arguments.encoding {
-        Encoding::Json => json(if arguments.body.is_empty() { b"{}" } else { &arguments.body }),
-        Encoding::Named if arguments.body.is_empty() => named(&[0x80]),
-        Encoding::Named => named(&arguments.body),
+        Encoding::Json => json(body),
+        Encoding::Named => named(body),
+    }
+}
+
+/// serde would take a list for a struct: by position, so that arguments which changed places are taken for each other.
+fn is_object(body: &[u8], encoding: Encoding) -> bool {
+    match encoding {
+        Encoding::Json => body.trim_ascii_start().first() == Some(&b'{'),
+        Encoding::Named => matches!(body.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
     }
 }
 
@@ -30,8 +46,9 @@ fn json_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     Ok(value)
 }
 
-/// As [`json`].
+/// As [`json`], but looked over first: its reader overflows the stack where values nest without end.
 fn named<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    messagepack::check(body).map_err(|problem| undecodable(String::new(), problem))?;
     T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body)).or_else(|_| named_with_path(body))
 }
 
@@ -43,7 +60,18 @@ fn named_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 
 fn undecodable(path: String, problem: String) -> Refusal {
     let path = if path == "." { String::new() } else { path };
-    Refusal::Undecodable { path, problem }
+    Refusal::Undecodable { path: shortened(path), problem: shortened(problem) }
+}
+
+/// Longest text about arguments, in bytes: what was wrong may be as long as a body.
+const SAID_MAX: usize = 500;
+
+fn shortened(mut text: String) -> String {
+    if text.len() > SAID_MAX {
+        text.truncate(text.floor_char_boundary(SAID_MAX));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -91,9 +119,40 @@ mod tests {
         assert!(named::<Order>(&packed[..3]).is_err());
     }
 
+    /// Of all recursive types the one whose levels neither reader need count as lists or maps.
+    #[derive(Debug, serde::Deserialize)]
+    enum Chain {
+        End,
+        #[allow(dead_code, reason = "decoding is all that is wanted of it")]
+        Link(Box<Chain>),
+    }
+
+    fn chain(encoding: Encoding, links: usize) -> Result<Chain, Refusal> {
+        let (link, end, close) = match encoding {
+            Encoding::Json => (&b"{\"Link\":"[..], &b"\"End\""[..], &b"}"[..]),
+            Encoding::Named => (&b"\x81\xa4Link"[..], &b"\xa3End"[..], &b""[..]),
+        };
+        let body = [link.repeat(links), end.to_vec(), close.repeat(links)].concat();
+        arguments(&Arguments { body: body.into(), encoding })
+    }
+
     #[test]
     fn nesting_without_end_is_refused() {
         let deep: &'static str = Box::leak("[".repeat(100_000).into_boxed_str());
         assert!(read(deep).is_err());
+        for encoding in [Encoding::Json, Encoding::Named] {
+            assert!(chain(encoding, 100).is_ok(), "{encoding:?}");
+            let refused = chain(encoding, 1_000_000).expect_err("it would overflow the stack");
+            assert!(matches!(refused, Refusal::Undecodable { .. }), "{encoding:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_follows_named_arguments_is_refused_too() {
+        let named = |body: &'static [u8]| {
+            arguments::<Order>(&Arguments { body: Bytes::from_static(body), encoding: Encoding::Named })
+        };
+        assert_eq!(named(b"\x81\xa5items\x90"), Ok(Order { items: vec![] }));
+        assert!(named(b"\x81\xa5items\x90\x00").expect_err("one more").to_string().contains("trailing"));
     }
 }

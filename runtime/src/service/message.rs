@@ -1,5 +1,6 @@
 //! What travels: a message, its header, and where it came from.
 
+pub use super::weigh::Weigh;
 use crate::cell::Tick;
 use odeon_core::{ActivationId, Criticality, Refusal, SpanId, TraceContext, TraceId};
 use std::sync::Arc;
@@ -30,14 +31,6 @@ pub trait Message: Send + Sized + 'static {
 
     /// Nobody will execute it: tell whoever waits for an answer.
     fn refuse(self, why: Refusal);
-}
-
-/// Heap bytes behind a value, for the byte bound of mailboxes. An estimate: capacity slack is not counted.
-pub trait Weigh {
-    /// Bytes on the heap.
-    fn heap(&self) -> usize {
-        0
-    }
 }
 
 /// Travels with every message. One word: from the low end the deadline in 32 bits, criticality in 2, one each for
@@ -222,82 +215,4 @@ pub struct Envelope<M> {
     pub origin: Option<Arc<Origin>>,
     /// What is to be done.
     pub message: M,
-}
-
-mod weigh {
-    use super::Weigh;
-    use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-    macro_rules! flat { ($($t:ty),* $(,)?) => { $(impl Weigh for $t {})* } }
-    flat!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, ());
-    flat!(std::time::Duration, uuid::Uuid, &'static str);
-
-    impl Weigh for String {
-        fn heap(&self) -> usize {
-            self.len()
-        }
-    }
-    impl Weigh for bytes::Bytes {
-        fn heap(&self) -> usize {
-            self.len()
-        }
-    }
-    impl Weigh for std::sync::Arc<str> {
-        fn heap(&self) -> usize {
-            self.len()
-        }
-    }
-    impl<T: Weigh> Weigh for Option<T> {
-        fn heap(&self) -> usize {
-            self.as_ref().map_or(0, Weigh::heap)
-        }
-    }
-    impl<T: Weigh> Weigh for Box<T> {
-        fn heap(&self) -> usize {
-            size_of::<T>() + (**self).heap()
-        }
-    }
-    impl<T: Weigh> Weigh for Vec<T> {
-        fn heap(&self) -> usize {
-            size_of_val(self.as_slice()) + self.iter().map(Weigh::heap).sum::<usize>()
-        }
-    }
-    impl<T: Weigh, const N: usize> Weigh for [T; N] {
-        fn heap(&self) -> usize {
-            self.iter().map(Weigh::heap).sum()
-        }
-    }
-    impl<A: Weigh, B: Weigh> Weigh for (A, B) {
-        fn heap(&self) -> usize {
-            self.0.heap() + self.1.heap()
-        }
-    }
-    impl<A: Weigh, B: Weigh, C: Weigh> Weigh for (A, B, C) {
-        fn heap(&self) -> usize {
-            self.0.heap() + self.1.heap() + self.2.heap()
-        }
-    }
-    impl<T: Weigh, E: Weigh> Weigh for Result<T, E> {
-        fn heap(&self) -> usize {
-            match self {
-                Ok(value) => value.heap(),
-                Err(error) => error.heap(),
-            }
-        }
-    }
-    impl<K: Weigh, V: Weigh, S> Weigh for HashMap<K, V, S> {
-        fn heap(&self) -> usize {
-            self.iter().map(|(k, v)| size_of::<(K, V)>() + k.heap() + v.heap()).sum()
-        }
-    }
-    impl<K: Weigh, V: Weigh> Weigh for BTreeMap<K, V> {
-        fn heap(&self) -> usize {
-            self.iter().map(|(k, v)| size_of::<(K, V)>() + k.heap() + v.heap()).sum()
-        }
-    }
-    impl<T: Weigh> Weigh for BTreeSet<T> {
-        fn heap(&self) -> usize {
-            self.iter().map(|v| size_of::<T>() + v.heap()).sum()
-        }
-    }
 }

@@ -5,13 +5,16 @@ pub mod contract;
 pub mod decode;
 pub mod error;
 pub mod message;
+mod messagepack;
 #[doc(hidden)]
 pub mod private;
 pub mod reference;
 pub mod reply;
+pub mod weigh;
 
 pub use context::Cx;
 pub use contract::{Contract, Service};
 pub use error::{CallError, ContractError, Never, StartError};
 pub use reference::{Call, Cast};
 pub use reply::Reply;
+pub use weigh::Weigh;

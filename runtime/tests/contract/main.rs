@@ -2,7 +2,9 @@
 
 mod api;
 mod calls;
+mod edges;
 mod encoded;
+mod late;
 mod laws;
 mod life_cycle;
 mod mocks;

@@ -1,6 +1,6 @@
 //! What a failure costs, and what it does not.
 
-use super::{Lab, ProbeRef, Told, eventually, node, probe, probes};
+use super::{Lab, ProbeRef, Told, eventually, hold, node, probe, probes};
 use futures_util::future::join_all;
 use odeon::RestartPolicy;
 use odeon::core::supervision::{Backoff, RestartLimits};
@@ -24,11 +24,7 @@ async fn the_mailbox_survives_a_restart() {
     let lab = Lab::default();
     let node = probes(&lab).await;
     let a = probe(&node, "a");
-    let held = tokio::spawn({
-        let a = a.clone();
-        async move { a.hold("first".into()).await }
-    });
-    lab.until_said("first begins").await;
+    let held = hold(&lab, &a, "first").await;
     let panicking = tokio::spawn({
         let a = a.clone();
         async move { a.panic().await }

@@ -1,6 +1,6 @@
 //! Stop, passivation, names.
 
-use super::{Lab, ProbeRef, Told, eventually, node, probe, probes};
+use super::{Lab, ProbeRef, Told, eventually, hold, node, probe, probes};
 use futures_util::future::join_all;
 use odeon::ServiceOptions;
 use odeon::directory::ServiceKind;
@@ -11,11 +11,7 @@ async fn an_orderly_stop_handles_what_waits() {
     let lab = Lab::default();
     let node = probes(&lab).await;
     let a = probe(&node, "a");
-    let held = tokio::spawn({
-        let a = a.clone();
-        async move { a.hold("first".into()).await }
-    });
-    lab.until_said("first begins").await;
+    let held = hold(&lab, &a, "first").await;
     for n in 0..10 {
         a.note(n.to_string()).send().expect("room");
     }
@@ -51,8 +47,7 @@ async fn a_stop_that_takes_too_long_is_a_kill() {
     let lab = Lab::default();
     let node = probes(&lab).await;
     let a = probe(&node, "a");
-    let held = tokio::spawn(async move { a.hold("stuck".into()).within(Duration::from_secs(60)).await });
-    lab.until_said("stuck begins").await;
+    let held = hold(&lab, &a, "stuck").await;
     assert_eq!(node.stop(Duration::from_millis(50)).await, 1);
     lab.until_said("stuck dropped").await;
     let outcome = held.await.expect("no panic");
@@ -70,9 +65,8 @@ async fn services_stop_in_reverse_order() {
         let probe: ProbeRef = node.service(name).expect("a probe");
         assert_eq!(probe.say("up".into()).await, Ok(1));
     }
-    let held: ProbeRef = node.service("second").expect("a probe");
-    let held = tokio::spawn(async move { held.hold("last words".into()).await });
-    second.until_said("last words begins").await;
+    let busy: ProbeRef = node.service("second").expect("a probe");
+    let held = hold(&second, &busy, "last words").await;
     let stopping = tokio::spawn({
         let node = node.clone();
         async move { node.stop(Duration::from_secs(30)).await }

@@ -1,6 +1,6 @@
 //! What mailboxes do with messages.
 
-use super::{Lab, Told, eventually, node, probe, probes};
+use super::{Lab, Told, eventually, hold, node, probe, probes};
 use futures_util::future::join_all;
 use odeon::ServiceOptions;
 use odeon::cell::Bounds;
@@ -17,9 +17,7 @@ fn bounded(count_max: u32, overflow: Overflow) -> ServiceOptions {
 async fn busy(lab: &Lab, options: ServiceOptions) -> (odeon::Node, super::ProbeRef) {
     let node = node(App::new().entity_with("probe", options, Told::make(lab))).await;
     let a = probe(&node, "a");
-    let first = a.clone();
-    tokio::spawn(async move { first.hold("first".into()).within(Duration::from_secs(60)).await });
-    lab.until_said("first begins").await;
+    hold(lab, &a, "first").await;
     (node, a)
 }
 
@@ -81,6 +79,51 @@ async fn a_mailbox_keeps_its_bound() {
     let big = "x".repeat(4_000);
     let accepted = (0..100).filter(|_| a.note(big.clone()).send().is_ok()).count();
     assert!((1..=2).contains(&accepted), "{accepted}");
+}
+
+/// An author's own type, most of which lies on the heap.
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Weigh)]
+struct Parcel {
+    labels: Vec<String>,
+}
+
+#[odeon::contract(name = "depot", version = "1.0")]
+trait Depot {
+    /// Keeps it until the gate opens.
+    #[cast]
+    async fn keep(&mut self, cx: &Cx, parcel: Parcel);
+}
+
+struct Shelf(Lab);
+
+#[odeon::service]
+impl Depot for Shelf {
+    async fn keep(&mut self, _: &Cx, parcel: Parcel) {
+        self.0.say(format!("keeps {}", parcel.labels.len()));
+        self.0.wait_at_gate().await;
+    }
+}
+
+#[tokio::test]
+async fn the_bound_in_bytes_sees_inside_the_authors_own_types() {
+    let lab = Lab::default();
+    let options = ServiceOptions {
+        mailbox: Bounds { count_max: 1000, bytes_max: 10_000, overflow: Overflow::Reject },
+        ..ServiceOptions::of(ServiceKind::Singleton)
+    };
+    let make = {
+        let lab = lab.clone();
+        move || Shelf(lab.clone())
+    };
+    let node = node(App::new().singleton_with("depot", options, make)).await;
+    let depot: DepotRef = node.service("depot").expect("a depot");
+    let send = |bytes: usize| depot.keep(Parcel { labels: vec!["x".repeat(bytes)] }).send();
+    send(0).expect("room");
+    lab.until_said("keeps 1").await;
+    let accepted = (0..100).map_while(|_| send(4_000).ok()).count();
+    assert_eq!(accepted, 2, "twice 4,000 bytes behind a vector in a struct, and no third time");
+    assert_eq!(send(4_000), Err(Refusal::MailboxFull));
+    send(0).expect("room for a small one");
 }
 
 #[tokio::test]
@@ -211,11 +254,7 @@ async fn the_books_balance_whatever_becomes_of_messages() {
     lab.open_gate(1);
     eventually("all but those are handled", || meter.handled() + meter.lost() == 21).await;
     assert_eq!(a.panic().await, Err(CallError::Unknown(UnknownCause::Panicked)));
-    let stuck = tokio::spawn({
-        let a = a.clone();
-        async move { a.hold("stuck".into()).within(Duration::from_secs(60)).await }
-    });
-    lab.until_said("stuck begins").await;
+    let stuck = hold(&lab, &a, "stuck").await;
     for _ in 0..3 {
         note("left behind");
     }

@@ -17,6 +17,7 @@ use odeon::prelude::*;
 use odeon::{Node, NodeConfig};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 /// What a test shares with the services of its node: a log, and gates at which handlers wait.
 #[derive(Clone)]
@@ -259,4 +260,12 @@ pub async fn probes(lab: &Lab) -> Node {
 /// A reference to a probe.
 pub fn probe(node: &Node, key: &str) -> ProbeRef {
     node.entity("probe", key).expect("a probe")
+}
+
+/// A probe that is busy with a call until the gate opens; the call goes on beside the test.
+pub async fn hold(lab: &Lab, probe: &ProbeRef, text: &str) -> JoinHandle<Result<(), CallError>> {
+    let (probe, said) = (probe.clone(), text.to_owned());
+    let held = tokio::spawn(async move { probe.hold(said).within(Duration::from_secs(60)).await });
+    lab.until_said(&format!("{text} begins")).await;
+    held
 }

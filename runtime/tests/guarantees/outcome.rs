@@ -1,6 +1,6 @@
 //! How calls end.
 
-use super::{Lab, Told, eventually, node, probe, probes};
+use super::{Lab, Told, eventually, hold, node, probe, probes};
 use odeon::ServiceOptions;
 use odeon::core::id::ServiceName;
 use odeon::directory::ServiceKind;
@@ -30,11 +30,7 @@ async fn what_is_not_executed_never_runs() {
     let lab = Lab::default();
     let node = probes(&lab).await;
     let a = probe(&node, "a");
-    let held = tokio::spawn({
-        let a = a.clone();
-        async move { a.hold("first".into()).await }
-    });
-    lab.until_said("first begins").await;
+    let held = hold(&lab, &a, "first").await;
     // its time is up before the handler could begin: it waits in the mailbox
     let late = tokio::spawn({
         let a = a.clone();
@@ -145,4 +141,40 @@ async fn a_wrong_contract_is_refused_at_the_reference() {
     assert!(error.to_string().contains("a key is needed"), "{error}");
     assert!(node.service::<OtherRef>("No Name").is_err());
     assert!(node.dynamic(&"probe".parse::<ServiceName>().expect("a name")).is_some());
+}
+
+/// The contract of the probes as others know it.
+macro_rules! edition {
+    ($module:ident, $version:literal) => {
+        mod $module {
+            use odeon::Cx;
+
+            #[odeon::contract(name = "probe", version = $version)]
+            pub(crate) trait Probe {
+                async fn uses(&self, cx: &Cx) -> u32;
+            }
+        }
+    };
+}
+
+edition!(newer, "1.3");
+edition!(older, "1.1");
+edition!(next, "2.0");
+
+#[tokio::test]
+async fn a_caller_of_a_newer_version_is_refused_at_the_reference() {
+    let node = probes(&Lab::default()).await;
+    let made_for = |want: &str, what: &str| {
+        format!("probe speaks probe 1.2, the caller was made for probe {want}: {what}")
+    };
+    let error = node.entity::<newer::ProbeRef>("probe", "a").expect_err("a method may be missing");
+    assert!(matches!(error, RefError::Version { .. }), "{error:?}");
+    let text = "deploy a provider of 1.3 or a later minor version, or build the caller for 1.2";
+    assert_eq!(error.to_string(), made_for("1.3", text));
+    let error = node.entity::<next::ProbeRef>("probe", "a").expect_err("another major version");
+    let text = "major versions do not mix: build the caller for 1.2, or lead it to a provider of 2.0";
+    assert_eq!(error.to_string(), made_for("2.0", text));
+    // it would be served, but on one node values are not translated
+    let error = node.entity::<older::ProbeRef>("probe", "a").expect_err("another definition");
+    assert!(error.to_string().contains("the same definition of the contract"), "{error}");
 }

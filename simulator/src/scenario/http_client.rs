@@ -3,8 +3,8 @@
 use crate::Machine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Answer {
     /// Status and body.
-    Body(u16, String),
+    Body(StatusCode, Bytes),
     /// No answer: it may have been executed.
     None,
 }
@@ -44,9 +44,9 @@ impl Client {
         Self { machine, server, connection: None }
     }
 
-    /// Posts JSON.
-    pub(super) async fn post(&mut self, path: &str, body: &'static str) -> Answer {
-        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(path, body)).await {
+    /// Posts a body.
+    pub(super) async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(path, body.into())).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(error)) => error.to_string(),
             Err(late) => late.to_string(),
@@ -56,7 +56,7 @@ impl Client {
         Answer::None
     }
 
-    async fn exchange(&mut self, path: &str, body: &'static str) -> Result<Answer, ExchangeError> {
+    async fn exchange(&mut self, path: &str, body: Bytes) -> Result<Answer, ExchangeError> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             self.connection = Some(self.connect().await?);
         }
@@ -65,11 +65,10 @@ impl Client {
         let request = Request::post(path)
             .header("host", "node")
             .header("content-type", "application/json")
-            .body(Full::new(Bytes::from_static(body.as_bytes())))?;
+            .body(Full::new(body))?;
         let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await?.to_bytes();
-        Ok(Answer::Body(status, String::from_utf8_lossy(&bytes).into_owned()))
+        let status = response.status();
+        Ok(Answer::Body(status, response.into_body().collect().await?.to_bytes()))
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ExchangeError> {

@@ -1,24 +1,23 @@
 //! A plain hyper server and a plain hyper client, neither of them Odeon's: connections break in all places, and
 //! what arrives is still what was sent.
 
-use crate::{Crash, Machine, Simulation};
+use super::books::Books;
+use super::crash_and_return;
+use super::http_client::{Answer, Client};
+use crate::{Machine, Simulation};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 const PORT: u16 = 8_080;
 const PAUSE: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(5);
 /// One body in eight is larger than the buffers of one connection, so that flow control takes part.
 const BODY_BYTES_LARGE: usize = 600_000;
 /// Once the server is back the client gets through again within this time.
@@ -28,42 +27,27 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct Tally {
     echoed: u64,
-    failed: u64,
     broken: Vec<String>,
-}
-
-type SharedTally = Arc<Mutex<Tally>>;
-
-fn on<R>(tally: &SharedTally, visit: impl FnOnce(&mut Tally) -> R) -> R {
-    visit(&mut tally.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
-    let tally = SharedTally::default();
+    let books = Books::<Tally>::default();
     let server = sim.host("server", serve);
-    let address = sim.address(server);
+    let address = SocketAddr::from((sim.address(server), PORT));
     let client = sim.host("client", {
-        let tally = tally.clone();
-        move |machine| post_for_ever(machine, address, tally.clone())
+        let books = books.clone();
+        move |machine| post_for_ever(machine, address, books.clone())
     });
     sim.start(server);
     sim.start(client);
-    sim.demand("a first body is echoed", BACK_WITHIN, |_| on(&tally, |tally| tally.echoed > 0));
-
-    let while_up = Duration::from_millis(sim.random() % 2_000);
-    sim.run_for(while_up);
-    let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
-    sim.crash(server, how);
-    let while_down = Duration::from_millis(sim.random() % 3_000);
-    sim.run_for(while_down);
-    sim.start(server);
-
-    let before = on(&tally, |tally| tally.echoed);
+    sim.demand("a first body is echoed", BACK_WITHIN, |_| books.open(|tally| tally.echoed > 0));
+    crash_and_return(sim, server);
+    let before = books.open(|tally| tally.echoed);
     sim.demand("three more bodies are echoed", BACK_WITHIN, |_| {
-        on(&tally, |tally| tally.echoed >= before + 3)
+        books.open(|tally| tally.echoed >= before + 3)
     });
-    for broken in on(&tally, |tally| std::mem::take(&mut tally.broken)) {
+    for broken in books.open(|tally| std::mem::take(&mut tally.broken)) {
         sim.violation(broken);
     }
 }
@@ -96,72 +80,27 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     Ok(response)
 }
 
-/// Why an exchange brought no answer. The client tries the next one on a new connection.
-#[derive(Debug, Error)]
-enum ExchangeError {
-    #[error("no connection: {0}")]
-    Connect(#[from] std::io::Error),
-    #[error("no answer: {0}")]
-    Exchange(#[from] hyper::Error),
-    #[error("no answer in time")]
-    Late(#[from] tokio::time::error::Elapsed),
-}
-
 /// The client's program: one body after the other, over one connection as long as it lasts.
-async fn post_for_ever(machine: Machine, server: Ipv4Addr, tally: SharedTally) {
-    let mut connection = None;
+async fn post_for_ever(machine: Machine, server: SocketAddr, books: Books<Tally>) {
+    let mut client = Client::new(machine, server);
     for number in 0_u64.. {
-        match tokio::time::timeout(PATIENCE, post(&machine, server, &mut connection, number)).await {
-            Ok(Ok(wrong)) => on(&tally, |tally| {
-                tally.echoed += 1;
-                tally.broken.extend(wrong);
-            }),
-            Ok(Err(error)) => give_up(&tally, &mut connection, &error),
-            Err(late) => give_up(&tally, &mut connection, &ExchangeError::from(late)),
+        let sent = body(number);
+        if let Answer::Body(status, answer) = client.post("/", sent.clone()).await {
+            books.open(|tally| tally.judge(number, &sent, status, &answer));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-fn give_up(tally: &SharedTally, connection: &mut Option<SendRequest<Full<Bytes>>>, error: &ExchangeError) {
-    tracing::debug!(%error, "an exchange failed");
-    *connection = None;
-    on(tally, |tally| tally.failed += 1);
-}
-
-/// Sends one body and says what is wrong with the answer.
-async fn post(
-    machine: &Machine,
-    server: Ipv4Addr,
-    connection: &mut Option<SendRequest<Full<Bytes>>>,
-    number: u64,
-) -> Result<Option<String>, ExchangeError> {
-    let sender = match connection {
-        Some(sender) => sender,
-        None => connection.insert(connect(machine, server).await?),
-    };
-    let body = body(number);
-    sender.ready().await?;
-    let mut request = Request::new(Full::new(body.clone()));
-    *request.method_mut() = hyper::Method::POST;
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let answer = response.into_body().collect().await?.to_bytes();
-    let wrong = status != StatusCode::OK || answer != body;
-    Ok(wrong.then(|| {
-        format!("body {number} of {} bytes came back as {status} with {} bytes", body.len(), answer.len())
-    }))
-}
-
-async fn connect(machine: &Machine, server: Ipv4Addr) -> Result<SendRequest<Full<Bytes>>, ExchangeError> {
-    let stream = TcpStream::connect((server, PORT)).await?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    machine.executors[0].spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "the connection ended early");
+impl Tally {
+    /// What comes back is what was sent.
+    fn judge(&mut self, number: u64, sent: &Bytes, status: StatusCode, answer: &Bytes) {
+        self.echoed += 1;
+        if status != StatusCode::OK || answer != sent {
+            let (sent, got) = (sent.len(), answer.len());
+            self.broken.push(format!("body {number} of {sent} bytes came back as {status} with {got} bytes"));
         }
-    });
-    Ok(sender)
+    }
 }
 
 /// Bodies that differ in length and in each byte, so that a mix-up shows.

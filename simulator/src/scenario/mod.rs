@@ -3,13 +3,15 @@
 //! A scenario tells its own invariants with [`Simulation::violation`] and its own liveness with
 //! [`Simulation::demand`]; leaks and panics are watched for all of them.
 
+mod books;
 mod http_client;
 mod http_hello;
 mod node_counter;
 mod node_shop;
 mod udp_ping;
 
-use crate::Simulation;
+use crate::{Crash, HostId, Simulation};
+use std::time::Duration;
 
 /// A script with a name.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,17 @@ pub const SCENARIOS: &[Scenario] = &[
         run: node_shop::run,
     },
 ];
+
+/// A host goes on for a while, crashes in one of the ways there are, and comes back after another while.
+fn crash_and_return(sim: &mut Simulation, host: HostId) {
+    let while_up = Duration::from_millis(sim.random() % 2_000);
+    sim.run_for(while_up);
+    let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
+    sim.crash(host, how);
+    let while_down = Duration::from_millis(sim.random() % 3_000);
+    sim.run_for(while_down);
+    sim.start(host);
+}
 
 #[cfg(test)]
 mod tests {

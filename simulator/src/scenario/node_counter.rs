@@ -1,14 +1,17 @@
 //! A real node, the same code as in production: its gateway serves a counter entity to a plain HTTP client on
 //! another host, while the node's host crashes and packets are lost. The books of the client and the counter agree.
 
+use super::books::Books;
+use super::crash_and_return;
 use super::http_client::{Answer, Client};
-use crate::{Crash, Machine, Simulation};
+use crate::{Machine, Simulation};
+use hyper::StatusCode;
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};
 use odeon::{App, Node, NodeConfig};
 use odeon_actors::gateway::{Gateway, GatewayConfig};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 const PORT: u16 = 8_080;
@@ -18,7 +21,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the client knows of one incarnation of the node's host.
 #[derive(Debug, Default)]
-struct Books {
+struct Visits {
     /// Additions sent to this incarnation or an earlier one: it cannot have counted more.
     sent: i64,
     /// Additions that were answered.
@@ -30,20 +33,14 @@ struct Books {
     broken: Vec<String>,
 }
 
-type SharedBooks = Arc<Mutex<Books>>;
-
-fn on<R>(books: &SharedBooks, visit: impl FnOnce(&mut Books) -> R) -> R {
-    visit(&mut books.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
-    let books = SharedBooks::default();
-    let incarnation = Arc::new(Mutex::new(0_u64));
+    let books = Books::<Visits>::default();
+    let incarnation = Books::<u64>::default();
     let server = sim.host("node", {
         let incarnation = incarnation.clone();
         move |machine| {
-            *incarnation.lock().unwrap_or_else(PoisonError::into_inner) = machine.incarnation;
+            incarnation.open(|now| *now = machine.incarnation);
             serve(machine)
         }
     });
@@ -54,22 +51,16 @@ pub(super) fn run(sim: &mut Simulation) {
     });
     sim.start(server);
     sim.start(client);
-    sim.demand("a first addition is answered", BACK_WITHIN, |_| on(&books, |b| b.answered > 0));
+    sim.demand("a first addition is answered", BACK_WITHIN, |_| books.open(|b| b.answered > 0));
 
     for _ in 0..2 {
-        let while_up = Duration::from_millis(sim.random() % 2_000);
-        sim.run_for(while_up);
-        let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
-        sim.crash(server, how);
-        let while_down = Duration::from_millis(sim.random() % 3_000);
-        sim.run_for(while_down);
-        sim.start(server);
-        let before = on(&books, |b| (b.answered, b.greeted));
+        crash_and_return(sim, server);
+        let before = books.open(|b| (b.answered, b.greeted));
         sim.demand("additions and greetings are answered again", BACK_WITHIN, |_| {
-            on(&books, |b| b.answered >= before.0 + 3 && b.greeted > before.1)
+            books.open(|b| b.answered >= before.0 + 3 && b.greeted > before.1)
         });
     }
-    for broken in on(&books, |b| std::mem::take(&mut b.broken)) {
+    for broken in books.open(|b| std::mem::take(&mut b.broken)) {
         sim.violation(broken);
     }
 }
@@ -91,24 +82,20 @@ async fn serve(machine: Machine) {
 }
 
 /// The client's program: adds one, checks the value, greets.
-async fn count_for_ever(
-    machine: Machine,
-    server: SocketAddr,
-    books: SharedBooks,
-    incarnation: Arc<Mutex<u64>>,
-) {
+async fn count_for_ever(machine: Machine, server: SocketAddr, books: Books<Visits>, incarnation: Books<u64>) {
     let mut client = Client::new(machine, server);
-    let now_at = move || *incarnation.lock().unwrap_or_else(PoisonError::into_inner);
+    let now_at = move || incarnation.open(|now| *now);
     loop {
         let before = now_at();
-        on(&books, |b| b.sent += 1);
+        books.open(|b| b.sent += 1);
         let answer = client.post("/v1/counter/visits/add", r#"{"amount":1}"#).await;
         let during = (before, now_at());
-        on(&books, |b| judge(b, during, &answer));
-        if let Answer::Body(200, body) = client.post("/v1/greeter/greet", r#"{"name":"Ada"}"#).await {
-            on(&books, |b| match body.as_str() {
-                r#""Hello, Ada""# => b.greeted += 1,
-                other => b.broken.push(format!("greeted with {other}")),
+        books.open(|b| judge(b, during, &answer));
+        let answer = client.post("/v1/greeter/greet", r#"{"name":"Ada"}"#).await;
+        if let Answer::Body(StatusCode::OK, body) = answer {
+            books.open(|b| match &body[..] {
+                br#""Hello, Ada""# => b.greeted += 1,
+                _ => b.broken.push(format!("greeted with {body:?}")),
             });
         }
         tokio::time::sleep(PAUSE).await;
@@ -117,14 +104,16 @@ async fn count_for_ever(
 
 /// An answered addition is larger than the one answered before it by the same incarnation, and no larger than
 /// what was sent in all.
-fn judge(books: &mut Books, (before, after): (u64, u64), answer: &Answer) {
+fn judge(books: &mut Visits, (before, after): (u64, u64), answer: &Answer) {
     let value = match answer {
-        Answer::Body(200, body) => match body.parse::<i64>() {
-            Ok(value) => value,
-            Err(_) => return books.broken.push(format!("an addition was answered by {body:?}")),
-        },
-        Answer::Body(status, body) if *status < 500 => {
-            return books.broken.push(format!("an addition ended as {status}: {body}"));
+        Answer::Body(StatusCode::OK, body) => {
+            match std::str::from_utf8(body).ok().and_then(|text| text.parse::<i64>().ok()) {
+                Some(value) => value,
+                None => return books.broken.push(format!("an addition was answered by {body:?}")),
+            }
+        }
+        Answer::Body(status, body) if !status.is_server_error() => {
+            return books.broken.push(format!("an addition ended as {status}: {body:?}"));
         }
         Answer::Body(..) | Answer::None => return,
     };

@@ -1,10 +1,10 @@
 //! Three hosts that ping each other over UDP: the smallest story with loss, a crash and a cut in it.
 
+use super::books::Books;
 use crate::{Crash, HostId, Machine, Simulation};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -50,28 +50,21 @@ struct Board {
     broken: Vec<String>,
 }
 
-type SharedBoard = Arc<Mutex<Board>>;
-
-fn on<R>(board: &SharedBoard, visit: impl FnOnce(&mut Board) -> R) -> R {
-    visit(&mut board.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
-    let board = SharedBoard::default();
-    let addresses: Arc<Mutex<Vec<Ipv4Addr>>> = Arc::default();
+    let board = Books::<Board>::default();
+    let addresses = Books::<Vec<Ipv4Addr>>::default();
     let hosts: Vec<HostId> = NAMES
         .iter()
         .map(|name| {
             let (board, addresses) = (board.clone(), addresses.clone());
             sim.host(name, move |machine| {
-                let peers = addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let peers = addresses.open(|addresses| addresses.clone());
                 ping_all(machine, peers, board.clone())
             })
         })
         .collect();
-    *addresses.lock().unwrap_or_else(PoisonError::into_inner) =
-        hosts.iter().map(|host| sim.address(*host)).collect();
+    addresses.open(|addresses| addresses.extend(hosts.iter().map(|host| sim.address(*host))));
     for host in &hosts {
         sim.start(*host);
     }
@@ -87,17 +80,17 @@ pub(super) fn run(sim: &mut Simulation) {
     sim.run_for(Duration::from_secs(1));
 
     sim.heal();
-    on(&board, |board| board.answers.clear());
+    board.open(|board| board.answers.clear());
     sim.demand("each host hears from each other", HEARD_WITHIN, |_| {
-        on(&board, |board| board.answers.len() == 6)
+        board.open(|board| board.answers.len() == 6)
     });
-    for broken in on(&board, |board| std::mem::take(&mut board.broken)) {
+    for broken in board.open(|board| std::mem::take(&mut board.broken)) {
         sim.violation(broken);
     }
 }
 
 /// A host's program: pings its peers, answers their pings, checks their answers.
-async fn ping_all(machine: Machine, peers: Vec<Ipv4Addr>, board: SharedBoard) {
+async fn ping_all(machine: Machine, peers: Vec<Ipv4Addr>, board: Books<Board>) {
     let socket = match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).await {
         Ok(socket) => socket,
         Err(error) => panic!("a fresh host has the port free: {error}"),
@@ -122,8 +115,8 @@ async fn ping_all(machine: Machine, peers: Vec<Ipv4Addr>, board: SharedBoard) {
                         let answer = Packet { answer: true, ..ping };
                         note(socket.send_to(&answer.to_bytes(), from).await);
                     }
-                    Some(answer) => on(&board, |board| board.take(&machine, number, answer, from)),
-                    None => on(&board, |board| {
+                    Some(answer) => board.open(|board| board.take(&machine, number, answer, from)),
+                    None => board.open(|board| {
                         board.broken.push(format!("{} received {length} bytes that nobody sent", machine.name));
                     }),
                 }

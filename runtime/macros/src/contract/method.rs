@@ -32,7 +32,8 @@ pub(crate) fn read(function: TraitItemFn, problems: &mut Problems) -> Option<Met
     }
     // without a receiver, what comes next is no context
     let context = if begins_with_self { context(inputs.next(), &sig.ident, problems) } else { None };
-    let arguments = inputs.filter_map(|input| argument(input, problems)).collect();
+    let arguments: Vec<_> = inputs.filter_map(|input| argument(input, problems)).collect();
+    refuse_namesakes(context.as_ref(), &arguments, problems);
     let answer = answer(sig.output, mode, problems);
     let (receiver, context) = (receiver?, context?);
     Some(Method {
@@ -190,17 +191,36 @@ fn check_argument_attribute(attribute: &Attribute, problems: &mut Problems) {
         let text = "only `#[serde(…)]`, `#[schemars(…)]` and documentation may stand on an argument";
         problems.add(attribute, text);
     }
-    if path.is_ident("serde")
-        && let Meta::List(list) = &attribute.meta
-    {
-        for token in list.tokens.clone() {
-            if let proc_macro2::TokenTree::Ident(word) = &token
-                && (word == "rename" || word == "flatten")
-            {
+    let Meta::List(list) = &attribute.meta else { return };
+    for token in list.tokens.clone() {
+        let proc_macro2::TokenTree::Ident(word) = &token else { continue };
+        match word.to_string().as_str() {
+            "rename" | "flatten" => {
                 let text = "the name of an argument is its name on the wire: rename the argument itself, \
                             with `#[serde(alias = \"…\")]` for the old name";
                 problems.add(word, text);
             }
+            "skip" | "skip_serializing" | "skip_deserializing" => {
+                let text =
+                    "an argument travels: remove it from the method, or let it have a `#[serde(default)]`";
+                problems.add(word, text);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Two parameters with the same name would be told by the compiler once for each thing that is generated.
+fn refuse_namesakes(context: Option<&PatType>, arguments: &[Argument], problems: &mut Problems) {
+    for (at, Argument { ident, .. }) in arguments.iter().enumerate() {
+        let is_context = context.is_some_and(
+            |context| matches!(&*context.pat, Pat::Ident(pat) if pat.ident.unraw() == ident.unraw()),
+        );
+        if is_context {
+            let text = format!("`{}` is the context already: give the argument another name", ident.unraw());
+            problems.add(ident, text);
+        } else if arguments[..at].iter().any(|earlier| earlier.ident.unraw() == ident.unraw()) {
+            problems.add(ident, format!("two arguments are called `{}`: rename one", ident.unraw()));
         }
     }
 }

@@ -12,7 +12,7 @@ mod tests;
 use proc_macro2::{Span, TokenStream};
 use syn::Item;
 
-pub(crate) use generate::private;
+pub(crate) use generate::{private, weighed};
 pub(crate) use model::{LIFE_CYCLE, reference_name};
 
 /// What the attribute expands to.

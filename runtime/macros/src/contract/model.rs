@@ -188,8 +188,8 @@ pub(crate) fn camel_case(ident: &Ident) -> Ident {
         name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
         name.push_str(letters.as_str());
     }
-    // `_` or `_1` would leave nothing that can begin a name
-    if !name.starts_with(|c: char| c.is_alphabetic()) {
+    // `_` or `_1` would leave nothing that can begin a name, and `self_` one that is taken
+    if name == "Self" || !name.starts_with(|c: char| c.is_alphabetic()) {
         name.insert(0, 'M');
     }
     Ident::new(&name, ident.span())

@@ -53,7 +53,7 @@ fn a_method_that_cannot_fail_has_the_error_never() {
 #[test]
 fn a_cast_has_no_reply_and_a_read_may_be_made_again() {
     let cast = with("#[cast] async fn note(&self, cx: &Cx, x: u32);").expect("fine");
-    has(&cast, "Note { x: u32, #[doc = r\" Encoded");
+    has(&cast, "Note { x: u32, }");
     has(&cast, "-> ::odeon::service::private::Cast<'_, Self>");
     let read = with("#[read] async fn find(&self, cx: &Cx, x: u32) -> u32;").expect("fine");
     has(&read, "x: ::core::clone::Clone::clone(&x)");
@@ -67,6 +67,14 @@ fn attributes_of_arguments_move_to_the_fields() {
     has(&code, "struct __GreetArguments { #[serde(default)] loud: bool, r#type: u8,");
     has(&code, "fn greet(&self, cx: &Cx, loud: bool, r#type: u8)");
     has(&code, "arguments: &[\"loud\", \"type\"]");
+}
+
+#[test]
+fn a_method_whose_variant_would_be_a_word_of_the_language_has_another() {
+    has(
+        &with("async fn self_(&self, cx: &Cx); async fn _1(&self, cx: &Cx);").expect("fine"),
+        "MSelf { __reply",
+    );
 }
 
 #[test]
@@ -99,7 +107,17 @@ fn wrong_methods_are_told_what_to_do() {
         ("async fn greet(&self, cx: &Cx, (a, b): (u8, u8));", "one plain name"),
         ("async fn greet(&self, cx: &Cx, x: Self::Name);", "cannot be `Self`"),
         ("async fn greet(&self, cx: &Cx, #[serde(rename = \"y\")] x: u8);", "alias"),
+        ("async fn greet(&self, cx: &Cx, #[schemars(rename = \"y\")] x: u8);", "alias"),
+        ("async fn greet(&self, cx: &Cx, #[serde(skip)] x: u8);", "an argument travels"),
+        (
+            "async fn greet(&self, cx: &Cx, #[serde(default, skip_deserializing)] x: u8);",
+            "an argument travels",
+        ),
+        ("async fn greet(&self, cx: &Cx, x: u8, r#x: u8);", "two arguments are called `x`"),
+        ("async fn greet(&self, cx: &Cx, cx: u8);", "`cx` is the context already"),
+        ("async fn greet<'a>(&self, cx: &Cx, x: Name<'a>);", "without type parameters or lifetimes"),
         ("#[cast] async fn greet(&self, cx: &Cx) -> u8;", "has no reply"),
+        ("#[cast] async fn greet(&self, cx: &Cx) -> Result<(), PayError>;", "has no reply"),
         ("#[cast] #[read] async fn greet(&self, cx: &Cx);", "not both"),
         ("#[cast(1)] async fn greet(&self, cx: &Cx);", "takes no arguments"),
         ("#[read] async fn greet(&mut self, cx: &Cx) -> u8;", "take `&self`"),

@@ -4,6 +4,7 @@ use super::super::model::{Contract, Method, place_of};
 use super::{allowances, private, private_at};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::{Ident, Type};
 
 pub(super) fn generate(contract: &Contract) -> TokenStream {
     let private = private();
@@ -87,13 +88,15 @@ pub(super) fn access(method: &Method) -> TokenStream {
 
 /// Bytes on the heap.
 fn weight(method: &Method) -> TokenStream {
-    let private = private();
     let variant = &method.variant;
     let names = method.names();
-    let heaps = method.arguments.iter().map(|argument| {
-        let name = &argument.ident;
-        // resolves to 0 for types that do not implement `Weigh`
-        quote_spanned!(place_of(&argument.kind)=> + (&#private::Weighed(#name)).heap())
-    });
-    quote!(Self::#variant { #(#names,)* .. } => 0usize #(#heaps)*,)
+    let heaps = method.arguments.iter().map(|argument| weighed(&argument.ident, &argument.kind));
+    quote!(Self::#variant { #(#names,)* .. } => 0usize #(+ #heaps)*,)
+}
+
+/// What is known of the heap behind a value: resolves to 0 for types that do not implement `Weigh`. The traits that
+/// decide it must be in scope.
+pub(crate) fn weighed(name: &Ident, kind: &Type) -> TokenStream {
+    let private = private();
+    quote_spanned!(place_of(kind)=> (&#private::Weighed(#name)).heap())
 }

@@ -6,6 +6,8 @@ mod message;
 mod mock;
 mod reference;
 
+pub(crate) use message::weighed;
+
 use super::model::{Contract, Method, Mode};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};

@@ -43,6 +43,10 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
             }
         }
 
+        // what it leads to is not in it
+        #[automatically_derived]
+        impl ::odeon::Weigh for #reference {}
+
         #[automatically_derived]
         impl #private::serde::Serialize for #reference {
             fn serialize<S: #private::serde::Serializer>(&self, serializer: S) -> ::core::result::Result<S::Ok, S::Error> {
