@@ -66,7 +66,7 @@ impl Registry {
             .entries
             .get(self.bound(name))
             .ok_or_else(|| Refusal::UnknownService { service: name.to_string() })?;
-        entry.provider().ok_or_else(|| entry.wrong_contract(name, std::any::type_name::<M>().into()))
+        entry.provider().ok_or_else(|| entry.wrong_contract(name, M::CONTRACT.into()))
     }
 
     /// A reference; to a service that does not exist yet, it looks again when used.
@@ -99,8 +99,7 @@ impl Entry {
     ) -> Result<Arc<dyn Provide<C::Message>>, RefError> {
         let have = self.dynamic.describe();
         if have.contract != C::NAME {
-            let want = format!("{} {}", C::NAME, C::VERSION);
-            return Err(RefError::Refused(self.wrong_contract(name, want)));
+            return Err(RefError::Refused(self.wrong_contract(name, C::Message::CONTRACT.into())));
         }
         self.provider().filter(|_| have.version.serves(C::VERSION)).ok_or_else(|| RefError::Version {
             service: name.clone(),

@@ -140,7 +140,7 @@ async fn what_is_wrong_with_an_early_reference_is_told_when_it_is_used() {
     for (which, text) in [
         (2, "account: it has entities: a key is needed"),
         (3, "ledger: it has no entities: no key is allowed"),
-        (4, "mute speaks mute 3.1"),
+        (4, "mute speaks mute 3.1, the caller wants ledger 2.7"),
     ] {
         for _ in 0..2 {
             let error = desk.add_early(which, 1).await.expect_err("it leads nowhere").to_string();
@@ -158,7 +158,7 @@ async fn what_is_wrong_with_a_reference_from_bytes_is_told_when_it_is_used() {
         (json!({"service": "account", "key": ""}), "the key is empty"),
         (json!({"service": "account", "key": long}), "bytes: "),
         (json!({"service": "ledger", "key": "ada"}), "no key is allowed"),
-        (json!({"service": "mute"}), "mute speaks mute 3.1"),
+        (json!({"service": "mute"}), "mute speaks mute 3.1, the caller wants ledger 2.7"),
         (json!({"service": "nobody"}), "there is no service nobody"),
     ] {
         let body = json!({"to": to, "amount": 1}).to_string();

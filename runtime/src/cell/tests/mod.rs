@@ -111,6 +111,8 @@ const fn methods() -> [Method; METHODS.len()] {
 }
 
 impl Message for Ask {
+    const CONTRACT: &'static str = "ask 1.0";
+
     fn method(&self) -> usize {
         match self {
             Ask::Note(_) => 0,

@@ -9,6 +9,8 @@ use syn::{Ident, Type};
 pub(super) fn generate(contract: &Contract) -> TokenStream {
     let private = private();
     let (message, visibility) = (contract.message(), &contract.visibility);
+    let arguments = &contract.arguments;
+    let speaks = format!("{} {}.{}", arguments.name, arguments.major, arguments.minor);
     let variants = contract.methods.iter().map(variant);
     let positions = contract.methods.iter().enumerate().map(|(position, method)| {
         let variant = &method.variant;
@@ -40,6 +42,8 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
         #[automatically_derived]
         #allowances
         impl #private::Message for #message {
+            const CONTRACT: &'static str = #speaks;
+
             #[inline]
             fn method(&self) -> usize {
                 match self { #(#positions)* }
