@@ -8,9 +8,14 @@
 #[path = "../../src/cell/bounds.rs"]
 mod bounds;
 #[allow(dead_code, reason = "the models need not call everything")]
+#[path = "../../src/cell/hand.rs"]
+mod hand;
+#[allow(dead_code, reason = "the models need not call everything")]
 #[path = "../../src/cell/mailbox.rs"]
 mod mailbox;
 mod models;
+#[path = "../../src/cell/queue.rs"]
+mod queue;
 #[path = "../../src/cell/ring.rs"]
 mod ring;
 
