@@ -2,13 +2,16 @@
 
 use odeon::host::Executor;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How many executors a node has that is not told.
-pub(crate) const EXECUTORS_DEFAULT: usize = 1;
+/// How many executors a node has that is not told: one for each core that this process may use (decision 1).
+pub(crate) fn executors_default() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
 
 /// How long an executor may take to drop its tasks. One that runs a handler which never yields would take for
 /// ever; the end of the process takes it along.

@@ -35,7 +35,7 @@ pub(crate) struct NodeSection {
     pub(crate) name: Option<NodeName>,
     /// Where it keeps its files.
     pub(crate) directory: Option<PathBuf>,
-    /// How many executors: threads that run services and their I/O.
+    /// How many executors: threads that run services and their I/O. One for each core by default.
     pub(crate) executors: Option<NonZeroUsize>,
     /// How many threads for blocking work.
     pub(crate) blocking_threads: Option<NonZeroUsize>,

@@ -5,7 +5,7 @@ mod place;
 mod show;
 
 use crate::directory::DIRECTORY_DEFAULT;
-use crate::executors::EXECUTORS_DEFAULT;
+use crate::executors::executors_default;
 use crate::exit::Failure;
 use clap::Args;
 use file::File;
@@ -86,7 +86,7 @@ impl Settings {
                 .or(file.node.directory)
                 .unwrap_or_else(|| PathBuf::from(DIRECTORY_DEFAULT)),
             name: flags.name.clone().or(file.node.name).unwrap_or_else(name_default),
-            executors: flags.executors.or(file.node.executors).map_or(EXECUTORS_DEFAULT, count),
+            executors: flags.executors.or(file.node.executors).map_or_else(executors_default, count),
             blocking_threads: file.node.blocking_threads.map_or(BLOCKING_THREADS_DEFAULT, count),
             stop_within: file.node.stop_within.unwrap_or(STOP_WITHIN_DEFAULT),
             log: file.node.log,
