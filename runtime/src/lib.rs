@@ -19,7 +19,9 @@ pub use node::{App, Node, NodeConfig, ServiceOptions};
 pub use odeon_core as core;
 pub use odeon_macros::{Weigh, contract, service};
 pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartError, Weigh};
-pub use supervision::{LastExit, Load, OnFailure, RestartPolicy, TreeNode, TreeNodeKind};
+pub use supervision::{
+    AddPartError, LastExit, Load, OnFailure, PartSpec, RestartPolicy, Running, TreeNode, TreeNodeKind,
+};
 
 /// What authors of services need.
 pub mod prelude {

@@ -25,8 +25,6 @@ const READY_EVERY: Duration = Duration::from_millis(5);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Of the time for a stop, one part of so many is for the gateway's requests at the most.
 const GATEWAY_STOP_SHARE: u32 = 2;
-/// How long the management interface may take to finish what it is asked at the end.
-const MANAGEMENT_STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// A node with what belongs to it in this process.
 pub(crate) struct AtWork {
@@ -37,7 +35,8 @@ pub(crate) struct AtWork {
     /// Whether all services were ready when it was announced.
     pub(crate) is_ready: bool,
     gateway: Gateway,
-    management: Management,
+    /// Dropped, it ends: it is kept until the node has stopped.
+    _management: Management,
     occupied: Occupied,
     executors: Executors,
     asked_to_stop: mpsc::Receiver<StopRequest>,
@@ -135,7 +134,7 @@ impl AtWork {
             whereabouts,
             is_ready,
             gateway,
-            management,
+            _management: management,
             occupied,
             executors,
             asked_to_stop,
@@ -143,15 +142,13 @@ impl AtWork {
         })
     }
 
-    /// In reverse order: nothing new from outside, then the services, then what tells about them.
+    /// In reverse order: nothing new from outside, then the node: its services, then what tells about them.
     async fn stop(self, within: Duration) -> Ended {
         let begun = Instant::now();
         let mut killed = self.gateway.stop(within / GATEWAY_STOP_SHARE).await;
         let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));
         let first = self.node.executors()[0].clone();
         killed += on(&first, async move { node.stop(left).await }).await.unwrap_or(0);
-        // whoever asked for the end is still waiting for an answer: that is no harm
-        let _ = self.management.stop(MANAGEMENT_STOP_WITHIN).await;
         if let Err(problem) = self.occupied.withdraw() {
             tracing::warn!(%problem, "the node can still be found, although it has stopped");
         }

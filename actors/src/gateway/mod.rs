@@ -20,14 +20,17 @@ pub(crate) use outcome::refused;
 pub use shard::Lookup;
 pub(crate) use shard::{not_json, unread, wrong_verb};
 
-use crate::http::{BindError, ConnectionLimits, Listener, ListenerCounts};
+use crate::http::{BindError, ConnectionLimits, Keeper, Listener, ListenerCounts};
 use meter::Reading;
-use odeon::Node;
 use odeon::host::Executor;
+use odeon::{Node, PartSpec};
 use shard::Shard;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long requests under way may take when the node stops that the gateway belongs to.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// What a gateway is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +68,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway to the services of a node, on the node's executors.
+    /// Starts a gateway to the services of a node, on the node's executors, as a part of it: restarted when it fails,
+    /// stopped with the node before its services.
     ///
     /// # Errors
     /// [`StartGatewayError`] when the address cannot be had.
     pub async fn start(node: &Node, config: GatewayConfig) -> Result<Self, StartGatewayError> {
         let seed = node.draw_seed();
-        Self::start_with(node.executors(), Arc::new(node.clone()), seed, config).await
+        let spec = PartSpec::new("gateway").stop_within(STOP_WITHIN);
+        Self::start_as(node.executors(), Arc::new(node.clone()), seed, config, Keeper::Node(node, &spec))
+            .await
     }
 
     /// Starts a gateway to whatever `lookup` finds. `seed` makes the ids of its requests.
@@ -84,12 +90,23 @@ impl Gateway {
         seed: u64,
         config: GatewayConfig,
     ) -> Result<Self, StartGatewayError> {
+        Self::start_as(executors, lookup, seed, config, Keeper::Executor).await
+    }
+
+    async fn start_as(
+        executors: &[Executor],
+        lookup: Arc<dyn Lookup>,
+        seed: u64,
+        config: GatewayConfig,
+        keeper: Keeper<'_>,
+    ) -> Result<Self, StartGatewayError> {
         let document = Arc::default();
         let shards: Vec<_> = (0..executors.len() as u64)
             // far apart, so that no two shards give the same id
             .map(|i| Arc::new(Shard::new(&lookup, &config, &document, seed.wrapping_add(i << 48))))
             .collect();
-        let listener = Listener::start(executors, config.address, config.connections, shards.clone()).await?;
+        let (address, connections) = (config.address, config.connections);
+        let listener = Listener::start(executors, address, connections, shards.clone(), keeper).await?;
         Ok(Self { listener, shards })
     }
 

@@ -3,8 +3,11 @@
 use super::Answer;
 use super::connection::{ConnectionLimits, refuse, serve};
 use odeon::host::Executor;
+use odeon::{AddPartError, Node, PartSpec, Running};
+use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -29,6 +32,9 @@ pub enum BindError {
     /// The executor has ended.
     #[error("the executor has ended")]
     Executor,
+    /// The node does not run it.
+    #[error(transparent)]
+    Part(#[from] AddPartError),
 }
 
 /// The books of a listener.
@@ -59,6 +65,15 @@ struct StopOrder {
     cut: oneshot::Sender<usize>,
 }
 
+/// What runs a listener.
+#[derive(Clone, Copy)]
+pub(crate) enum Keeper<'a> {
+    /// A node, as a part of its supervision tree.
+    Node(&'a Node, &'a PartSpec),
+    /// The first executor and nobody else.
+    Executor,
+}
+
 /// A listener at work. Dropping it ends its connections at once; [`Listener::stop`] lets them finish.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -78,6 +93,7 @@ impl Listener {
         address: SocketAddr,
         limits: ConnectionLimits,
         answerers: Vec<Arc<A>>,
+        keeper: Keeper<'_>,
     ) -> Result<Self, BindError> {
         let first = executors.first().ok_or(BindError::NoExecutor)?;
         // on the executor whose reactor shall watch it
@@ -91,9 +107,27 @@ impl Listener {
             .map_err(|error| BindError::Address { address, error })?;
         let (orders, stop) = mpsc::channel(1);
         let counts = Arc::new(ListenerCounts::default());
-        let desks = executors.iter().cloned().zip(answerers).collect();
-        let door = Door { limits, desks, connections: JoinSet::new(), counts: counts.clone(), turn: 0 };
-        first.spawn(door.run(listener, stop));
+        let house = Arc::new(House {
+            address: actual,
+            limits,
+            desks: Mutex::new(executors.iter().cloned().zip(answerers).collect()),
+            counts: counts.clone(),
+            orders: tokio::sync::Mutex::new(stop),
+            bound: Mutex::new(Some(listener)),
+        });
+        match keeper {
+            Keeper::Executor => {
+                let running = async move { house.keep(None).await };
+                drop(first.spawn(running));
+            }
+            Keeper::Node(node, spec) => {
+                let run = move |running: Running| {
+                    let house = house.clone();
+                    async move { house.keep(Some(running)).await.map_err(|error| error.to_string()) }
+                };
+                node.add_part(spec, run).await?;
+            }
+        }
         Ok(Self { address: actual, orders, counts })
     }
 
@@ -109,10 +143,14 @@ impl Listener {
     /// in time. Returns how many were cut; 0 if it was stopped before.
     pub(crate) async fn stop(&self, within: Duration) -> usize {
         let (cut, answer) = oneshot::channel();
-        match self.orders.send(StopOrder { within, cut }).await {
-            Ok(()) => answer.await.unwrap_or(0),
-            Err(_) => 0,
-        }
+        // one that failed and has not begun again has nothing to stop
+        let stopped = async {
+            match self.orders.send(StopOrder { within, cut }).await {
+                Ok(()) => answer.await.unwrap_or(0),
+                Err(_) => 0,
+            }
+        };
+        tokio::time::timeout(within + CUT_WITHIN, stopped).await.unwrap_or(0)
     }
 }
 
@@ -121,22 +159,71 @@ const REFUSALS_MAX: usize = 64;
 /// How long accepting rests after the system had no descriptor or memory for a connection.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long connections may take to end that were cut.
+const CUT_WITHIN: Duration = Duration::from_secs(1);
+
+type Desks<A> = Vec<(Executor, Arc<A>)>;
+
+/// What outlives the failures of a listener.
+struct House<A> {
+    address: SocketAddr,
+    limits: ConnectionLimits,
+    /// Those who answer may own the node that owns this: emptied at the orderly end.
+    desks: Mutex<Desks<A>>,
+    counts: Arc<ListenerCounts>,
+    /// Locked by the door that is open.
+    orders: tokio::sync::Mutex<mpsc::Receiver<StopOrder>>,
+    /// For the first door.
+    bound: Mutex<Option<TcpListener>>,
+}
+
+impl<A: Answer> House<A> {
+    /// Keeps a door open until it is told to stop.
+    async fn keep(self: Arc<Self>, running: Option<Running>) -> Result<(), BindError> {
+        let bound = self.bound.lock().take();
+        let listener = match bound {
+            Some(listener) => listener,
+            None => {
+                let address = self.address;
+                TcpListener::bind(address).await.map_err(|error| BindError::Address { address, error })?
+            }
+        };
+        if let Some(running) = &running {
+            running.ready();
+        }
+        let told = async {
+            match running {
+                Some(mut running) => running.stopping().await,
+                None => std::future::pending().await,
+            }
+        };
+        let desks = self.desks.lock().clone();
+        let door = Door { house: self.clone(), desks, connections: JoinSet::new(), turn: 0 };
+        door.run(listener, pin!(told)).await;
+        self.desks.lock().clear();
+        Ok(())
+    }
+}
+
 /// The accepting side.
 struct Door<A> {
-    limits: ConnectionLimits,
-    desks: Vec<(Executor, Arc<A>)>,
+    house: Arc<House<A>>,
+    desks: Desks<A>,
     connections: JoinSet<()>,
-    counts: Arc<ListenerCounts>,
     turn: usize,
 }
 
 impl<A: Answer> Door<A> {
-    async fn run(mut self, listener: TcpListener, mut orders: mpsc::Receiver<StopOrder>) {
+    async fn run(mut self, listener: TcpListener, mut told: Pin<&mut impl Future<Output = ()>>) {
+        let house = self.house.clone();
+        let mut orders = house.orders.lock().await;
         let (stopping, stopped) = watch::channel(false);
         let order = loop {
             tokio::select! {
                 biased;
                 order = orders.recv() => break order,
+                // its supervisor drops it when that takes too long
+                () = &mut told => break Some(StopOrder { within: Duration::MAX, cut: oneshot::channel().0 }),
                 Some(_) = self.connections.join_next(), if !self.connections.is_empty() => self.count_open(),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.admit(stream, &stopped),
@@ -152,32 +239,38 @@ impl<A: Answer> Door<A> {
         if let Some(StopOrder { within, cut }) = order {
             stopping.send_replace(true);
             let finish = async { while self.connections.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(within, finish).await;
+            match within {
+                Duration::MAX => finish.await,
+                within => drop(tokio::time::timeout(within, finish).await),
+            }
             let left = self.connections.len();
             self.connections.shutdown().await;
             self.count_open();
             // whoever gave the order may have left
             let _ = cut.send(left);
         }
+        // no door opens again: who orders a stop later need not wait
+        orders.close();
+        while orders.try_recv().is_ok() {}
     }
 
     fn count_open(&self) {
-        self.counts.open.store(self.connections.len(), Relaxed);
+        self.house.counts.open.store(self.connections.len(), Relaxed);
     }
 
     fn admit(&mut self, stream: TcpStream, stopped: &watch::Receiver<bool>) {
         // answers are written whole: waiting for more to send only delays them
         let _ = stream.set_nodelay(true);
         let open = self.connections.len();
-        if open >= self.limits.connections_max {
-            self.counts.refused.fetch_add(1, Relaxed);
-            if open < self.limits.connections_max + REFUSALS_MAX {
+        if open >= self.house.limits.connections_max {
+            self.house.counts.refused.fetch_add(1, Relaxed);
+            if open < self.house.limits.connections_max + REFUSALS_MAX {
                 self.desks[0].0.spawn_in(&mut self.connections, refuse(stream));
             }
             return;
         }
-        self.counts.accepted.fetch_add(1, Relaxed);
-        let (limits, stopped) = (self.limits, stopped.clone());
+        self.house.counts.accepted.fetch_add(1, Relaxed);
+        let (limits, stopped) = (self.house.limits, stopped.clone());
         let position = self.turn % self.desks.len();
         self.turn = position + 1;
         let (executor, answerer) = &self.desks[position];

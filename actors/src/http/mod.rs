@@ -15,7 +15,7 @@ pub use problem::{OutcomeKind, PROBLEM_JSON, Problem, ProblemBody};
 
 pub(crate) use body::{BodyError, read_body};
 pub(crate) use identity::{Identity, RequestIds};
-pub(crate) use listener::Listener;
+pub(crate) use listener::{Keeper, Listener};
 pub(crate) use watch::Watch;
 
 use bytes::Bytes;

@@ -14,14 +14,17 @@ pub mod token;
 mod view;
 
 use crate::gateway::Gateway;
-use crate::http::{BindError, ConnectionLimits, Listener};
+use crate::http::{BindError, ConnectionLimits, Keeper, Listener};
 use api::StopRequest;
 use console::Console;
-use odeon::Node;
+use odeon::{Node, PartSpec};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use token::Token;
+
+/// How long it may take to finish what it is asked when the node stops.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Reads how many bytes of memory the process holds; none if it cannot tell.
 pub type ResidentBytes = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
@@ -71,7 +74,7 @@ pub struct Management {
 }
 
 impl Management {
-    /// Starts it on the node's first executor.
+    /// Starts it on the node's first executor, as a part of the node that outlives the services.
     ///
     /// # Errors
     /// [`StartManagementError`] when the address cannot be had.
@@ -83,7 +86,9 @@ impl Management {
         let (address, connections) = (config.address, config.connections);
         let console = Arc::new(Console::new(node, gateway, config));
         let first = node.executors().get(..1).unwrap_or_default();
-        Ok(Self { listener: Listener::start(first, address, connections, vec![console]).await? })
+        let spec = PartSpec::new("management").outlives_services().stop_within(STOP_WITHIN);
+        let keeper = Keeper::Node(node, &spec);
+        Ok(Self { listener: Listener::start(first, address, connections, vec![console], keeper).await? })
     }
 
     /// Where it listens.

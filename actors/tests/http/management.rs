@@ -1,7 +1,7 @@
 //! The management interface, from end to end.
 
-use crate::client::{Client, Seen};
-use crate::services::gateway;
+use crate::client::{Client, PATIENCE, Seen};
+use crate::services::{GreeterRef, gateway};
 use http::Method;
 use odeon::Node;
 use odeon::directory::ServiceKind;
@@ -24,7 +24,7 @@ const BEARER: &str = "Bearer a-token-for-the-tests";
 struct Stage {
     node: Node,
     gateway: Gateway,
-    _management: Management,
+    management: Management,
     stops: mpsc::UnboundedReceiver<StopRequest>,
     client: Client,
 }
@@ -42,7 +42,7 @@ impl Stage {
         };
         let management = Management::start(&node, Some(&gateway), config).await.expect("a free port");
         let client = Client::to(management.address()).await;
-        Self { node, gateway, _management: management, stops, client }
+        Self { node, gateway, management, stops, client }
     }
 
     async fn get(&mut self, path: &str) -> Seen {
@@ -108,11 +108,43 @@ async fn everything_else_needs_the_token() {
 #[tokio::test]
 async fn a_node_that_stops_is_not_ready_and_says_why() {
     let mut stage = Stage::new().await;
-    stage.node.stop(Duration::from_secs(5)).await;
+    let greeter: GreeterRef = stage.node.service("greeter").expect("it is there");
+    // a drain that does not end
+    let hanging = greeter.clone();
+    tokio::spawn(async move { hanging.hang().within(PATIENCE * 2).await });
+    while greeter.begun().await.expect("it counts") == 0 {}
+    let node = stage.node.clone();
+    tokio::spawn(async move { node.stop(PATIENCE * 2).await });
+    while !stage.node.is_stopping() {
+        tokio::task::yield_now().await;
+    }
     let seen = stage.client.get("/readyz").await;
     assert_eq!(seen.status, 503);
     let readiness: Readiness = serde_json::from_slice(&seen.body).expect("the api's type");
     assert_eq!(readiness.waiting_for[0], "the node is stopping");
+}
+
+#[tokio::test]
+async fn the_listeners_are_parts_of_the_node() {
+    let stage = Stage::new().await;
+    let phases = |tree: &odeon::TreeNode| -> Vec<(String, String)> {
+        let parts = tree.children.iter().filter(|below| below.name != "services");
+        parts.flat_map(|below| &below.children).map(|part| (part.name.clone(), part.phase.clone())).collect()
+    };
+    let both = |gateway: &str| {
+        [("management", "up"), ("gateway", gateway)].map(|(name, phase)| (name.to_owned(), phase.to_owned()))
+    };
+    assert_eq!(phases(&stage.node.tree(0).await), both("up"));
+    stage.gateway.stop(PATIENCE).await;
+    let stopped = async {
+        while phases(&stage.node.tree(0).await) != both("down") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stopped).await.expect("its end is seen");
+    let address = stage.management.address();
+    stage.node.stop(PATIENCE).await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it ended with the node");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::cell::kind::Kind;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
 use crate::service::contract::{Contract, ContractVersion};
-use crate::supervision::{Tree, TreeNode};
+use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
@@ -210,6 +210,24 @@ impl Node {
     /// busiest.
     pub async fn tree(&self, entities_max: usize) -> TreeNode {
         self.0.tree.snapshot(entities_max).await
+    }
+
+    /// Runs something that is no service, such as a listener, under the node's supervision: on its first executor,
+    /// seen in the tree, restarted with growing pauses when it fails or panics, not when it ends in order. `run` is
+    /// called for each start; it says when it is ready, and ends soon after it is told to stop. Waits until it is
+    /// ready.
+    ///
+    /// # Errors
+    /// [`AddPartError`]; then it does not run.
+    pub async fn add_part<F>(
+        &self,
+        spec: &PartSpec,
+        run: impl Fn(Running) -> F + Send + Sync + 'static,
+    ) -> Result<(), AddPartError>
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.0.tree.add_part(spec, run).await.map_err(|error| AddPartError(error.to_string()))
     }
 
     /// Whether every service is ready and the node is not stopping.

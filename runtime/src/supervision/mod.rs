@@ -22,5 +22,6 @@ mod tree;
 mod verdict;
 
 pub use node::{LastExit, Load, TreeNode, TreeNodeKind};
+pub use part::{AddPartError, PartSpec, Running};
 pub use policy::{OnFailure, RestartPolicy};
 pub(crate) use tree::Tree;

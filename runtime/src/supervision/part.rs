@@ -4,7 +4,7 @@ use super::child::{Child, Reports};
 use super::node::{TreeNode, TreeNodeKind};
 use crate::host::Executor;
 use futures_util::future::BoxFuture;
-use odeon_core::supervision::{Exit, StopReason};
+use odeon_core::supervision::{ChildSpec, Exit, Restart, StopReason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire};
 use std::time::Duration;
@@ -13,25 +13,65 @@ use tokio::task::{AbortHandle, JoinError};
 
 type Run = Arc<dyn Fn(Running) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
+/// A part of a node that is no service, such as a listener: what its supervisor knows of it.
+#[derive(Clone, Debug)]
+pub struct PartSpec {
+    pub(super) name: String,
+    pub(super) stop_within: Duration,
+    pub(super) outlives_services: bool,
+}
+
+impl PartSpec {
+    /// A part that starts after the services and stops before them, within 5 s.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), stop_within: ChildSpec::STOP_WITHIN, outlives_services: false }
+    }
+
+    /// Longest orderly stop; then it is dropped.
+    #[must_use]
+    pub fn stop_within(mut self, time: Duration) -> Self {
+        self.stop_within = time;
+        self
+    }
+
+    /// It stops after the services: for what tells about the node.
+    #[must_use]
+    pub fn outlives_services(mut self) -> Self {
+        self.outlives_services = true;
+        self
+    }
+
+    pub(super) fn child(&self) -> ChildSpec {
+        // one that ends in order has done what it was for
+        ChildSpec::permanent(&self.name)
+            .restarted(Restart::Transient)
+            .within(ChildSpec::START_WITHIN, self.stop_within)
+    }
+}
+
+/// Why a part was not added: there is one of that name, it could not start, or the node is stopping.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a part of the node cannot run: {0}")]
+pub struct AddPartError(pub(crate) String);
+
 /// What a part is handed each time it starts.
 #[derive(Clone, Debug)]
-pub(crate) struct Running {
+pub struct Running {
     reports: Reports,
     ready: Arc<AtomicBool>,
     stopping: watch::Receiver<bool>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the first part of a node is the gateway's listener"))]
 impl Running {
     /// The part does its work from now on. What depends on it starts only after this.
-    pub(crate) fn ready(&self) {
+    pub fn ready(&self) {
         if !self.ready.swap(true, AcqRel) {
             self.reports.started();
         }
     }
 
     /// Waits until the part is told to stop. It then ends in order as soon as it can.
-    pub(crate) async fn stopping(&mut self) {
+    pub async fn stopping(&mut self) {
         // A part whose supervisor is gone is to stop too.
         let _ = self.stopping.wait_for(|stopping| *stopping).await;
     }

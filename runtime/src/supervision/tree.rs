@@ -1,10 +1,10 @@
-//! The supervision tree of a node: the root; below it the supervisor of the services with a host for each, and the
-//! supervisor of the parts that are no services.
+//! The supervision tree of a node: the root; below it the supervisor of the parts that outlive the services, the
+//! supervisor of the services with a host for each, and the supervisor of the other parts.
 
 use super::alarm::Clock;
 use super::child::{Child, Report, Reports};
 use super::node::TreeNode;
-use super::part::{Part, Running};
+use super::part::{Part, PartSpec, Running};
 use super::policy::RestartPolicy;
 use super::service::{ServiceChild, ServiceHost};
 use super::supervisor::{AddError, Supervisor};
@@ -29,6 +29,7 @@ pub(crate) struct Tree {
     executor: Executor,
     random: Mutex<Random>,
     root: Mutex<Supervisor>,
+    base: Supervisor,
     services: Supervisor,
     parts: Supervisor,
     hosts: Mutex<Vec<Arc<ServiceHost>>>,
@@ -44,9 +45,10 @@ impl Tree {
         let clock = Clock::start();
         let mut random = Random::seeded(seed);
         let mut surroundings = || (clock, executor.clone(), random.fork());
+        let base = Supervisor::new("base", Settings::default(), surroundings(), Vec::new());
         let services = Supervisor::new("services", services_settings(), surroundings(), Vec::new());
         let parts = Supervisor::new("parts", Settings::default(), surroundings(), Vec::new());
-        let below = [("services", &services), ("parts", &parts)];
+        let below = [("base", &base), ("services", &services), ("parts", &parts)];
         let below = below.map(|(name, supervisor)| {
             let child: Box<dyn Child> = Box::new(supervisor.clone());
             (ChildSpec::permanent(name).unlimited(), child)
@@ -73,7 +75,7 @@ impl Tree {
         }
         let (root, hosts, random) = (Mutex::new(root), Mutex::default(), Mutex::new(random));
         let executor = executor.clone();
-        Ok(Tree { clock, executor, random, root, services, parts, hosts, ended: watching })
+        Ok(Tree { clock, executor, random, root, base, services, parts, hosts, ended: watching })
     }
 
     /// A host for the cells of a service. It starts last and stops first.
@@ -109,22 +111,21 @@ impl Tree {
         self.hosts.lock().retain(|host| host.name() != name);
     }
 
-    /// Runs something that is no service, such as a listener: restarted when it fails, stopped before the services.
-    /// Waits until it is ready.
+    /// Runs something that is no service, such as a listener: restarted when it fails. Waits until it is ready.
     ///
     /// # Errors
     /// Why it could not start; then it does not run.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the first part of a node is the gateway's listener"))]
     pub(crate) async fn add_part<F>(
         &self,
-        name: &str,
+        spec: &PartSpec,
         run: impl Fn(Running) -> F + Send + Sync + 'static,
     ) -> Result<(), AddError>
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let part = Part::new(name, self.executor.clone(), run);
-        self.parts.add(ChildSpec::permanent(name), Box::new(part)).await
+        let part = Part::new(&spec.name, self.executor.clone(), run);
+        let supervisor = if spec.outlives_services { &self.base } else { &self.parts };
+        supervisor.add(spec.child(), Box::new(part)).await
     }
 
     /// Waits until the tree has ended: because it was stopped, or because something failed beyond repair.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::directory::ServiceKind;
 use crate::supervision::node::TreeNodeKind;
+use crate::supervision::part::PartSpec;
 use crate::supervision::policy::{OnFailure, RestartPolicy};
 use crate::supervision::tree::Tree;
 
@@ -27,7 +28,7 @@ async fn services_stop_in_reverse_order_each_when_the_one_behind_it_has_ended() 
     let _cells: Vec<_> =
         (1..=4).map(|id| FakeCell::born(id, None, &overseers[usize::from(id > 2)], &log)).collect();
     let snapshot = tree.snapshot(10).await;
-    let services = &snapshot.children[0];
+    let services = &snapshot.children[1];
     let listed: Vec<_> = services.children.iter().map(|node| (node.name.as_str(), node.kind)).collect();
     assert_eq!((snapshot.name.as_str(), services.name.as_str()), ("node", "services"));
     assert_eq!(listed, [("catalog", TreeNodeKind::Stateless), ("cart", TreeNodeKind::Entities)]);
@@ -101,11 +102,38 @@ async fn a_part_starts_behind_the_services_and_stops_before_them() {
             Ok(())
         }
     };
-    tree.add_part("listener", run).await.expect("it starts");
+    tree.add_part(&PartSpec::new("listener"), run).await.expect("it starts");
     let _cell = FakeCell::born(1, Some("a"), &overseers[0], &log);
     tree.stop(LONG).await;
     assert_eq!(log.take(), ["listener stops", "drain #1"]);
     assert!(tree.ended().await.is_normal());
+}
+
+#[tokio::test]
+async fn a_part_may_outlive_the_services_and_ends_for_good_in_order() {
+    let log = Log::default();
+    let (tree, overseers) = tree_of(&[("cart", ServiceKind::Entity, OnFailure::Restart)]).await;
+    for (name, spec) in
+        [("console", PartSpec::new("console").outlives_services()), ("once", PartSpec::new("once"))]
+    {
+        let log = log.clone();
+        let run = move |mut running: Running| {
+            let log = log.clone();
+            async move {
+                running.ready();
+                log.add(format!("{name} runs"));
+                if name == "console" {
+                    running.stopping().await;
+                    log.add("console stops");
+                }
+                Ok(())
+            }
+        };
+        tree.add_part(&spec, run).await.expect("it starts");
+    }
+    let _cell = FakeCell::born(1, Some("a"), &overseers[0], &log);
+    tree.stop(LONG).await;
+    assert_eq!(log.take(), ["console runs", "once runs", "drain #1", "console stops"]);
 }
 
 #[tokio::test]
@@ -117,7 +145,7 @@ async fn a_part_that_fails_beyond_repair_ends_the_tree_in_order() {
         running.ready();
         Err("out of paper".to_owned())
     };
-    tree.add_part("printer", run).await.expect("it starts");
+    tree.add_part(&PartSpec::new("printer"), run).await.expect("it starts");
     let exit = tree.ended().await;
     assert!(exit.to_string().contains("printer failed: out of paper"), "{exit}");
     assert_eq!(log.take(), ["drain #1"]);
@@ -131,5 +159,5 @@ async fn a_service_that_is_removed_is_stopped() {
     tree.remove_service(&"cart".parse().expect("a name"));
     eventually(|| cell.is(Phase::Ended)).await;
     let snapshot = tree.snapshot(1).await;
-    assert!(snapshot.children[0].children.iter().all(|child| child.phase == "stopping"));
+    assert!(snapshot.children[1].children.iter().all(|child| child.phase == "stopping"));
 }
