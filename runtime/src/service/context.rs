@@ -341,6 +341,7 @@ impl Cx {
     }
 
     /// Sends to `to` once the activation behind the reference ends, with how it ended; at once if there is none.
+    /// [`Task::cancel`] takes the watch back, and so does the end of this activation.
     pub fn watch<R: Contract, W: Contract>(
         &self,
         other: &R,

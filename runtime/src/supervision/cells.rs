@@ -129,6 +129,12 @@ impl Cells {
         watch(&exit);
     }
 
+    /// How many watches wait.
+    #[cfg(test)]
+    pub(super) fn watches(&self) -> usize {
+        self.watches.load(Relaxed)
+    }
+
     /// How a cell ended that is gone. Ends in order are not remembered.
     fn exit_of_gone(&self, id: ActivationId) -> Exit {
         let failures = self.failures.lock();

@@ -11,6 +11,7 @@ mod outcome;
 mod stuck;
 mod time;
 mod traces;
+mod watches;
 
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};

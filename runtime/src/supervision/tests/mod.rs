@@ -3,19 +3,20 @@
 mod service;
 mod supervisor;
 mod tree;
+mod watching;
 
 use super::alarm::Clock;
 use super::part::{Part, Running};
-use crate::cell::Tick;
 use crate::cell::belongings::Belongings;
 use crate::cell::kind::Kind;
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
+use crate::cell::{Bounds, Tick, Wheel};
 use crate::host::Executor;
 use odeon_core::supervision::{Backoff, Exit, RestartLimits, StopReason};
 use odeon_core::{ActivationId, Random};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// Longer than anything here takes on the slowest machine.
@@ -80,6 +81,25 @@ fn polite(name: &'static str, log: &Log) -> Part {
     })
 }
 
+/// What a fake cell shares with nobody.
+fn kind(overseer: Arc<dyn Overseer>) -> Kind {
+    Kind {
+        service: "fake".parse().expect("a name"),
+        methods: &[],
+        node: Weak::new(),
+        wheel: Wheel::new(1),
+        executors: vec![executor()],
+        bounds: Bounds::default(),
+        concurrency: 1,
+        grace: LONG,
+        start_within: LONG,
+        stop_within: LONG,
+        passivate_after: None,
+        overseer,
+        meter: Arc::default(),
+    }
+}
+
 /// A cell without messages. It does as it is told at once, if it is polite.
 struct FakeCell {
     id: ActivationId,
@@ -91,6 +111,7 @@ struct FakeCell {
     phase: Mutex<Phase>,
     waiting: u32,
     belongings: Mutex<Option<Box<Belongings>>>,
+    kind: OnceLock<Arc<Kind>>,
 }
 
 impl FakeCell {
@@ -105,6 +126,7 @@ impl FakeCell {
             phase: Mutex::new(Phase::Starting),
             waiting: u32::try_from(id).expect("a small id"),
             belongings: Mutex::default(),
+            kind: OnceLock::new(),
         });
         overseer.born(cell.clone());
         cell.begin();
@@ -124,6 +146,7 @@ impl FakeCell {
 
     /// The activation ends; the cell too, unless a verdict will come.
     fn ends(&self, exit: Exit) {
+        drop(self.belongings.lock().take());
         *self.phase.lock() = Phase::Waiting;
         *self.last_exit.lock() = exit.clone();
         if !self.overseer.ended(self, &exit) {
@@ -155,7 +178,7 @@ impl Port for FakeCell {
     }
 
     fn kind(&self) -> &Arc<Kind> {
-        unreachable!("supervision has no need of it")
+        self.kind.get_or_init(|| Arc::new(kind(self.overseer.clone())))
     }
 
     fn key(&self) -> Option<&Arc<str>> {

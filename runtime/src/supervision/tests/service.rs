@@ -7,17 +7,17 @@ use crate::supervision::policy::{OnFailure, RestartPolicy};
 use crate::supervision::service::{ServiceChild, ServiceHost};
 use tokio::sync::mpsc;
 
-struct Service {
-    host: Arc<ServiceHost>,
+pub(super) struct Service {
+    pub(super) host: Arc<ServiceHost>,
     child: ServiceChild,
     overseer: Arc<dyn Overseer>,
-    log: Log,
+    pub(super) log: Log,
     heard: mpsc::UnboundedReceiver<Report>,
     told: mpsc::UnboundedSender<Report>,
 }
 
 impl Service {
-    async fn start(kind: ServiceKind, on_failure: OnFailure, restarts_max: u32) -> Self {
+    pub(super) async fn start(kind: ServiceKind, on_failure: OnFailure, restarts_max: u32) -> Self {
         let policy = RestartPolicy { on_failure, limits: quick_limits(restarts_max) };
         let name = "shop/cart".parse().expect("a name");
         let host = ServiceHost::new(name, kind, policy, surroundings());
@@ -39,7 +39,7 @@ impl Service {
         tokio::time::timeout(LONG, self.heard.recv()).await.expect("in time").expect("a report")
     }
 
-    fn entity(&self, id: u64, key: &str) -> Arc<FakeCell> {
+    pub(super) fn entity(&self, id: u64, key: &str) -> Arc<FakeCell> {
         FakeCell::born(id, Some(key), &self.overseer, &self.log)
     }
 
