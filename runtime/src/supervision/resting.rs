@@ -1,5 +1,6 @@
 //! Entities that failed too often: they must not begin again before a quiet time has passed.
 
+use super::alarm::Clock;
 use odeon_core::Timestamp;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 /// Entities that were given up, and until when.
 #[derive(Default)]
 pub(super) struct Resting {
-    /// Usually none: then a birth takes no lock.
+    /// Usually none: then a birth takes no lock and reads no clock.
     any: AtomicBool,
     until: Mutex<BTreeMap<Arc<str>, Timestamp>>,
 }
@@ -24,10 +25,11 @@ impl Resting {
     }
 
     /// Whether it is too early for an entity.
-    pub(super) fn holds(&self, key: &str, now: Timestamp) -> bool {
+    pub(super) fn holds(&self, key: &str, clock: Clock) -> bool {
         if !self.any.load(SeqCst) {
             return false;
         }
+        let now = clock.now();
         let mut resting = self.until.lock();
         let holds = resting.get(key).is_some_and(|until| *until > now);
         if !holds && resting.remove(key).is_some() {

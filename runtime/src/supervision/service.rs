@@ -121,7 +121,7 @@ impl ServiceHost {
 
     /// Whether this entity was given up and must not begin yet.
     pub(crate) fn is_resting(&self, key: &str) -> bool {
-        self.resting.holds(key, self.clock.now())
+        self.resting.holds(key, self.clock)
     }
 
     fn tell(&self, message: Message) {

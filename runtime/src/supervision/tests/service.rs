@@ -265,3 +265,17 @@ async fn only_the_last_failures_are_kept() {
     assert_eq!(failures.len(), 32);
     assert_eq!(failures[0].of.as_deref(), Some("key-100"));
 }
+
+#[tokio::test]
+async fn a_crowd_that_has_gone_leaves_those_who_stay_in_order_of_birth() {
+    let service = Service::start(ServiceKind::Entity, OnFailure::Restart, 3).await;
+    let mut stay = Vec::new();
+    for id in 1..=5_000_u64 {
+        let cell = service.entity(id, "one of many");
+        // as if other services had the ids between
+        if id % 37 == 5 { stay.push(cell) } else { cell.ends(passivated()) }
+    }
+    let listed: Vec<ActivationId> = service.host.cells.all().iter().map(|cell| cell.id()).collect();
+    assert_eq!(listed, stay.iter().map(|cell| cell.id).collect::<Vec<_>>());
+    assert_eq!(service.host.cells.count(), stay.len());
+}
