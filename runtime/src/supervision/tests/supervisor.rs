@@ -304,3 +304,16 @@ async fn a_temporary_child_is_forgotten_when_it_ends() {
     tell.send("panic").expect("it listens");
     eventually_described(&top, |node| node.children.is_empty()).await;
 }
+
+#[tokio::test]
+async fn a_part_that_panics_before_its_first_await_takes_its_supervisor_not_with_it() {
+    let log = Log::default();
+    let broken = Part::new("broken", executor(), |_| -> std::future::Ready<Result<(), String>> {
+        panic!("on purpose");
+    });
+    let children = [(spec("a"), polite("a", &log)), (spec("broken"), broken)];
+    let mut top = supervisor(Strategy::OneForOne, 3, listed(children));
+    let exit = Heard::start(&mut top).end().await;
+    assert_eq!(exit.to_string(), "could not start: broken panicked in run: on purpose");
+    assert_eq!(log.take(), ["start a", "stop a"]);
+}
