@@ -151,6 +151,11 @@ impl Cells {
         }
     }
 
+    /// Whether it is not gone.
+    pub(crate) fn lives(&self, cell: &dyn Port) -> bool {
+        self.shard(cell).lock().alive.get(cell.id()).is_some()
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.alive.load(SeqCst)

@@ -13,7 +13,7 @@ use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::cell::{Bounds, Tick, Wheel};
 use crate::host::Executor;
 use odeon_core::supervision::{Backoff, Exit, RestartLimits, StopReason};
-use odeon_core::{ActivationId, Random};
+use odeon_core::{ActivationId, Random, Refusal};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock, Weak};
@@ -107,6 +107,7 @@ struct FakeCell {
     overseer: Arc<dyn Overseer>,
     log: Log,
     polite: AtomicBool,
+    breaks_its_host: AtomicBool,
     last_exit: Mutex<Exit>,
     phase: Mutex<Phase>,
     waiting: u32,
@@ -122,6 +123,7 @@ impl FakeCell {
             overseer: overseer.clone(),
             log: log.clone(),
             polite: AtomicBool::new(true),
+            breaks_its_host: AtomicBool::new(false),
             last_exit: Mutex::new(Exit::Stopped { reason: StopReason::Own }),
             phase: Mutex::new(Phase::Starting),
             waiting: u32::try_from(id).expect("a small id"),
@@ -161,6 +163,10 @@ impl FakeCell {
 
     fn panics(&self) {
         self.ends(Exit::Panicked { text: "on purpose".into(), method: "test".into() });
+    }
+
+    fn cannot_start(&self, problem: &str) {
+        self.ends(Exit::StartFailed { problem: problem.into() });
     }
 
     fn is(&self, phase: Phase) -> bool {
@@ -227,8 +233,13 @@ impl Port for FakeCell {
 
     fn restart(&self) {
         self.hears("restart");
+        assert!(!self.breaks_its_host.swap(false, SeqCst), "a fault of the runtime");
         *self.phase.lock() = Phase::Starting;
         self.begin();
+    }
+
+    fn rest(&self, why: Refusal) {
+        self.log.add(format!("{} rests: {why}", self.id));
     }
 
     fn give_up(&self) {
