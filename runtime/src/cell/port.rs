@@ -37,7 +37,7 @@ pub(crate) trait Port: Send + Sync {
     /// No verdict will come for long. Until it does what waits, inside the mailbox and outside for room, is refused
     /// for this reason, and so is at once what comes. Only for a cell that waits for its verdict; one that is given
     /// up refuses what waits for the reason of its rest, and as stopped what comes later, so that whoever has a
-    /// reference to an entity finds its successor.
+    /// reference to an entity finds its successor. Tells the overseer nothing.
     fn rest(&self, why: Refusal) {
         let _ = why;
     }

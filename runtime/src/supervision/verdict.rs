@@ -57,11 +57,15 @@ pub(super) struct Memory {
 impl Verdicts {
     fn judge_failed(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
         // One after the other: if a verdict goes wrong, those behind it still wait at the desk.
-        while let Some(Failed { cell, exit }) = self.next_failed() {
+        for _ in 0..BATCH {
+            let Some(Failed { cell, exit }) = self.next_failed() else { return };
             if let Some(port) = cell.upgrade() {
                 self.judge(myself, memory, &port, exit);
             }
         }
+        // Many at once: others get their turn, whoever stops the service first of all. An actor that ends leaves the
+        // desk to the next one.
+        let _ = myself.send_message(Message::Failed);
     }
 
     /// Once the host has escalated, those that failed wait for its next beginning.
@@ -144,9 +148,8 @@ impl Verdicts {
     /// Those whose wait is over begin again.
     fn restart_due(&self) {
         let now = self.0.clock.now();
-        while let Some(cell) = self.next_due(now) {
-            self.0.restart(&cell);
-        }
+        // Those behind are due as well: the alarm rings again at once.
+        std::iter::from_fn(|| self.next_due(now)).take(BATCH).for_each(|cell| self.0.restart(&cell));
     }
 
     fn next_due(&self, now: Timestamp) -> Option<Weak<dyn Port>> {

@@ -354,3 +354,22 @@ async fn a_crowd_that_has_gone_leaves_those_who_stay_in_order_of_birth() {
     assert_eq!(listed, stay.iter().map(|cell| cell.id).collect::<Vec<_>>());
     assert_eq!(service.host.cells.count(), stay.len());
 }
+
+#[tokio::test]
+async fn many_that_fail_at_once_all_begin_again_and_do_not_keep_a_stop_waiting() {
+    let mut service = Service::start(ServiceKind::Entity, OnFailure::Restart, 1_000).await;
+    let cells: Vec<_> = (1..=1_000).map(|id| service.entity(id, &format!("key-{id}"))).collect();
+    let running = || cells.iter().all(|cell| cell.is(Phase::Running));
+    // at once, and after a wait
+    for _ in 0..3 {
+        cells.iter().for_each(|cell| cell.panics());
+        eventually(running).await;
+    }
+    assert_eq!(service.log.take().len(), 3_000);
+    cells.iter().for_each(|cell| cell.panics());
+    service.child.stop(LONG);
+    service.stopped().await;
+    assert!(cells.iter().all(|cell| cell.is(Phase::Ended)));
+    let given_up = service.log.take().iter().filter(|what| what.starts_with("give up")).count();
+    assert!(given_up > 500, "{given_up}");
+}
