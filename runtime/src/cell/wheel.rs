@@ -71,6 +71,8 @@ struct Shard {
     free: u32,
     buckets: Vec<Bucket>,
     pending: usize,
+    /// Most entries: what a key can name.
+    slots_max: u32,
     /// When its task will look at this shard at the latest; never, if it will not by itself.
     armed: Tick,
 }
@@ -80,31 +82,27 @@ fn bucket_of(due: Tick) -> usize {
 }
 
 impl Shard {
-    fn new() -> Self {
+    fn new(slots_max: u32) -> Self {
         Self {
             entries: Vec::new(),
             free: NIL,
             buckets: vec![Bucket { head: NIL, earliest: Tick::NEVER }; BUCKETS],
             pending: 0,
+            slots_max,
             armed: Tick::NEVER,
         }
     }
 
     /// The key names no shard yet.
     fn insert(&mut self, due: Tick, waker: Waker) -> Key {
+        if self.free == NIL {
+            self.grow();
+        }
         let bucket = &mut self.buckets[bucket_of(due)];
         bucket.earliest = bucket.earliest.earlier(due);
-        let next = bucket.head;
-        let index = if self.free == NIL {
-            self.entries.push(Entry { due, generation: 1, previous: NIL, next, waker: None });
-            u32::try_from(self.entries.len() - 1).expect("fewer entries than memory holds")
-        } else {
-            self.free
-        };
+        let (index, next) = (self.free, bucket.head);
         let entry = &mut self.entries[index as usize];
-        if self.free == index {
-            self.free = entry.next;
-        }
+        self.free = entry.next;
         entry.due = due;
         entry.previous = NIL;
         entry.next = next;
@@ -116,6 +114,14 @@ impl Shard {
         }
         self.pending += 1;
         key
+    }
+
+    /// One more free slot.
+    fn grow(&mut self) {
+        let index = u32::try_from(self.entries.len()).ok().filter(|index| *index < self.slots_max);
+        self.free = index.expect("fewer entries than a key has names for");
+        let (due, waker) = (Tick::NEVER, None);
+        self.entries.push(Entry { due, generation: 1, previous: NIL, next: NIL, waker });
     }
 
     fn is_pending(&self, index: u32, generation: u32) -> bool {
@@ -202,14 +208,11 @@ impl Wheel {
     /// The node's time begins now. One shard for each of so many executors; who runs [`Wheel::run`] turns it.
     pub(crate) fn new(executors: usize) -> Arc<Wheel> {
         let count = executors.clamp(1, SHARDS_MAX);
-        let line = || Line { shard: Mutex::new(Shard::new()), earlier: Notify::new() };
         // one bit even for a single shard: a word cannot be shifted by its whole width
-        let bits = count.next_power_of_two().trailing_zeros().max(1);
-        Arc::new(Wheel {
-            origin: Instant::now(),
-            shards: std::iter::repeat_with(line).take(count).collect(),
-            shard_shift: u32::BITS - bits,
-        })
+        let shard_shift = u32::BITS - count.next_power_of_two().trailing_zeros().max(1);
+        let line = || Line { shard: Mutex::new(Shard::new(1 << shard_shift)), earlier: Notify::new() };
+        let shards = std::iter::repeat_with(line).take(count).collect();
+        Arc::new(Wheel { origin: Instant::now(), shards, shard_shift })
     }
 
     /// How many shards want to be turned.
@@ -247,11 +250,14 @@ impl Wheel {
 
     /// The shard of the executor that the caller runs on; the first for those who run on none.
     #[inline]
-    fn home(&self) -> usize {
-        match HOME.get() {
-            Some((origin, shard)) if origin == self.origin && shard < self.shards.len() => shard,
-            _ => 0,
+    fn home(&self) -> (&Line, usize) {
+        if let Some((origin, shard)) = HOME.get()
+            && origin == self.origin
+            && let Some(line) = self.shards.get(shard)
+        {
+            return (line, shard);
         }
+        (&self.shards[0], 0)
     }
 
     /// The shard and the slot in it that a key names.
@@ -263,8 +269,7 @@ impl Wheel {
 
     /// Wakes the waker once this is due.
     pub(crate) fn add(&self, due: Tick, waker: Waker) -> Key {
-        let number = self.home();
-        let line = &self.shards[number];
+        let (line, number) = self.home();
         let mut shard = line.shard.lock();
         let mut key = shard.insert(due, waker);
         let earlier = shard.armed.is_never() || due.before(shard.armed);
@@ -272,7 +277,6 @@ impl Wheel {
             shard.armed = due;
         }
         drop(shard);
-        assert!(key.index >> self.shard_shift == 0, "more deadlines than a shard has names for");
         key.index |= (number as u32) << self.shard_shift;
         if earlier {
             line.earlier.notify_one();
