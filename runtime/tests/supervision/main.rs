@@ -1,5 +1,7 @@
 //! Supervision of real cells, through what authors and operators touch: policies, references, the tree of a node.
 
+mod hooks;
+
 use odeon::core::NodeName;
 use odeon::core::supervision::RestartLimits;
 use odeon::directory::ServiceKind;
