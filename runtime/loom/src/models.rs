@@ -96,7 +96,7 @@ fn in_order(seen: &[Numbered], sender: u8) -> bool {
 fn send_waiting(cell: &Cell, letter: Numbered) -> Result<(), Numbered> {
     let mut ticket: Option<Ticket> = None;
     loom::future::block_on(std::future::poll_fn(|cx: &mut Context<'_>| match ticket {
-        Some(ticket) => cell.mailbox.poll_waiting(ticket, cx.waker()),
+        Some(ticket) => cell.mailbox.poll_waiting(ticket, cx.waker()).map_err(|(_, letter)| letter),
         None => match cell.mailbox.join(letter, cx.waker(), &cell.pace) {
             Ok(Joined::Pushed(wake)) => {
                 if wake {
@@ -108,7 +108,7 @@ fn send_waiting(cell: &Cell, letter: Numbered) -> Result<(), Numbered> {
                 ticket = Some(place);
                 Poll::Pending
             }
-            Err(letter) => Poll::Ready(Err(letter)),
+            Err((_, letter)) => Poll::Ready(Err(letter)),
         },
     }))
 }

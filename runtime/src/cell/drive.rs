@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::mailbox::{Hand, URGENT};
 use super::port::{Phase, Port};
 use super::run::Run;
-use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, LEAVE, RESTART, STOP, Shared};
+use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, LEAVE, REST, RESTART, STOP, Shared};
 use crate::service::context::panic_text;
 use crate::service::contract::Service;
 use crate::service::message::{Envelope, Header, Message};
@@ -81,7 +81,7 @@ pub(super) fn drive<S: Service>(
                 After::Gone => break exit,
                 After::Again => {}
                 After::Verdict => {
-                    if !poll_fn(|_| shared.poll_verdict()).await {
+                    if !poll_fn(|_| shared.poll_verdict(&mut hand)).await {
                         break exit;
                     }
                     shared.kind().meter.add_restart();
@@ -181,7 +181,7 @@ impl<M: Message> Shared<M> {
         // outside of the lock: what tasks held is dropped, and may come back to it
         drop(rare);
         let left = self.signal() & LEAVE != 0;
-        self.lower(KILL | FAIL | RESTART | GIVE_UP | LEAVE);
+        self.lower(KILL | FAIL | REST | RESTART | GIVE_UP | LEAVE);
         self.set_phase(Phase::Waiting);
         if self.kind().overseer.ended(self, exit) {
             return After::Verdict;
@@ -193,12 +193,18 @@ impl<M: Message> Shared<M> {
     }
 
     /// Whether to begin again. Whoever stops or kills the cell meanwhile decides too.
-    fn poll_verdict(&self) -> Poll<bool> {
+    fn poll_verdict(&self, hand: &mut Hand<Envelope<M>>) -> Poll<bool> {
         let signal = self.signal();
+        if signal & REST != 0 {
+            self.lower(REST);
+            let waiting = self.mailbox.take_all(hand, &self.pace);
+            self.refuse(waiting, &self.why_resting());
+        }
         if signal & (GIVE_UP | KILL | DRAIN | STOP) != 0 {
             Poll::Ready(false)
         } else if signal & RESTART != 0 {
             self.lower(RESTART);
+            self.wake_up();
             Poll::Ready(true)
         } else {
             Poll::Pending

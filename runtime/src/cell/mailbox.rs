@@ -7,7 +7,7 @@
 
 use super::bounds::Bounds;
 pub(crate) use super::hand::{CROWDED, Hand, Pace, URGENT};
-use super::queue::{BATCH, Extra, LEVELS, Queue, Waiting};
+use super::queue::{BATCH, Door, Extra, LEVELS, Queue, Waiting};
 pub(crate) use super::queue::{Letter, Ticket};
 use super::ring::Ring;
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
@@ -20,8 +20,21 @@ use std::task::{Poll, Waker};
 pub(crate) enum NoRoom {
     /// It does not fit, or others have waited longer.
     Full,
+    /// Nothing is let in for now.
+    Resting,
     /// Nothing is let in any more.
     Closed,
+}
+
+impl Door {
+    /// Why nothing is let in.
+    fn shut(self) -> Option<NoRoom> {
+        match self {
+            Self::Open => None,
+            Self::Resting => Some(NoRoom::Resting),
+            Self::Closed => Some(NoRoom::Closed),
+        }
+    }
 }
 
 /// Room for one letter, under the lock. In two steps, so that a letter is written once, to where it waits: never
@@ -98,7 +111,7 @@ impl<T: Letter> Mailbox<T> {
             crowded: false,
             serving: 0,
             sleeping: false,
-            closed: false,
+            door: Door::Open,
         };
         let full = AtomicU32::new(0);
         Self {
@@ -145,7 +158,7 @@ impl<T: Letter> Mailbox<T> {
         }
         let mut queue = self.queue.lock();
         let mut shed = None;
-        if queue.closed | queue.crowded || !self.fits(&queue, weight) {
+        if (queue.door != Door::Open) | queue.crowded || !self.fits(&queue, weight) {
             shed = self.make_room_for(&mut queue, level, weight, pace)?;
         }
         Ok(Room { queue, pace, level, weight, shed })
@@ -168,8 +181,8 @@ impl<T: Letter> Mailbox<T> {
         weight: u32,
         pace: &Pace,
     ) -> Result<Option<Box<Shed<T>>>, NoRoom> {
-        if queue.closed {
-            return Err(NoRoom::Closed);
+        if let Some(why) = queue.door.shut() {
+            return Err(why);
         }
         Self::refresh(queue, pace);
         if queue.crowded {
@@ -215,12 +228,12 @@ impl<T: Letter> Mailbox<T> {
     /// is decided.
     ///
     /// # Errors
-    /// Gives it back when the mailbox is closed.
-    pub(crate) fn join(&self, letter: T, waker: &Waker, pace: &Pace) -> Result<Joined, T> {
+    /// Gives it back when none is let in.
+    pub(crate) fn join(&self, letter: T, waker: &Waker, pace: &Pace) -> Result<Joined, (NoRoom, T)> {
         let (level, weight) = (letter.level(), letter.weight());
         let mut queue = self.queue.lock();
-        if queue.closed {
-            return Err(letter);
+        if let Some(why) = queue.door.shut() {
+            return Err((why, letter));
         }
         Self::refresh(&mut queue, pace);
         if !queue.crowded && self.fits(&queue, weight) {
@@ -237,14 +250,16 @@ impl<T: Letter> Mailbox<T> {
         Ok(Joined::Waits(ticket))
     }
 
-    /// Whether a letter in line was let in; it comes back when the mailbox was closed first.
-    pub(crate) fn poll_waiting(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<(), T>> {
+    /// Whether a letter in line was let in; it comes back when no more are let in.
+    pub(crate) fn poll_waiting(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<(), (NoRoom, T)>> {
         let mut queue = self.queue.lock();
         let Some(place) = queue.place(ticket) else { return Poll::Ready(Ok(())) };
-        let closed = queue.closed;
+        let shut = queue.door.shut();
         let Some(line) = queue.line() else { return Poll::Ready(Ok(())) };
-        if closed && let Some(waiting) = line.remove(place) {
-            return Poll::Ready(Err(waiting.letter));
+        if let Some(why) = shut
+            && let Some(waiting) = line.remove(place)
+        {
+            return Poll::Ready(Err((why, waiting.letter)));
         }
         line[place].waker.clone_from(waker);
         Poll::Pending
@@ -274,7 +289,7 @@ impl<T: Letter> Mailbox<T> {
     fn admit(&self, queue: &mut Queue<T>, pace: &Pace, admitted: &mut Vec<Waker>) -> bool {
         Self::refresh(queue, pace);
         let mut wake = false;
-        if !queue.closed
+        if queue.door == Door::Open
             && queue.count <= self.bounds.count_max / 2
             && queue.bytes <= self.bounds.bytes_max / 2
         {
@@ -354,9 +369,34 @@ impl<T: Letter> Mailbox<T> {
 
     /// Lets nothing in any more. What waits inside stays; who waits outside is told.
     pub(crate) fn close(&self, pace: &Pace) {
+        self.shut(Door::Closed, pace);
+    }
+
+    /// Lets nothing in until it is opened, if it has not been closed. What waits inside stays; who waits outside is
+    /// told.
+    pub(crate) fn rest(&self, pace: &Pace) {
+        self.shut(Door::Resting, pace);
+    }
+
+    /// Ends a rest.
+    pub(crate) fn open(&self, pace: &Pace) {
+        let mut queue = self.queue.lock();
+        if queue.door == Door::Resting {
+            queue.door = Door::Open;
+            // some have not looked since they were told
+            queue.crowded = queue.line().is_some_and(|line| !line.is_empty());
+            if queue.crowded {
+                pace.signal.fetch_or(CROWDED, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn shut(&self, door: Door, pace: &Pace) {
         let told: Vec<Waker> = {
             let mut queue = self.queue.lock();
-            queue.closed = true;
+            if queue.door != Door::Closed {
+                queue.door = door;
+            }
             queue.crowded = false;
             self.full.store(0, Ordering::Relaxed);
             queue.line().map(|line| line.iter().map(|w| w.waker.clone()).collect()).unwrap_or_default()
@@ -369,8 +409,8 @@ impl<T: Letter> Mailbox<T> {
     pub(crate) fn close_if_empty(&self, hand: &Hand<T>) -> bool {
         let mut queue = self.queue.lock();
         let empty = hand.batch.is_empty() && !queue.crowded && (0..LEVELS).all(|level| queue.len(level) == 0);
-        queue.closed |= empty;
         if empty {
+            queue.door = Door::Closed;
             self.full.store(0, Ordering::Relaxed);
         }
         empty
@@ -378,12 +418,17 @@ impl<T: Letter> Mailbox<T> {
 
     /// Whether nothing is let in.
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.lock().closed
+        self.queue.lock().door == Door::Closed
     }
 
     /// Closes and takes out everything, what is in hand first.
     pub(crate) fn clear(&self, hand: &mut Hand<T>, pace: &Pace) -> Vec<T> {
         self.close(pace);
+        self.take_all(hand, pace)
+    }
+
+    /// Takes out everything, what is in hand first.
+    pub(crate) fn take_all(&self, hand: &mut Hand<T>, pace: &Pace) -> Vec<T> {
         self.put_back(hand, pace);
         let mut queue = self.queue.lock();
         let mut rest = Vec::new();

@@ -4,7 +4,7 @@
 //! Reading order: `tick` and `wheel` are its time; `mailbox` is where messages wait; `shared` is the handle and
 //! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
 //! what that does between and beside its handlers. `port` is a cell as others see it, `kind` what the cells of one
-//! service share, `ambient` and `belongings` what a handler has around it.
+//! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end.
 
 mod activation;
 pub(crate) mod ambient;
@@ -25,6 +25,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod tick;
+pub(crate) mod watchers;
 mod wheel;
 
 pub(crate) use activation::Constructor;

@@ -30,10 +30,15 @@ pub(crate) trait Port: Send + Sync {
     fn kill(&self);
     /// The activation ends as failed, before its next message.
     fn fail(&self, exit: Exit);
-    /// The supervisor's verdict on an abnormal exit: begin again.
+    /// The supervisor's verdict on an abnormal exit: begin again. Ends a rest.
     fn restart(&self);
     /// The supervisor's verdict on an abnormal exit: that was it.
     fn give_up(&self);
+    /// No verdict will come for long. Until it does what waits, inside the mailbox and outside for room, is refused
+    /// for this reason, and so is at once what comes. Only for a cell that waits for its verdict; one that is given
+    /// up refuses what waits for the reason of its rest, and as stopped what comes later, so that whoever has a
+    /// reference to an entity finds its successor. Tells the overseer nothing.
+    fn rest(&self, why: Refusal);
 
     /// For the tree and for metrics.
     fn status(&self) -> CellStatus;

@@ -28,6 +28,18 @@ pub(crate) trait Letter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(super) u64);
 
+/// Whether letters are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Door {
+    /// As long as there is room.
+    Open,
+    /// Not now.
+    Resting,
+    /// Never again.
+    Closed,
+}
+
 pub(super) struct Waiting<T> {
     pub(super) ticket: Ticket,
     pub(super) letter: T,
@@ -73,7 +85,7 @@ pub(super) struct Queue<T> {
     pub(super) serving: u8,
     /// The driver found nothing and wants to be woken.
     pub(super) sleeping: bool,
-    pub(super) closed: bool,
+    pub(super) door: Door,
 }
 
 impl<T: Letter> Queue<T> {

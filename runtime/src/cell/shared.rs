@@ -1,7 +1,7 @@
 //! What outlives activations: identity, mailbox, counters. A [`Handle`] is a counted pointer to it.
 
 use super::Tick;
-use super::belongings::Rare;
+use super::belongings::{Fate, Rare};
 use super::bounds::Bounds;
 use super::kind::Kind;
 use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Room, Ticket};
@@ -27,7 +27,7 @@ pub(super) const DRAIN: u32 = 1 << 2;
 pub(super) const STOP: u32 = 1 << 3;
 /// Drop the activation at its next await.
 pub(super) const KILL: u32 = 1 << 4;
-/// End as failed, before the next message; how is in [`Rare::failure`].
+/// End as failed, before the next message; how is in [`Rare::fate`].
 pub(super) const FAIL: u32 = 1 << 5;
 /// The verdict: begin again.
 pub(super) const RESTART: u32 = 1 << 6;
@@ -37,6 +37,8 @@ pub(super) const GIVE_UP: u32 = 1 << 7;
 const REASON: u32 = 8;
 /// End the activation in order after the handler that runs; what waits is for the next one.
 pub(super) const LEAVE: u32 = 1 << 10;
+/// No verdict will come for long: refuse what waits; why is in [`Rare::fate`].
+pub(super) const REST: u32 = 1 << 11;
 
 impl<M: Message> Letter for Envelope<M> {
     #[inline]
@@ -184,7 +186,34 @@ impl<M: Message> Shared<M> {
     }
 
     pub(super) fn take_failure(&self) -> Option<Exit> {
-        self.rare.lock().failure.take().map(|exit| *exit)
+        match self.rare.lock().fate.take().map(|fate| *fate) {
+            Some(Fate::Fails(exit)) => Some(exit),
+            Some(Fate::Rests(_)) | None => None,
+        }
+    }
+
+    /// Why nothing is let in while the cell rests.
+    #[cold]
+    pub(super) fn why_resting(&self) -> Refusal {
+        // it may have begun again since
+        match self.rare.lock().fate.as_deref() {
+            Some(Fate::Rests(why)) => why.clone(),
+            Some(Fate::Fails(_)) | None => Refusal::Restarting,
+        }
+    }
+
+    /// Ends a rest.
+    pub(super) fn wake_up(&self) {
+        drop(self.rare.lock().fate.take());
+        self.mailbox.open(&self.pace);
+    }
+
+    fn why_not_in(&self, no_room: NoRoom) -> Refusal {
+        match no_room {
+            NoRoom::Full => Refusal::MailboxFull,
+            NoRoom::Resting => self.why_resting(),
+            NoRoom::Closed => Refusal::Stopped,
+        }
     }
 
     /// Whether tasks or timers of the activation have not ended.
@@ -290,7 +319,7 @@ impl<M: Message> Port for Shared<M> {
     }
 
     fn fail(&self, exit: Exit) {
-        self.rare.lock().failure.get_or_insert_with(|| Box::new(exit));
+        self.rare.lock().fate.get_or_insert_with(|| Box::new(Fate::Fails(exit)));
         self.raise(FAIL);
     }
 
@@ -300,6 +329,12 @@ impl<M: Message> Port for Shared<M> {
 
     fn give_up(&self) {
         self.raise(GIVE_UP);
+    }
+
+    fn rest(&self, why: Refusal) {
+        self.rare.lock().fate = Some(Box::new(Fate::Rests(why)));
+        self.mailbox.rest(&self.pace);
+        self.raise(REST);
     }
 
     fn status(&self) -> CellStatus {
@@ -384,7 +419,7 @@ impl<M: Message> Handle<M> {
     /// Puts a message into the mailbox, without waiting for room.
     ///
     /// # Errors
-    /// Gives it back with why it was not let in: [`Refusal::MailboxFull`], [`Refusal::Stopped`], or
+    /// Gives it back with why it was not let in: [`Refusal::MailboxFull`], [`Refusal::Stopped`], why it rests, or
     /// [`Refusal::Cycle`] when its sender waits for an answer that could not come.
     #[inline]
     pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), (Refusal, Envelope<M>)> {
@@ -420,7 +455,7 @@ impl<M: Message> Handle<M> {
         match self.0.mailbox.room(header.level(), header.weight(), &self.0.pace) {
             Ok(room) => Ok(Admission { shared: &self.0, room, header }),
             Err(NoRoom::Full) => Err(Refusal::MailboxFull),
-            Err(NoRoom::Closed) => Err(Refusal::Stopped),
+            Err(no_room) => Err(self.0.why_not_in(no_room)),
         }
     }
 
@@ -492,7 +527,9 @@ impl<M: Message> Future for InLine<'_, M> {
                         }
                         return Poll::Ready(Ok(()));
                     }
-                    Err(envelope) => return Poll::Ready(Err((Refusal::Stopped, envelope))),
+                    Err((why, envelope)) => {
+                        return Poll::Ready(Err((this.shared.why_not_in(why), envelope)));
+                    }
                     Ok(Joined::Waits(ticket)) => {
                         if !this.due.is_never() {
                             this.alarm = this.shared.kind.wheel.add(this.due, cx.waker().clone());
@@ -503,7 +540,9 @@ impl<M: Message> Future for InLine<'_, M> {
             }
             Place::InLine(ticket) => match this.shared.mailbox.poll_waiting(ticket, cx.waker()) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(envelope)) => return Poll::Ready(Err((Refusal::Stopped, envelope))),
+                Poll::Ready(Err((why, envelope))) => {
+                    return Poll::Ready(Err((this.shared.why_not_in(why), envelope)));
+                }
                 Poll::Pending => ticket,
             },
             Place::Done => return Poll::Pending,

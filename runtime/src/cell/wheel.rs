@@ -1,12 +1,12 @@
-//! Deadlines of a node: a hashed timing wheel (Varghese and Lauck, scheme 6) whose entries wake a task. One task
-//! of the node sleeps until the earliest; adding and removing an entry touch no timer of the executor.
+//! Deadlines of a node: a hashed timing wheel (Varghese and Lauck, scheme 6) for each executor, whose entries wake a
+//! task. One task of each executor sleeps until the earliest of its own; adding and removing an entry touch no timer
+//! of the executor. So a handler that blocks its executor holds up no deadline of those on others.
 
 use super::Tick;
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -16,22 +16,26 @@ use tokio::time::Instant;
 const BUCKETS: usize = 512;
 /// Ticks of a bucket, as a shift: 4.2 ms.
 const BUCKET_SHIFT: u32 = 2;
-const SHARDS: usize = 4;
+/// Most shards of a wheel. Further executors have none of their own.
+const SHARDS_MAX: usize = 256;
 /// The end of a list.
 const NIL: u32 = u32::MAX;
 /// One tick.
 const TICK: Duration = Duration::from_nanos(1 << 20);
 
 thread_local! {
-    /// Which lock this thread prefers. It never decides which entry fires, or when.
-    static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The shard that was turned last on this thread, and the beginning of its wheel, which tells wheels apart. It
+    /// never decides which entry fires, only who looks at it: a thread that turns several shards may take any of
+    /// them, because what blocks it blocks them all.
+    static HOME: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
 }
 
 /// An entry of the wheel.
 #[derive(Debug)]
 pub(crate) struct Key {
+    /// The upper bits name the shard.
     index: u32,
-    /// Counts the uses of the entry; the low bits name the shard. Zero means no entry.
+    /// Counts the uses of the entry. Zero means no entry.
     generation: u32,
 }
 
@@ -42,10 +46,6 @@ impl Key {
     /// Whether this is no entry.
     pub(crate) fn is_none(&self) -> bool {
         self.generation == 0
-    }
-
-    fn shard(&self) -> usize {
-        self.generation as usize % SHARDS
     }
 }
 
@@ -71,7 +71,9 @@ struct Shard {
     free: u32,
     buckets: Vec<Bucket>,
     pending: usize,
-    /// When the node's task will look at this shard at the latest; never, if it will not by itself.
+    /// Most entries: what a key can name.
+    slots_max: u32,
+    /// When its task will look at this shard at the latest; never, if it will not by itself.
     armed: Tick,
 }
 
@@ -80,37 +82,27 @@ fn bucket_of(due: Tick) -> usize {
 }
 
 impl Shard {
-    fn new() -> Self {
+    fn new(slots_max: u32) -> Self {
         Self {
             entries: Vec::new(),
             free: NIL,
             buckets: vec![Bucket { head: NIL, earliest: Tick::NEVER }; BUCKETS],
             pending: 0,
+            slots_max,
             armed: Tick::NEVER,
         }
     }
 
-    /// The entry's index and generation.
-    fn insert(&mut self, shard: usize, due: Tick, waker: Waker) -> Key {
+    /// The key names no shard yet.
+    fn insert(&mut self, due: Tick, waker: Waker) -> Key {
+        if self.free == NIL {
+            self.grow();
+        }
         let bucket = &mut self.buckets[bucket_of(due)];
         bucket.earliest = bucket.earliest.earlier(due);
-        let next = bucket.head;
-        let index = if self.free == NIL {
-            self.entries.push(Entry {
-                due,
-                generation: (SHARDS + shard) as u32,
-                previous: NIL,
-                next,
-                waker: None,
-            });
-            u32::try_from(self.entries.len() - 1).expect("fewer entries than memory holds")
-        } else {
-            self.free
-        };
+        let (index, next) = (self.free, bucket.head);
         let entry = &mut self.entries[index as usize];
-        if self.free == index {
-            self.free = entry.next;
-        }
+        self.free = entry.next;
         entry.due = due;
         entry.previous = NIL;
         entry.next = next;
@@ -124,8 +116,16 @@ impl Shard {
         key
     }
 
-    fn is_pending(&self, key: &Key) -> bool {
-        self.entries.get(key.index as usize).is_some_and(|e| e.generation == key.generation)
+    /// One more free slot.
+    fn grow(&mut self) {
+        let index = u32::try_from(self.entries.len()).ok().filter(|index| *index < self.slots_max);
+        self.free = index.expect("fewer entries than a key has names for");
+        let (due, waker) = (Tick::NEVER, None);
+        self.entries.push(Entry { due, generation: 1, previous: NIL, next: NIL, waker });
+    }
+
+    fn is_pending(&self, index: u32, generation: u32) -> bool {
+        self.entries.get(index as usize).is_some_and(|e| e.generation == generation)
     }
 
     /// Takes an entry out of its bucket and makes its slot free.
@@ -134,11 +134,8 @@ impl Shard {
         let entry = &mut self.entries[index as usize];
         let (due, previous, next) = (entry.due, entry.previous, entry.next);
         entry.next = free;
-        // the low bits stay, and zero means no entry
-        entry.generation = entry.generation.wrapping_add(SHARDS as u32);
-        if (entry.generation as usize) < SHARDS {
-            entry.generation += SHARDS as u32;
-        }
+        // zero means no entry
+        entry.generation = entry.generation.wrapping_add(1).max(1);
         let waker = entry.waker.take();
         if previous == NIL {
             self.buckets[bucket_of(due)].head = next;
@@ -185,18 +182,20 @@ impl Shard {
     }
 }
 
-/// A lock on a pair of cache lines of its own.
+/// A shard with its lock, on cache lines of its own.
 #[repr(align(128))]
-struct Line(Mutex<Shard>);
+struct Line {
+    shard: Mutex<Shard>,
+    /// Something is due before the shard's task would look.
+    earlier: Notify,
+}
 
 /// The deadlines of a node, and its clock.
 pub struct Wheel {
     origin: Instant,
-    shards: [Line; SHARDS],
-    /// Threads that have been here.
-    threads: AtomicUsize,
-    /// Something is due before the node's task would look.
-    earlier: Notify,
+    shards: Box<[Line]>,
+    /// Where the bits of a key's index begin that name the shard.
+    shard_shift: u32,
 }
 
 impl std::fmt::Debug for Wheel {
@@ -206,14 +205,19 @@ impl std::fmt::Debug for Wheel {
 }
 
 impl Wheel {
-    /// The node's time begins now.
-    pub(crate) fn new() -> Arc<Wheel> {
-        Arc::new(Wheel {
-            origin: Instant::now(),
-            shards: std::array::from_fn(|_| Line(Mutex::new(Shard::new()))),
-            threads: AtomicUsize::new(0),
-            earlier: Notify::new(),
-        })
+    /// The node's time begins now. One shard for each of so many executors; who runs [`Wheel::run`] turns it.
+    pub(crate) fn new(executors: usize) -> Arc<Wheel> {
+        let count = executors.clamp(1, SHARDS_MAX);
+        // one bit even for a single shard: a word cannot be shifted by its whole width
+        let shard_shift = u32::BITS - count.next_power_of_two().trailing_zeros().max(1);
+        let line = || Line { shard: Mutex::new(Shard::new(1 << shard_shift)), earlier: Notify::new() };
+        let shards = std::iter::repeat_with(line).take(count).collect();
+        Arc::new(Wheel { origin: Instant::now(), shards, shard_shift })
+    }
+
+    /// How many shards want to be turned.
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
     }
 
     /// Time since the node started.
@@ -244,28 +248,38 @@ impl Wheel {
         self.sleep_until(self.due(time)).await;
     }
 
-    fn shard(&self) -> usize {
-        SHARD.with(|shard| {
-            shard.get().unwrap_or_else(|| {
-                let mine = self.threads.fetch_add(1, Relaxed) % SHARDS;
-                shard.set(Some(mine));
-                mine
-            })
-        })
+    /// The shard of the executor that the caller runs on; the first for those who run on none.
+    #[inline]
+    fn home(&self) -> (&Line, usize) {
+        if let Some((origin, shard)) = HOME.get()
+            && origin == self.origin
+            && let Some(line) = self.shards.get(shard)
+        {
+            return (line, shard);
+        }
+        (&self.shards[0], 0)
+    }
+
+    /// The shard and the slot in it that a key names.
+    #[inline]
+    fn place(&self, key: &Key) -> (&Line, u32) {
+        let slots = (1 << self.shard_shift) - 1;
+        (&self.shards[(key.index >> self.shard_shift) as usize], key.index & slots)
     }
 
     /// Wakes the waker once this is due.
     pub(crate) fn add(&self, due: Tick, waker: Waker) -> Key {
-        let number = self.shard();
-        let mut shard = self.shards[number].0.lock();
-        let key = shard.insert(number, due, waker);
+        let (line, number) = self.home();
+        let mut shard = line.shard.lock();
+        let mut key = shard.insert(due, waker);
         let earlier = shard.armed.is_never() || due.before(shard.armed);
         if earlier {
             shard.armed = due;
         }
         drop(shard);
+        key.index |= (number as u32) << self.shard_shift;
         if earlier {
-            self.earlier.notify_one();
+            line.earlier.notify_one();
         }
         key
     }
@@ -273,14 +287,16 @@ impl Wheel {
     /// Whether the entry has fired.
     #[cfg(test)]
     fn fired(&self, key: &Key) -> bool {
-        !self.shards[key.shard()].0.lock().is_pending(key)
+        let (line, slot) = self.place(key);
+        !line.shard.lock().is_pending(slot, key.generation)
     }
 
     /// Takes the entry out, if it has not fired.
     pub(crate) fn remove(&self, key: Key) {
+        let (line, slot) = self.place(&key);
         let waker = {
-            let mut shard = self.shards[key.shard()].0.lock();
-            if shard.is_pending(&key) { shard.release(key.index) } else { None }
+            let mut shard = line.shard.lock();
+            if shard.is_pending(slot, key.generation) { shard.release(slot) } else { None }
         };
         // what a waker drops is none of the lock's business
         drop(waker);
@@ -288,48 +304,51 @@ impl Wheel {
 
     /// Whether the entry has fired; if not, this waker is the one to wake.
     pub(crate) fn poll_fired(&self, key: &Key, waker: &Waker) -> bool {
-        let mut shard = self.shards[key.shard()].0.lock();
-        if !shard.is_pending(key) {
+        let (line, slot) = self.place(key);
+        let mut shard = line.shard.lock();
+        if !shard.is_pending(slot, key.generation) {
             return true;
         }
-        if let Some(known) = &mut shard.entries[key.index as usize].waker {
+        if let Some(known) = &mut shard.entries[slot as usize].waker {
             known.clone_from(waker);
         }
         false
     }
 
-    /// Wakes what is due; says when to come back.
-    fn turn(&self, now: Tick) -> Tick {
-        let mut next = Tick::NEVER;
+    /// Wakes what is due in a shard; says when to come back.
+    fn turn(&self, shard: usize, now: Tick) -> Tick {
         let mut woken = Vec::new();
-        for shard in &self.shards {
-            let mut shard = shard.0.lock();
+        let next = {
+            let mut shard = self.shards[shard].shard.lock();
             shard.turn(now, &mut woken);
-            next = next.earlier(shard.armed);
-        }
+            shard.armed
+        };
         for waker in woken {
             waker.wake();
         }
         next
     }
 
-    /// The node's task: wakes what is due, for ever.
-    pub(crate) async fn run(self: Arc<Self>) {
+    /// The task of an executor: wakes what is due in its shard, for ever. What is added on the thread that it runs on
+    /// goes into this shard from then on.
+    pub(crate) async fn run(self: Arc<Self>, shard: usize) {
+        let earlier = &self.shards[shard].earlier;
         loop {
+            HOME.set(Some((self.origin, shard)));
             let now = self.now();
-            let next = self.turn(now);
+            let next = self.turn(shard, now);
             if next.is_never() {
-                self.earlier.notified().await;
+                earlier.notified().await;
             } else {
                 let sleep = tokio::time::sleep(next.until(now).max(TICK));
-                tokio::select! { biased; () = sleep => {}, () = self.earlier.notified() => {} }
+                tokio::select! { biased; () = sleep => {}, () = earlier.notified() => {} }
             }
         }
     }
 
     /// Entries that have not fired.
     pub(crate) fn pending(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().pending).sum()
+        self.shards.iter().map(|line| line.shard.lock().pending).sum()
     }
 
     /// Ends once this is due.
@@ -374,6 +393,7 @@ impl Drop for Sleep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::task::Wake;
 
     #[derive(Default)]
@@ -391,7 +411,7 @@ mod tests {
 
     #[test]
     fn entries_fire_when_due_and_not_before_over_several_turns_of_the_wheel() {
-        let wheel = Wheel::new();
+        let wheel = Wheel::new(1);
         let count = Arc::new(Count::default());
         for ms in [3, 2_000, 2_001, 2_100, 10_000, 30_000] {
             wheel.add(tick(ms), count.clone().into());
@@ -400,7 +420,7 @@ mod tests {
         for (ms, fired) in
             [(1, 0), (6, 1), (1_990, 1), (2_004, 3), (2_104, 4), (9_990, 4), (10_004, 5), (40_000, 6)]
         {
-            let next = wheel.turn(tick(ms));
+            let next = wheel.turn(0, tick(ms));
             assert_eq!(count.0.load(Relaxed), fired, "at {ms} ms");
             assert!(next.is_never() == (fired == 6), "at {ms} ms");
             assert!(next.is_never() || next.until(tick(now)) > Duration::ZERO);
@@ -411,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_removed_entry_does_not_fire_and_its_slot_is_used_again() {
-        let wheel = Wheel::new();
+        let wheel = Wheel::new(1);
         let count = Arc::new(Count::default());
         let first = wheel.add(tick(5), count.clone().into());
         let second = wheel.add(tick(5), count.clone().into());
@@ -420,7 +440,7 @@ mod tests {
         let third = wheel.add(tick(5_000), count.clone().into());
         assert_eq!(third.index, index);
         assert!(!wheel.fired(&second));
-        wheel.turn(tick(10));
+        wheel.turn(0, tick(10));
         assert_eq!(count.0.load(Relaxed), 1);
         assert!(wheel.fired(&second));
         assert!(!wheel.fired(&third));
@@ -431,22 +451,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_goes_to_the_shard_that_the_thread_turns_and_to_none_of_another_wheel() {
+        let (wheel, other) = (Wheel::new(3), Wheel::new(2));
+        let count = Arc::new(Count::default());
+        let mut keys = vec![wheel.add(tick(5), count.clone().into())];
+        for shard in 0..3 {
+            HOME.set(Some((wheel.origin, shard)));
+            keys.push(wheel.add(tick(5), count.clone().into()));
+            keys.push(other.add(tick(5), count.clone().into()));
+        }
+        let shards = [0, 1, 2].map(|shard| wheel.shards[shard].shard.lock().pending);
+        assert_eq!((shards, other.shards[0].shard.lock().pending), ([2, 1, 1], 3));
+        // from a thread that turns another
+        HOME.set(None);
+        wheel.turn(1, tick(10));
+        assert_eq!(count.0.load(Relaxed), 1);
+        let fired: Vec<bool> = [0, 1, 3, 5].iter().map(|i| wheel.fired(&keys[*i])).collect();
+        assert_eq!(fired, [false, false, true, false]);
+        wheel.remove(keys.swap_remove(5));
+        assert_eq!(wheel.pending(), 2);
+    }
+
+    #[test]
+    fn executors_beyond_what_a_key_can_name_have_no_shard_of_their_own() {
+        let wheel = Wheel::new(1_000);
+        assert_eq!(wheel.shards(), SHARDS_MAX);
+        let last = SHARDS_MAX - 1;
+        HOME.set(Some((wheel.origin, last)));
+        let key = wheel.add(tick(5), Waker::noop().clone());
+        assert_eq!(wheel.shards[last].shard.lock().pending, 1);
+        HOME.set(None);
+        wheel.remove(key);
+        assert_eq!(wheel.pending(), 0);
+    }
+
+    #[test]
     fn many_entries_of_one_bucket_come_off_in_any_order() {
-        let wheel = Wheel::new();
+        let wheel = Wheel::new(1);
         let count = Arc::new(Count::default());
         let mut keys: Vec<_> = (0..100).map(|_| wheel.add(tick(50), count.clone().into())).collect();
         for i in [99, 0, 50, 1, 40] {
             wheel.remove(keys.swap_remove(i % keys.len()));
         }
-        wheel.turn(tick(60));
+        wheel.turn(0, tick(60));
         assert_eq!(count.0.load(Relaxed), 95);
         assert!(keys.iter().all(|key| wheel.fired(key)));
     }
 
     #[tokio::test]
     async fn a_sleep_ends_neither_early_nor_much_late_and_leaves_nothing_when_dropped() {
-        let wheel = Wheel::new();
-        let task = tokio::runtime::Handle::current().spawn(wheel.clone().run());
+        let wheel = Wheel::new(1);
+        let task = tokio::runtime::Handle::current().spawn(wheel.clone().run(0));
         for ms in [0, 1, 7, 30] {
             let time = Duration::from_millis(ms);
             let began = wheel.elapsed();

@@ -1,17 +1,15 @@
 //! Where a reference's messages go.
 
 use super::provider::Provide;
-use crate::cell::port::Port;
 use crate::cell::{Admission, Handle, Wheel, ambient};
 use crate::node::NodeInner;
 use crate::service::message::{Envelope, Header, Message, Origin};
 use futures_util::future::BoxFuture;
-use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// What an address means anywhere in the cluster: what a serialised reference consists of.
@@ -125,7 +123,7 @@ impl<M: Message> Address<M> {
     }
 
     /// The cell behind it, only if there is one.
-    fn find(&self) -> Option<Handle<M>> {
+    pub(super) fn find(&self) -> Option<Handle<M>> {
         self.0.find()
     }
 }
@@ -294,42 +292,5 @@ pub(super) fn push_on<M: Message>(
         }
         Ok(_) => (None, Err((refusal, envelope))),
         Err(refusal) => (None, Err((refusal, envelope))),
-    }
-}
-
-/// Ends when the activation behind the address does, with how; at once if there is none.
-pub(crate) fn watch<M: Message>(address: &Address<M>) -> BoxFuture<'static, Exit> {
-    let gone = || Box::pin(std::future::ready(Exit::Stopped { reason: StopReason::Shutdown }));
-    let Some(handle) = address.find() else { return gone() };
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let port = handle.port();
-    port.kind().overseer.watch(
-        &*port,
-        Box::new(move |exit: &Exit| {
-            // a watcher that ended does not want to know
-            let _ = sender.send(exit.clone());
-        }),
-    );
-    Box::pin(async move { receiver.await.unwrap_or(Exit::Stopped { reason: StopReason::Shutdown }) })
-}
-
-/// Ties two activations: the abnormal end of one ends the other.
-pub(crate) fn link<M: Message>(own: &Arc<dyn Port>, address: &Address<M>) {
-    let Some(other) = address.find().map(|handle| handle.port()) else { return };
-    // the end of either is the end of the link: what it ends must not end its successor
-    let broken = Arc::new(AtomicBool::new(false));
-    for (watched, tied) in [(own, &other), (&other, own)] {
-        let (to, tied, broken) = (watched.id(), Arc::downgrade(tied), broken.clone());
-        watched.kind().overseer.watch(
-            &**watched,
-            Box::new(move |exit: &Exit| {
-                if !broken.swap(true, AcqRel)
-                    && !exit.is_normal()
-                    && let Some(tied) = tied.upgrade()
-                {
-                    tied.fail(Exit::Linked { to, why: exit.to_string() });
-                }
-            }),
-        );
     }
 }

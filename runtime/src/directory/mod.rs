@@ -5,11 +5,15 @@ mod address;
 mod dynamic;
 mod provider;
 mod registry;
+mod watch;
 
 pub use address::{Address, Locator};
-pub(crate) use address::{Delivery, Whereabouts, link, watch};
+pub(crate) use address::{Delivery, Whereabouts};
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
 #[cfg(test)]
 pub(crate) use provider::Provide;
 pub(crate) use provider::{Entities, Instances};
 pub(crate) use registry::Registry;
+#[cfg(test)]
+pub(crate) use watch::tie;
+pub(crate) use watch::{link, watch};

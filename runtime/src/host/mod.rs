@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// What a node is handed when it starts.
 #[derive(Clone)]
 pub struct Host {
-    /// Single-threaded runtimes that somebody drives. Cells and I/O run on them. At least one.
+    /// Single-threaded runtimes that somebody drives, each with its clock enabled. Cells and I/O run on them. At
+    /// least one.
     pub executors: Vec<Executor>,
     /// Where blocking work runs.
     pub blocking: Arc<dyn Blocking>,

@@ -142,7 +142,7 @@ impl Node {
     pub async fn start(host: Host, config: NodeConfig, app: App) -> Result<Node, StartNodeError> {
         let first = host.executors.first().cloned().ok_or(StartNodeError::NoExecutor)?;
         let prepared = app.prepare(&config)?;
-        let wheel = Wheel::new();
+        let wheel = Wheel::new(host.executors.len());
         let tree = Tree::start(&first, host.seed).await.map_err(StartNodeError::Tree)?;
         let inner = Arc::new(NodeInner {
             name: config.name.clone(),
@@ -155,11 +155,13 @@ impl Node {
             stopping: AtomicBool::new(false),
             host,
         });
-        // the node lives until its tree has ended, whoever holds it
-        let keep = inner.clone();
-        first.spawn(async move {
-            tokio::select! { biased; _ = keep.tree.ended() => {}, () = wheel.run() => {} }
-        });
+        for (shard, executor) in inner.host.executors.iter().enumerate().take(wheel.shards()) {
+            // the node lives until its tree has ended, whoever holds it
+            let (keep, turning) = (inner.clone(), wheel.clone().run(shard));
+            executor.spawn(async move {
+                tokio::select! { biased; _ = keep.tree.ended() => {}, () = turning => {} }
+            });
+        }
         for service in prepared {
             service.launch(&inner).await;
         }

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{ActivationId, Criticality, Random, ServiceName, Timestamp, TraceContext};
-use parking_lot::{MappedMutexGuard, MutexGuard};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -278,7 +277,7 @@ impl Cx {
             }
         };
         let executor = &self.port.kind().executors[self.port.executor()];
-        let mut belongings = self.belongings();
+        let mut belongings = Belongings::of(&*self.port);
         belongings.sweep();
         Task(executor.spawn_in(&mut belongings.tasks, guarded))
     }
@@ -318,7 +317,7 @@ impl Cx {
 
     /// Chance: this activation's own stream, repeated by the node's seed.
     pub fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
-        draw(&mut self.belongings().random)
+        draw(&mut Belongings::of(&*self.port).random)
     }
 
     /// Runs blocking work (files, a synchronous library, long computation) where it stops nobody.
@@ -345,6 +344,7 @@ impl Cx {
     }
 
     /// Sends to `to` once the activation behind the reference ends, with how it ended; at once if there is none.
+    /// [`Task::cancel`] takes the watch back, and so does the end of this activation.
     pub fn watch<R: Contract, W: Contract>(
         &self,
         other: &R,
@@ -364,15 +364,6 @@ impl Cx {
     /// Links this activation to another: when one ends abnormally, the other ends as [`Exit::Linked`].
     pub fn link<R: Contract>(&self, other: &R) {
         crate::directory::link(&self.port, other.address());
-    }
-
-    fn belongings(&self) -> MappedMutexGuard<'_, Belongings> {
-        MutexGuard::map(self.port.rare().lock(), |rare| {
-            &mut **rare.belongings.get_or_insert_with(|| {
-                let seed = self.inner().map_or(self.port.id().0, |node| node.next_seed());
-                Box::new(Belongings::new(seed))
-            })
-        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cells of one service: who lives, who watches whom, who failed. Births and normal ends touch nothing else.
 
+use super::living::Living;
 use super::node::LastExit;
 use crate::cell::port::Port;
 use odeon_core::supervision::{Exit, StopReason};
@@ -29,8 +30,7 @@ pub(crate) struct Cells {
 
 #[derive(Default)]
 struct Shard {
-    /// Weak: a cell is kept by its task. In order of birth, because ids are counted.
-    alive: BTreeMap<ActivationId, Weak<dyn Port>>,
+    alive: Living,
     watches: BTreeMap<ActivationId, Vec<Watch>>,
     /// Of those that have failed and are still there.
     pasts: BTreeMap<ActivationId, Past>,
@@ -62,7 +62,8 @@ impl Cells {
     /// A cell exists.
     pub(crate) fn born(&self, cell: &Arc<dyn Port>) {
         self.alive.fetch_add(1, SeqCst);
-        self.shard(&**cell).lock().alive.insert(cell.id(), Arc::downgrade(cell));
+        let (id, weak) = (cell.id(), Arc::downgrade(cell));
+        self.shard(&**cell).lock().alive.insert(id, weak);
     }
 
     /// An activation ended in order.
@@ -81,7 +82,7 @@ impl Cells {
             let last = (now, exit.clone());
             let restarts = shard.pasts.get(&id).map_or(0, |past| past.restarts);
             shard.pasts.insert(id, Past { restarts, last, down: true });
-            (shard.alive.get(&id).cloned(), shard.watches.remove(&id))
+            (shard.alive.get(id).cloned(), shard.watches.remove(&id))
         };
         {
             let mut failures = self.failures.lock();
@@ -105,7 +106,7 @@ impl Cells {
         let (was_alive, watches) = {
             let mut shard = self.shard(cell).lock();
             shard.pasts.remove(&cell.id());
-            (shard.alive.remove(&cell.id()).is_some(), shard.watches.remove(&cell.id()))
+            (shard.alive.remove(cell.id()), shard.watches.remove(&cell.id()))
         };
         self.fire(watches, exit);
         was_alive && self.alive.fetch_sub(1, SeqCst) == 1
@@ -118,7 +119,7 @@ impl Cells {
             let mut shard = self.shard(cell).lock();
             match shard.pasts.get(&id).filter(|past| past.down) {
                 Some(past) => past.last.1.clone(),
-                None if shard.alive.contains_key(&id) => {
+                None if shard.alive.get(id).is_some() => {
                     self.watches.fetch_add(1, Relaxed);
                     shard.watches.entry(id).or_default().push(watch);
                     return;
@@ -127,6 +128,12 @@ impl Cells {
             }
         };
         watch(&exit);
+    }
+
+    /// How many watches wait.
+    #[cfg(test)]
+    pub(super) fn watches(&self) -> usize {
+        self.watches.load(Relaxed)
     }
 
     /// How a cell ended that is gone. Ends in order are not remembered.
@@ -144,19 +151,25 @@ impl Cells {
         }
     }
 
+    /// Whether it is not gone.
+    pub(crate) fn lives(&self, cell: &dyn Port) -> bool {
+        self.shard(cell).lock().alive.get(cell.id()).is_some()
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.alive.load(SeqCst)
     }
 
-    /// All of them in order of birth.
+    /// All of them in order of birth, because ids are counted.
     pub(crate) fn all(&self) -> Vec<Arc<dyn Port>> {
-        let mut all: Vec<Arc<dyn Port>> = Vec::with_capacity(self.count());
+        let mut all: Vec<(ActivationId, Arc<dyn Port>)> = Vec::with_capacity(self.count());
         for shard in &self.shards {
-            all.extend(shard.lock().alive.values().filter_map(Weak::upgrade));
+            let shard = shard.lock();
+            all.extend(shard.alive.iter().filter_map(|(id, cell)| Some((id, cell.upgrade()?))));
         }
-        all.sort_unstable_by_key(|cell| cell.id());
-        all
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, cell)| cell).collect()
     }
 
     /// What is remembered of a cell, if it failed.

@@ -10,6 +10,7 @@
 mod alarm;
 mod cells;
 mod child;
+mod living;
 mod node;
 mod part;
 mod policy;

@@ -105,7 +105,9 @@ impl Child for Part {
         let (stop, stopping) = watch::channel(false);
         let ready = Arc::new(AtomicBool::new(false));
         let running = Running { reports: reports.clone(), ready: ready.clone(), stopping: stopping.clone() };
-        let task = self.executor.spawn((self.run)(running));
+        let run = self.run.clone();
+        // called in the task, so that a panic in it is the part's own
+        let task = self.executor.spawn(async move { run(running).await });
         self.current = Some((stop, task.abort_handle()));
         self.executor.spawn(async move {
             let exit = match task.await {

@@ -1,38 +1,70 @@
-//! Entities that failed too often: they must not begin again before a quiet time has passed.
+//! Cells that failed too often: they do not begin again before a quiet time has passed, and meanwhile whoever wants
+//! something of them is told so at once.
 
-use odeon_core::Timestamp;
+use super::alarm::Clock;
+use odeon_core::supervision::Exit;
+use odeon_core::{Refusal, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-/// Entities that were given up, and until when.
+/// Below this many it is not worth looking for those whose rest is over.
+const SWEEP_MIN: usize = 64;
+
+/// What callers of a cell are told while it rests after this failure.
+pub(super) fn reason(exit: &Exit) -> Refusal {
+    match exit {
+        Exit::StartFailed { problem } => Refusal::StartFailed { problem: problem.clone() },
+        Exit::Stopped { .. }
+        | Exit::Panicked { .. }
+        | Exit::Failed { .. }
+        | Exit::Killed
+        | Exit::Overran { .. }
+        | Exit::Linked { .. }
+        | Exit::GaveUp { .. } => Refusal::Restarting,
+    }
+}
+
+/// Entities that were given up, until when, and what to say meanwhile. Instances rest as cells.
 #[derive(Default)]
 pub(super) struct Resting {
-    /// Usually none: then a birth takes no lock.
+    /// Usually none: then a birth takes no lock and reads no clock.
     any: AtomicBool,
-    until: Mutex<BTreeMap<Arc<str>, Timestamp>>,
+    entities: Mutex<Entities>,
+}
+
+#[derive(Default)]
+struct Entities {
+    until: BTreeMap<Arc<str>, (Timestamp, Refusal)>,
+    sweep_at: usize,
 }
 
 impl Resting {
     /// An entity is not to begin before `until`.
-    pub(super) fn begin(&self, key: Arc<str>, until: Timestamp, now: Timestamp) {
-        let mut resting = self.until.lock();
-        resting.retain(|_, until| *until > now);
-        resting.insert(key, until);
+    pub(super) fn begin(&self, key: Arc<str>, until: Timestamp, why: Refusal, now: Timestamp) {
+        let mut entities = self.entities.lock();
+        if entities.until.len() >= entities.sweep_at {
+            entities.until.retain(|_, (until, _)| *until > now);
+            entities.sweep_at = SWEEP_MIN.max(2 * entities.until.len());
+        }
+        entities.until.insert(key, (until, why));
         self.any.store(true, SeqCst);
     }
 
-    /// Whether it is too early for an entity.
-    pub(super) fn holds(&self, key: &str, now: Timestamp) -> bool {
+    /// Why it is too early for an entity, if it is.
+    pub(super) fn of(&self, key: &str, clock: Clock) -> Option<Refusal> {
         if !self.any.load(SeqCst) {
-            return false;
+            return None;
         }
-        let mut resting = self.until.lock();
-        let holds = resting.get(key).is_some_and(|until| *until > now);
-        if !holds && resting.remove(key).is_some() {
-            self.any.store(!resting.is_empty(), SeqCst);
+        let now = clock.now();
+        let mut entities = self.entities.lock();
+        let (until, why) = entities.until.get(key)?;
+        if *until > now {
+            return Some(why.clone());
         }
-        holds
+        entities.until.remove(key);
+        self.any.store(!entities.until.is_empty(), SeqCst);
+        None
     }
 }

@@ -6,18 +6,18 @@ use super::cells::{self, Cells, Watch};
 use super::child::{Child, Reports};
 use super::node::{LastExit, Load, TreeNode, TreeNodeKind, phase_name};
 use super::policy::{OnFailure, RestartPolicy};
-use super::resting::Resting;
+use super::resting::{self, Resting};
 use super::verdict::{Message, Verdicts};
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
-use odeon_core::{Random, Refusal, ServiceName, Timestamp};
+use odeon_core::{ActivationId, Random, Refusal, ServiceName, Timestamp};
 use parking_lot::Mutex;
 use ractor::ActorRef;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -44,16 +44,20 @@ pub(crate) struct ServiceHost {
     pub(super) killed: AtomicUsize,
 }
 
-/// What waits for the actor. It survives the actor.
+/// What waits for the actor. It survives the actor, and a fault of it.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) actor: Option<ActorRef<Message>>,
     /// Told to stop before the actor was there.
     pub(super) stop_early: bool,
-    pub(super) failed: Vec<Failed>,
+    pub(super) failed: VecDeque<Failed>,
+    /// Those that begin again later, by time.
+    pub(super) due: BTreeMap<(Timestamp, ActivationId), Weak<dyn Port>>,
     /// Those that begin again when the host does.
     pub(super) held: Vec<Weak<dyn Port>>,
     pub(super) outcome: Option<Exit>,
+    /// It has escalated, and has not begun again.
+    pub(super) down: bool,
 }
 
 /// A cell that waits for a verdict.
@@ -119,9 +123,9 @@ impl ServiceHost {
         self.killed.load(Relaxed)
     }
 
-    /// Whether this entity was given up and must not begin yet.
-    pub(crate) fn is_resting(&self, key: &str) -> bool {
-        self.resting.holds(key, self.clock.now())
+    /// Why this entity must not begin yet, if it was given up.
+    pub(super) fn rest_of(&self, key: &str) -> Option<Refusal> {
+        self.resting.of(key, self.clock)
     }
 
     fn tell(&self, message: Message) {
@@ -149,7 +153,8 @@ impl ServiceHost {
             let mut desk = self.desk.lock();
             self.stopping.store(true, SeqCst);
             let failed = std::mem::take(&mut desk.failed).into_iter().map(|failed| failed.cell);
-            failed.chain(std::mem::take(&mut desk.held)).collect::<Vec<_>>()
+            let due = std::mem::take(&mut desk.due).into_values();
+            failed.chain(due).chain(std::mem::take(&mut desk.held)).collect::<Vec<_>>()
         };
         waiting.iter().for_each(give_up);
     }
@@ -227,7 +232,7 @@ impl ServiceHost {
 }
 
 /// A cell does not begin again.
-pub(super) fn give_up(cell: &Weak<dyn Port>) {
+fn give_up(cell: &Weak<dyn Port>) {
     if let Some(cell) = cell.upgrade() {
         cell.give_up();
     }
@@ -238,12 +243,12 @@ impl Overseer for ServiceHost {
         if self.stopping.load(SeqCst) {
             return Err(Refusal::Stopped);
         }
-        if self.is_resting(key) { Err(Refusal::Restarting) } else { Ok(()) }
+        self.rest_of(key).map_or(Ok(()), Err)
     }
 
     fn born(&self, cell: Arc<dyn Port>) {
         self.cells.born(&cell);
-        if self.stopping.load(SeqCst) || cell.key().is_some_and(|key| self.is_resting(key)) {
+        if self.stopping.load(SeqCst) || cell.key().is_some_and(|key| self.rest_of(key).is_some()) {
             cell.stop(StopReason::Shutdown);
         }
     }
@@ -265,8 +270,12 @@ impl Overseer for ServiceHost {
         if self.stopping.load(SeqCst) {
             return false;
         }
-        desk.failed.push(Failed { cell: port, exit: exit.clone() });
-        if desk.failed.len() == 1
+        desk.failed.push_back(Failed { cell: port, exit: exit.clone() });
+        if desk.down {
+            // The service has ended: nobody here knows when it begins again. Still under the lock: a rest that came
+            // behind a restart would not end.
+            cell.rest(resting::reason(exit));
+        } else if desk.failed.len() == 1
             && let Some(actor) = &desk.actor
         {
             // An actor that ends leaves the desk to the next one.

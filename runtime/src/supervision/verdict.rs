@@ -4,12 +4,13 @@ use super::alarm::Alarm;
 use super::cells;
 use super::child::Reports;
 use super::policy::OnFailure;
-use super::service::{BATCH, Failed, ServiceHost, give_up};
+use super::resting;
+use super::service::{BATCH, Failed, ServiceHost};
 use crate::cell::port::Port;
 use odeon_core::supervision::{Exit, Judge, StopReason, Verdict};
-use odeon_core::{ActivationId, Timestamp};
+use odeon_core::{ActivationId, Refusal, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -48,8 +49,6 @@ pub(super) struct Verdicts(pub(super) Arc<ServiceHost>);
 /// What the actor knows besides the desk.
 pub(super) struct Memory {
     judge: Judge<Subject>,
-    /// Those that begin again later, by time.
-    due: BTreeMap<(Timestamp, ActivationId), Weak<dyn Port>>,
     /// When it no longer waits for killed cells.
     abandon_at: Option<Timestamp>,
     alarm: Alarm,
@@ -57,20 +56,32 @@ pub(super) struct Memory {
 
 impl Verdicts {
     fn judge_failed(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
-        let failed = std::mem::take(&mut self.0.desk.lock().failed);
-        for Failed { cell, exit } in failed {
-            if let Some(port) = cell.upgrade()
-                && !self.hold_if_ended(&cell)
-            {
+        // One after the other: if a verdict goes wrong, those behind it still wait at the desk.
+        for _ in 0..BATCH {
+            let Some(Failed { cell, exit }) = self.next_failed() else { return };
+            if let Some(port) = cell.upgrade() {
                 self.judge(myself, memory, &port, exit);
             }
         }
+        // Many at once: others get their turn, whoever stops the service first of all. An actor that ends leaves the
+        // desk to the next one.
+        let _ = myself.send_message(Message::Failed);
+    }
+
+    /// Once the host has escalated, those that failed wait for its next beginning.
+    fn next_failed(&self) -> Option<Failed> {
+        let mut desk = self.0.desk.lock();
+        if desk.down { None } else { desk.failed.pop_front() }
     }
 
     fn judge(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, exit: Exit) {
         let host = &*self.0;
         let (service, name) = (&host.name, cells::name(&**port));
         let cell = Arc::downgrade(port);
+        if !host.cells.lives(&**port) {
+            // It was told to stop while it waited, and is gone.
+            return;
+        }
         if let Exit::GaveUp { .. } = exit {
             // The host ended it for the failure of another. That is not its own.
             return host.restart(&cell);
@@ -84,37 +95,29 @@ impl Verdicts {
             }
             Verdict::RestartAfter(wait) => {
                 tracing::warn!(%service, cell = %name, %exit, ?wait, "begins again after a wait");
-                memory.due.insert((now + wait, port.id()), cell);
+                host.desk.lock().due.insert((now + wait, port.id()), cell);
             }
             Verdict::GiveUp { until } => {
                 let rest = until.since(now);
                 tracing::error!(%service, cell = %name, %exit, ?rest, "failed too often");
+                let why = resting::reason(&exit);
+                port.rest(why.clone());
                 match (host.policy.on_failure, subject) {
-                    (OnFailure::Escalate, _) => self.escalate(myself, memory, port, &exit),
+                    (OnFailure::Escalate, _) => self.escalate(myself, port, &exit),
                     (OnFailure::Restart | OnFailure::End, Subject::Entity(key)) => {
-                        host.resting.begin(key, until, now);
+                        host.resting.begin(key, until, why, now);
                         port.give_up();
                     }
                     (OnFailure::Restart | OnFailure::End, Subject::Instance(id)) => {
-                        memory.due.insert((until, id), cell);
+                        host.desk.lock().due.insert((until, id), cell);
                     }
                 }
             }
         }
     }
 
-    /// Once the host has escalated, those that failed wait for its next beginning.
-    fn hold_if_ended(&self, cell: &Weak<dyn Port>) -> bool {
-        let mut desk = self.0.desk.lock();
-        let ended = desk.outcome.is_some();
-        if ended {
-            desk.held.push(cell.clone());
-        }
-        ended
-    }
-
     /// All activations end. They begin again when the supervisor starts this host again.
-    fn escalate(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, why: &Exit) {
+    fn escalate(&self, myself: &ActorRef<Message>, port: &Arc<dyn Port>, why: &Exit) {
         let host = &*self.0;
         let limits = host.policy.limits;
         let exit = Exit::GaveUp {
@@ -125,12 +128,17 @@ impl Verdicts {
         };
         let waiting = {
             let mut desk = host.desk.lock();
+            let due = std::mem::take(&mut desk.due).into_values();
             desk.held.push(Arc::downgrade(port));
-            desk.held.extend(std::mem::take(&mut memory.due).into_values());
+            desk.held.extend(due);
             desk.outcome = Some(exit.clone());
+            desk.down = true;
             desk.actor = None;
-            desk.held.iter().filter_map(Weak::upgrade).map(|cell| cell.id()).collect::<BTreeSet<_>>()
+            let failed = desk.failed.iter().map(|failed| &failed.cell);
+            desk.held.iter().chain(failed).filter_map(Weak::upgrade).collect::<Vec<_>>()
         };
+        waiting.iter().filter(|cell| cell.id() != port.id()).for_each(|cell| cell.rest(Refusal::Restarting));
+        let waiting: BTreeSet<ActivationId> = waiting.iter().map(|cell| cell.id()).collect();
         for cell in host.cells.all().iter().rev().filter(|cell| !waiting.contains(&cell.id())) {
             cell.fail(exit.clone());
         }
@@ -138,19 +146,16 @@ impl Verdicts {
     }
 
     /// Those whose wait is over begin again.
-    fn restart_due(&self, memory: &mut Memory) {
+    fn restart_due(&self) {
         let now = self.0.clock.now();
-        while let Some(entry) = memory.due.first_entry().filter(|entry| entry.key().0 <= now) {
-            self.0.restart(&entry.remove());
-        }
+        // Those behind are due as well: the alarm rings again at once.
+        std::iter::from_fn(|| self.next_due(now)).take(BATCH).for_each(|cell| self.0.restart(&cell));
     }
 
-    /// From now on no cell begins, and those that wait to begin again are given up.
-    fn close(&self, memory: &mut Memory) {
-        self.0.close();
-        for cell in std::mem::take(&mut memory.due).into_values() {
-            give_up(&cell);
-        }
+    fn next_due(&self, now: Timestamp) -> Option<Weak<dyn Port>> {
+        let mut desk = self.0.desk.lock();
+        let entry = desk.due.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(entry.remove())
     }
 
     async fn drain(&self) {
@@ -184,7 +189,7 @@ impl Verdicts {
     }
 
     fn set_alarm(&self, myself: &ActorRef<Message>, memory: &mut Memory) {
-        let restart = memory.due.first_key_value().map(|((at, _), _)| *at);
+        let restart = self.0.desk.lock().due.first_key_value().map(|((at, _), _)| *at);
         let due = restart.into_iter().chain(memory.abandon_at).min();
         let actor = myself.clone();
         memory.alarm.set(due, self.0.clock, &self.0.executor, move || {
@@ -205,11 +210,12 @@ impl Actor for Verdicts {
         reports: Reports,
     ) -> Result<Memory, ActorProcessingErr> {
         let judge = Judge::new(self.0.policy.limits);
-        let mut memory = Memory { judge, due: BTreeMap::new(), abandon_at: None, alarm: Alarm::default() };
+        let mut memory = Memory { judge, abandon_at: None, alarm: Alarm::default() };
         let (held, stop) = {
             let mut desk = self.0.desk.lock();
             desk.actor = Some(myself.clone());
             desk.outcome = None;
+            desk.down = false;
             (std::mem::take(&mut desk.held), std::mem::take(&mut desk.stop_early))
         };
         held.iter().for_each(|cell| self.0.restart(cell));
@@ -233,16 +239,16 @@ impl Actor for Verdicts {
             Message::Failed => self.judge_failed(&myself, memory),
             Message::Empty => {}
             Message::Stop => {
-                self.close(memory);
+                self.0.close();
                 self.drain().await;
             }
             Message::Kill => {
-                self.close(memory);
+                self.0.close();
                 self.kill(memory).await;
             }
             Message::Timer => {
                 memory.alarm.rang();
-                self.restart_due(memory);
+                self.restart_due();
             }
         }
         self.end_if_empty(&myself, memory);

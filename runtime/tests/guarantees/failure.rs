@@ -112,6 +112,33 @@ async fn an_activation_that_keeps_failing_is_given_up() {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_one_that_rests_is_told() {
+    let lab = Lab::default();
+    let default = RestartPolicy::default();
+    let window = Duration::from_millis(200);
+    let limits = RestartLimits { restarts_max: 0, window, quiet: window, ..default.limits };
+    let options = odeon::ServiceOptions {
+        restart: RestartPolicy { limits, ..default },
+        ..odeon::ServiceOptions::of(odeon::directory::ServiceKind::Singleton)
+    };
+    let node = node(App::new().singleton_with("probe", options, Told::make(&lab))).await;
+    let one: ProbeRef = node.service("probe").expect("it is registered");
+    let (failed, waiting) = tokio::join!(one.panic(), one.say("it waited".into()));
+    assert_eq!(failed, Err(CallError::Unknown(UnknownCause::Panicked)));
+    let rests = Err(CallError::NotExecuted(Refusal::Restarting));
+    assert_eq!(waiting, rests, "what waits is told");
+    assert_eq!(one.say("it came later".into()).await, rests, "and so is what comes");
+    assert_eq!(one.note("a cast".into()).send(), Err(Refusal::Restarting));
+    let again = async {
+        while one.say("again".into()).await != Ok(1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("it begins again after its rest");
+    assert_eq!((lab.times("made"), lab.times("it waited"), lab.times("it came later")), (2, 0, 0));
+}
+
+#[tokio::test]
 async fn one_bad_entity_harms_no_other() {
     let lab = Lab::default();
     let node = probes(&lab).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
 
 mod ends;
+mod executors;
 mod failure;
 mod life;
 mod mailbox;
@@ -10,6 +11,7 @@ mod outcome;
 mod stuck;
 mod time;
 mod traces;
+mod watches;
 
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};

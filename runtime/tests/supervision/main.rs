@@ -1,5 +1,7 @@
 //! Supervision of real cells, through what authors and operators touch: policies, references, the tree of a node.
 
+mod hooks;
+
 use odeon::core::NodeName;
 use odeon::core::supervision::RestartLimits;
 use odeon::directory::ServiceKind;
@@ -96,7 +98,7 @@ impl House {
 
     /// The service in the tree.
     async fn tree(&self, cells_max: usize) -> TreeNode {
-        let services = self.node.tree(cells_max).await.children.remove(0);
+        let services = self.node.tree(cells_max).await.children.remove(1);
         assert_eq!(services.name, "services");
         services.children.into_iter().find(|node| node.name == "press").expect("the service")
     }

@@ -379,9 +379,9 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let wheel = Wheel::new();
+        let wheel = Wheel::new(1);
         let executors = vec![Executor::new(tokio::runtime::Handle::current(), 0)];
-        drop(executors[0].spawn(wheel.clone().run()));
+        drop(executors[0].spawn(wheel.clone().run(0)));
         let overseer = Arc::new(Recorder::default());
         overseer.restarts.store(true, SeqCst);
         let seen = Arc::new(Seen { ready: AtomicBool::new(true), ..Seen::default() });

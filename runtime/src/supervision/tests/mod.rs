@@ -3,19 +3,20 @@
 mod service;
 mod supervisor;
 mod tree;
+mod watching;
 
 use super::alarm::Clock;
 use super::part::{Part, Running};
-use crate::cell::Tick;
 use crate::cell::belongings::Rare;
 use crate::cell::kind::Kind;
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
+use crate::cell::{Bounds, Tick, Wheel};
 use crate::host::Executor;
 use odeon_core::supervision::{Backoff, Exit, RestartLimits, StopReason};
-use odeon_core::{ActivationId, Random};
+use odeon_core::{ActivationId, Random, Refusal};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// Longer than anything here takes on the slowest machine.
@@ -80,6 +81,25 @@ fn polite(name: &'static str, log: &Log) -> Part {
     })
 }
 
+/// What a fake cell shares with nobody.
+fn kind(overseer: Arc<dyn Overseer>) -> Kind {
+    Kind {
+        service: "fake".parse().expect("a name"),
+        methods: &[],
+        node: Weak::new(),
+        wheel: Wheel::new(1),
+        executors: vec![executor()],
+        bounds: Bounds::default(),
+        concurrency: 1,
+        grace: LONG,
+        start_within: LONG,
+        stop_within: LONG,
+        passivate_after: None,
+        overseer,
+        meter: Arc::default(),
+    }
+}
+
 /// A cell without messages. It does as it is told at once, if it is polite.
 struct FakeCell {
     id: ActivationId,
@@ -87,10 +107,12 @@ struct FakeCell {
     overseer: Arc<dyn Overseer>,
     log: Log,
     polite: AtomicBool,
+    breaks_its_host: AtomicBool,
     last_exit: Mutex<Exit>,
     phase: Mutex<Phase>,
     waiting: u32,
     rare: Mutex<Rare>,
+    kind: OnceLock<Arc<Kind>>,
 }
 
 impl FakeCell {
@@ -101,10 +123,12 @@ impl FakeCell {
             overseer: overseer.clone(),
             log: log.clone(),
             polite: AtomicBool::new(true),
+            breaks_its_host: AtomicBool::new(false),
             last_exit: Mutex::new(Exit::Stopped { reason: StopReason::Own }),
             phase: Mutex::new(Phase::Starting),
             waiting: u32::try_from(id).expect("a small id"),
             rare: Mutex::default(),
+            kind: OnceLock::new(),
         });
         overseer.born(cell.clone());
         cell.begin();
@@ -124,6 +148,7 @@ impl FakeCell {
 
     /// The activation ends; the cell too, unless a verdict will come.
     fn ends(&self, exit: Exit) {
+        drop(std::mem::take(&mut *self.rare.lock()));
         *self.phase.lock() = Phase::Waiting;
         *self.last_exit.lock() = exit.clone();
         if !self.overseer.ended(self, &exit) {
@@ -138,6 +163,10 @@ impl FakeCell {
 
     fn panics(&self) {
         self.ends(Exit::Panicked { text: "on purpose".into(), method: "test".into() });
+    }
+
+    fn cannot_start(&self, problem: &str) {
+        self.ends(Exit::StartFailed { problem: problem.into() });
     }
 
     fn is(&self, phase: Phase) -> bool {
@@ -155,7 +184,7 @@ impl Port for FakeCell {
     }
 
     fn kind(&self) -> &Arc<Kind> {
-        unreachable!("supervision has no need of it")
+        self.kind.get_or_init(|| Arc::new(kind(self.overseer.clone())))
     }
 
     fn key(&self) -> Option<&Arc<str>> {
@@ -204,8 +233,13 @@ impl Port for FakeCell {
 
     fn restart(&self) {
         self.hears("restart");
+        assert!(!self.breaks_its_host.swap(false, SeqCst), "a fault of the runtime");
         *self.phase.lock() = Phase::Starting;
         self.begin();
+    }
+
+    fn rest(&self, why: Refusal) {
+        self.log.add(format!("{} rests: {why}", self.id));
     }
 
     fn give_up(&self) {

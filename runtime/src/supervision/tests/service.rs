@@ -5,19 +5,20 @@ use crate::directory::ServiceKind;
 use crate::supervision::child::{Child, Report, Reports};
 use crate::supervision::policy::{OnFailure, RestartPolicy};
 use crate::supervision::service::{ServiceChild, ServiceHost};
+use odeon_core::Refusal;
 use tokio::sync::mpsc;
 
-struct Service {
-    host: Arc<ServiceHost>,
+pub(super) struct Service {
+    pub(super) host: Arc<ServiceHost>,
     child: ServiceChild,
     overseer: Arc<dyn Overseer>,
-    log: Log,
+    pub(super) log: Log,
     heard: mpsc::UnboundedReceiver<Report>,
     told: mpsc::UnboundedSender<Report>,
 }
 
 impl Service {
-    async fn start(kind: ServiceKind, on_failure: OnFailure, restarts_max: u32) -> Self {
+    pub(super) async fn start(kind: ServiceKind, on_failure: OnFailure, restarts_max: u32) -> Self {
         let policy = RestartPolicy { on_failure, limits: quick_limits(restarts_max) };
         let name = "shop/cart".parse().expect("a name");
         let host = ServiceHost::new(name, kind, policy, surroundings());
@@ -39,7 +40,7 @@ impl Service {
         tokio::time::timeout(LONG, self.heard.recv()).await.expect("in time").expect("a report")
     }
 
-    fn entity(&self, id: u64, key: &str) -> Arc<FakeCell> {
+    pub(super) fn entity(&self, id: u64, key: &str) -> Arc<FakeCell> {
         FakeCell::born(id, Some(key), &self.overseer, &self.log)
     }
 
@@ -76,14 +77,17 @@ async fn a_poisoned_entity_is_given_up_for_a_quiet_time_and_takes_no_other_down(
         assert_eq!(service.log.after(1).await, ["restart #1"]);
     }
     poisoned.panics();
-    assert_eq!(service.log.after(1).await, ["give up #1"]);
+    let rests = "#1 rests: the receiver is down and waits for its restart";
+    assert_eq!(service.log.after(2).await, [rests, "give up #1"]);
+    assert_eq!(service.overseer.admits("poisoned"), Err(Refusal::Restarting));
+    assert_eq!(service.overseer.admits("other"), Ok(()));
     assert!(poisoned.is(Phase::Ended));
     // The next message makes another cell for the key: too early.
     assert!(service.entity(3, "poisoned").is(Phase::Ended));
     assert_eq!(service.log.take(), ["stop #3"]);
     other.panics();
     assert_eq!(service.log.after(1).await, ["restart #2"]);
-    eventually(|| !service.host.is_resting("poisoned")).await;
+    eventually(|| service.overseer.admits("poisoned").is_ok()).await;
     assert!(service.entity(4, "poisoned").is(Phase::Running));
 }
 
@@ -92,12 +96,82 @@ async fn an_instance_that_failed_too_often_rests_and_begins_again_by_itself() {
     let service = Service::start(ServiceKind::Stateless, OnFailure::Restart, 1).await;
     let instance = service.instance(1);
     assert!(service.host.is_ready());
-    for _ in 0..2 {
-        instance.panics();
-        assert!(!service.host.is_ready());
-        assert_eq!(service.log.after(1).await, ["restart #1"]);
-    }
+    instance.panics();
+    assert!(!service.host.is_ready());
+    assert_eq!(service.log.after(1).await, ["restart #1"]);
+    instance.panics();
+    assert!(!service.host.is_ready());
+    // callers are told, because nobody else is there for them
+    let rests = "#1 rests: the receiver is down and waits for its restart";
+    assert_eq!(service.log.after(2).await, [rests, "restart #1"]);
     assert!(service.host.is_ready());
+}
+
+#[tokio::test]
+async fn what_cannot_start_rests_and_says_why() {
+    let service = Service::start(ServiceKind::Singleton, OnFailure::Restart, 1).await;
+    let instance = service.instance(1);
+    instance.cannot_start("no licence");
+    assert_eq!(service.log.after(1).await, ["restart #1"], "a restart that comes soon is worth waiting for");
+    instance.cannot_start("no licence");
+    let rests = "#1 rests: the receiver could not start: no licence";
+    assert_eq!(service.log.after(2).await, [rests, "restart #1"]);
+    let service = Service::start(ServiceKind::Entity, OnFailure::Restart, 0).await;
+    let entity = service.entity(1, "poor");
+    entity.cannot_start("no licence");
+    assert_eq!(service.log.after(2).await, [rests, "give up #1"]);
+    let problem = "no licence".to_owned();
+    assert_eq!(service.overseer.admits("poor"), Err(Refusal::StartFailed { problem }));
+}
+
+#[tokio::test]
+async fn while_a_service_that_escalated_is_down_all_its_cells_rest() {
+    let mut service = Service::start(ServiceKind::Stateless, OnFailure::Escalate, 1).await;
+    let (first, second, third) = (service.instance(1), service.instance(2), service.instance(3));
+    third.polite.store(false, SeqCst);
+    first.panics();
+    assert_eq!(service.log.after(1).await, ["restart #1"]);
+    first.panics();
+    assert!(matches!(service.next().await, Report::Ended(Exit::GaveUp { .. })));
+    let rests = |id| format!("#{id} rests: the receiver is down and waits for its restart");
+    let expected = [rests(1), "fail #3".into(), "fail #2".into(), rests(2)];
+    assert_eq!(service.log.take(), expected);
+    // one that takes its time to end finds nobody who would decide
+    third.ends(Exit::Killed);
+    assert_eq!(service.log.take(), [rests(3)]);
+    service.begin().await;
+    assert_eq!(service.log.after(3).await, ["restart #1", "restart #2", "restart #3"]);
+    assert!(second.is(Phase::Running));
+}
+
+#[tokio::test]
+async fn a_fault_of_the_host_costs_no_other_cell_its_restart() {
+    let mut service = Service::start(ServiceKind::Stateless, OnFailure::Restart, 100).await;
+    let cells: Vec<_> = (1..=4).map(|id| service.instance(id)).collect();
+    // its next restarts wait
+    cells[1].panics();
+    assert_eq!(service.log.after(1).await, ["restart #2"]);
+    cells[1].panics();
+    cells[0].breaks_its_host.store(true, SeqCst);
+    cells[0].panics();
+    cells[2].panics();
+    let Report::Ended(exit) = service.next().await else { panic!("it has ended") };
+    assert!(exit.to_string().contains("actor panicked"), "{exit}");
+    cells[3].panics();
+    service.begin().await;
+    eventually(|| cells[1..].iter().all(|cell| cell.is(Phase::Running))).await;
+}
+
+#[tokio::test]
+async fn a_cell_that_was_told_to_stop_while_it_waits_is_not_begun_again() {
+    let service = Service::start(ServiceKind::Stateless, OnFailure::Restart, 3).await;
+    let instance = service.instance(1);
+    instance.panics();
+    instance.is_gone(&Exit::Killed);
+    let other = service.instance(2);
+    other.panics();
+    assert_eq!(service.log.after(1).await, ["restart #2"]);
+    assert_eq!(service.child.describe(0).await.restarts, 1);
 }
 
 #[tokio::test]
@@ -118,7 +192,8 @@ async fn by_its_policy_a_failing_instance_ends_the_service_which_begins_again_as
     first.panics();
     let Report::Ended(exit) = service.next().await else { panic!("it has ended") };
     assert!(matches!(&exit, Exit::GaveUp { child, restarts: 1, .. } if child == "#1"), "{exit}");
-    assert_eq!(service.log.take(), ["fail #2"]);
+    let rests = |id| format!("#{id} rests: the receiver is down and waits for its restart");
+    assert_eq!(service.log.take(), [rests(1), "fail #2".into(), rests(2)]);
     assert!(first.is(Phase::Waiting) && second.is(Phase::Waiting));
     service.begin().await;
     assert_eq!(service.log.after(2).await, ["restart #1", "restart #2"]);
@@ -264,4 +339,37 @@ async fn only_the_last_failures_are_kept() {
     let failures = service.child.describe(0).await.failures;
     assert_eq!(failures.len(), 32);
     assert_eq!(failures[0].of.as_deref(), Some("key-100"));
+}
+
+#[tokio::test]
+async fn a_crowd_that_has_gone_leaves_those_who_stay_in_order_of_birth() {
+    let service = Service::start(ServiceKind::Entity, OnFailure::Restart, 3).await;
+    let mut stay = Vec::new();
+    for id in 1..=5_000_u64 {
+        let cell = service.entity(id, "one of many");
+        // as if other services had the ids between
+        if id % 37 == 5 { stay.push(cell) } else { cell.ends(passivated()) }
+    }
+    let listed: Vec<ActivationId> = service.host.cells.all().iter().map(|cell| cell.id()).collect();
+    assert_eq!(listed, stay.iter().map(|cell| cell.id).collect::<Vec<_>>());
+    assert_eq!(service.host.cells.count(), stay.len());
+}
+
+#[tokio::test]
+async fn many_that_fail_at_once_all_begin_again_and_do_not_keep_a_stop_waiting() {
+    let mut service = Service::start(ServiceKind::Entity, OnFailure::Restart, 1_000).await;
+    let cells: Vec<_> = (1..=1_000).map(|id| service.entity(id, &format!("key-{id}"))).collect();
+    let running = || cells.iter().all(|cell| cell.is(Phase::Running));
+    // at once, and after a wait
+    for _ in 0..3 {
+        cells.iter().for_each(|cell| cell.panics());
+        eventually(running).await;
+    }
+    assert_eq!(service.log.take().len(), 3_000);
+    cells.iter().for_each(|cell| cell.panics());
+    service.child.stop(LONG);
+    service.stopped().await;
+    assert!(cells.iter().all(|cell| cell.is(Phase::Ended)));
+    let given_up = service.log.take().iter().filter(|what| what.starts_with("give up")).count();
+    assert!(given_up > 500, "{given_up}");
 }

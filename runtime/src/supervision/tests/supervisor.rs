@@ -125,6 +125,60 @@ async fn one_for_all_stops_the_others_in_reverse_and_begins_again_in_order() {
 }
 
 #[tokio::test]
+async fn rest_for_one_spares_those_that_were_started_earlier() {
+    let log = Log::default();
+    let (b, break_b) = fragile("b", &log);
+    let children = [(spec("a"), polite("a", &log)), (spec("b"), b), (spec("c"), polite("c", &log))];
+    let mut top = supervisor(Strategy::RestForOne, 3, listed(children));
+    let mut heard = Heard::start(&mut top);
+    assert_eq!(heard.next().await, Report::Started);
+    log.take();
+    break_b.send("panic").expect("b listens");
+    assert_eq!(log.after(3).await, ["stop c", "start b", "start c"]);
+}
+
+#[tokio::test]
+async fn a_stop_ends_what_waits_for_its_restart() {
+    let log = Log::default();
+    let (weak, break_it) = fragile("weak", &log);
+    let backoff = Backoff { min: LONG, max: LONG };
+    let settings =
+        Settings { strategy: Strategy::OneForOne, limits: RestartLimits { backoff, ..quick_limits(9) } };
+    let children = listed([(spec("a"), polite("a", &log)), (spec("weak"), weak)]);
+    let mut top = Supervisor::new("top", settings, surroundings(), children);
+    let mut heard = Heard::start(&mut top);
+    assert_eq!(heard.next().await, Report::Started);
+    // the first restart comes at once, the second waits
+    for _ in 0..2 {
+        break_it.send("panic").expect("it listens");
+    }
+    eventually_described(&top, |node| node.children[1].phase == "waiting").await;
+    top.stop(LONG);
+    assert!(heard.end().await.is_normal());
+    assert_eq!(log.take(), ["start a", "start weak", "start weak", "stop a"]);
+}
+
+#[tokio::test]
+async fn a_kill_reaches_the_deaf_at_every_level() {
+    let deaf = |running: Running| async move {
+        running.ready();
+        std::future::pending().await
+    };
+    let below =
+        supervisor(Strategy::OneForAll, 3, listed([(spec("deaf"), Part::new("deaf", executor(), deaf))]));
+    let below: Listed = vec![(spec("below").unlimited(), Box::new(below))];
+    let mut top = supervisor(Strategy::OneForOne, 3, below);
+    let mut heard = Heard::start(&mut top);
+    assert_eq!(heard.next().await, Report::Started);
+    top.stop(LONG);
+    eventually_described(&top, |node| node.children[0].children[0].phase == "stopping").await;
+    top.kill();
+    assert!(heard.end().await.is_normal());
+    let killed = top.describe(0).await.children[0].children[0].last_exit.clone().expect("it ended");
+    assert_eq!(killed.exit, Exit::Killed);
+}
+
+#[tokio::test]
 async fn a_child_that_does_not_stop_in_time_is_killed() {
     let deaf = Part::new("deaf", executor(), |running: Running| async move {
         running.ready();
@@ -303,4 +357,17 @@ async fn a_temporary_child_is_forgotten_when_it_ends() {
     assert_eq!(heard.next().await, Report::Started);
     tell.send("panic").expect("it listens");
     eventually_described(&top, |node| node.children.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_part_that_panics_before_its_first_await_takes_its_supervisor_not_with_it() {
+    let log = Log::default();
+    let broken = Part::new("broken", executor(), |_| -> std::future::Ready<Result<(), String>> {
+        panic!("on purpose");
+    });
+    let children = [(spec("a"), polite("a", &log)), (spec("broken"), broken)];
+    let mut top = supervisor(Strategy::OneForOne, 3, listed(children));
+    let exit = Heard::start(&mut top).end().await;
+    assert_eq!(exit.to_string(), "could not start: broken panicked in run: on purpose");
+    assert_eq!(log.take(), ["start a", "stop a"]);
 }

@@ -80,8 +80,9 @@ async fn a_service_that_escalates_begins_again_below_its_supervisor() {
     let (tree, overseers) = tree_of(&[("ledger", ServiceKind::Stateless, OnFailure::Escalate)]).await;
     let instance = FakeCell::born(1, None, &overseers[0], &log);
     instance.panics();
-    assert_eq!(log.after(1).await, ["restart #1"]);
-    let services = tree.snapshot(10).await.children.remove(0);
+    let rests = "#1 rests: the receiver is down and waits for its restart";
+    assert_eq!(log.after(2).await, [rests, "restart #1"]);
+    let services = tree.snapshot(10).await.children.remove(1);
     let ledger = &services.children[0];
     assert_eq!(ledger.phase, "up");
     let reason = &ledger.last_exit.as_ref().expect("it ended").reason;
