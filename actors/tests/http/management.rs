@@ -14,7 +14,6 @@ use odeon_actors::management::{Management, ManagementConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 const SECRET: &str = "a-token-for-the-tests";
@@ -111,10 +110,13 @@ async fn a_node_that_stops_is_not_ready_and_says_why() {
     let greeter: GreeterRef = stage.node.service("greeter").expect("it is there");
     // a drain that does not end
     let hanging = greeter.clone();
-    tokio::spawn(async move { hanging.hang().within(PATIENCE * 2).await });
+    let mut beside = tokio::task::JoinSet::new();
+    beside.spawn(async move { drop(hanging.hang().within(PATIENCE * 2).await) });
     while greeter.begun().await.expect("it counts") == 0 {}
     let node = stage.node.clone();
-    tokio::spawn(async move { node.stop(PATIENCE * 2).await });
+    beside.spawn(async move {
+        node.stop(PATIENCE * 2).await;
+    });
     while !stage.node.is_stopping() {
         tokio::task::yield_now().await;
     }
