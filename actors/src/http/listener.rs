@@ -143,14 +143,14 @@ impl Listener {
     /// in time. Returns how many were cut; 0 if it was stopped before.
     pub(crate) async fn stop(&self, within: Duration) -> usize {
         let (cut, answer) = oneshot::channel();
-        // one that failed and has not begun again has nothing to stop
+        // one that failed and has not begun again does not answer
         let stopped = async {
             match self.orders.send(StopOrder { within, cut }).await {
                 Ok(()) => answer.await.unwrap_or(0),
                 Err(_) => 0,
             }
         };
-        tokio::time::timeout(within + CUT_WITHIN, stopped).await.unwrap_or(0)
+        tokio::time::timeout(within.saturating_add(CUT_WITHIN), stopped).await.unwrap_or(0)
     }
 }
 
@@ -158,7 +158,6 @@ impl Listener {
 const REFUSALS_MAX: usize = 64;
 /// How long accepting rests after the system had no descriptor or memory for a connection.
 const REST: Duration = Duration::from_millis(100);
-
 /// How long connections may take to end that were cut.
 const CUT_WITHIN: Duration = Duration::from_secs(1);
 
@@ -218,6 +217,8 @@ impl<A: Answer> Door<A> {
         let house = self.house.clone();
         let mut orders = house.orders.lock().await;
         let (stopping, stopped) = watch::channel(false);
+        // those of a door before this one ended with it
+        self.count_open();
         let order = loop {
             tokio::select! {
                 biased;

@@ -55,11 +55,10 @@ impl<T: Letter> Hand<T> {
     /// Takes the next letter for good: it no longer counts against the bound, from the next publication on.
     #[inline]
     pub(crate) fn begin(&mut self) -> Option<T> {
-        // weighed where it lies: what is looked at after it has moved is moved in pieces
-        let weight = self.batch.front()?.weight();
+        let letter = self.batch.pop_front()?;
         self.begun = self.begun.wrapping_add(1);
-        self.begun_bytes = self.begun_bytes.wrapping_add(weight);
-        self.batch.pop_front()
+        self.begun_bytes = self.begun_bytes.wrapping_add(letter.weight());
+        Some(letter)
     }
 
     /// Letters begun, wrapping.

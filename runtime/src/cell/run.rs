@@ -21,8 +21,16 @@ use std::task::{Context, Poll};
 const BUDGET: u16 = 128;
 /// Messages before it does so however quick they are.
 const BUDGET_QUICK: u16 = 1024;
-/// Messages between two looks at the clock while they are quick, as a mask.
+/// Most messages between two looks at the clock while they are quick, as a mask.
 const LOOK_MASK: u16 = 31;
+
+/// Whether the clock is looked at after so many messages of a turn: after 1, 3, 7, 15, 31, and then each 32 more. So
+/// slow ones are noticed before many have been handled, and quick ones pay little.
+#[inline(always)]
+fn looks_after(served: u16) -> bool {
+    let low = served & LOOK_MASK;
+    low & low.wrapping_add(1) == 0 && (served <= LOOK_MASK || low == LOOK_MASK) && served != 0
+}
 
 /// What an activation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +136,7 @@ impl<'a, M: Message> Run<'a, M> {
             if self.served >= BUDGET && self.used_up() {
                 return Next::Yield;
             }
-            if self.slow | (self.served & LOOK_MASK == LOOK_MASK) {
+            if self.slow || looks_after(self.served) {
                 self.look();
             }
             let Some(envelope) = self.hand.front() else {

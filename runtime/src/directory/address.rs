@@ -237,6 +237,14 @@ impl<M: Message> Delivery<'_, M> {
         self.handle.admit(header, origin, message)
     }
 
+    /// Puts a message into the mailbox, without waiting for room.
+    ///
+    /// # Errors
+    /// Gives it back with why it was not let in.
+    pub(crate) fn push(&self, envelope: Envelope<M>) -> Pushed<M> {
+        self.handle.push(envelope).or_else(|(refusal, envelope)| self.push_anew(refusal, envelope))
+    }
+
     /// Refused: perhaps only because the activation was passivated, or the instance has gone, since it was chosen.
     #[cold]
     pub(crate) fn push_anew(&self, refusal: Refusal, envelope: Envelope<M>) -> Pushed<M> {

@@ -330,15 +330,7 @@ impl<'a, R: Contract> IntoFuture for Cast<'a, R> {
                 let picked = self.to.whereabouts().pick()?;
                 let delivery = picked.delivery();
                 let (header, origin) = told(&delivery, self.within, self.criticality)?;
-                let refusal = match delivery.admit(header, origin.as_ref(), &self.message) {
-                    Ok(admission) => {
-                        admission.put(origin, self.message);
-                        return Ok(());
-                    }
-                    Err(refusal) => refusal,
-                };
-                let envelope = Envelope { header, origin, message: self.message };
-                match delivery.push_anew(refusal, envelope) {
+                match delivery.push(Envelope { header, origin, message: self.message }) {
                     Ok(()) => return Ok(()),
                     Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {
                         if envelope.header.due().is_never() {

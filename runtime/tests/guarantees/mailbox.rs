@@ -174,6 +174,60 @@ async fn what_has_expired_is_not_handled() {
     eventually("it is in the books", || meter.expired() == 1).await;
 }
 
+/// Works without coming to an await.
+struct Sluggish {
+    lab: Lab,
+}
+
+#[odeon::contract(name = "sluggish", version = "1.0")]
+trait Slow {
+    #[cast]
+    async fn work(&mut self, cx: &Cx, time: Duration);
+    #[cast]
+    async fn note(&mut self, cx: &Cx, text: String);
+    async fn end(&mut self, cx: &Cx);
+}
+
+#[odeon::service]
+impl Slow for Sluggish {
+    async fn work(&mut self, cx: &Cx, time: Duration) {
+        let begun = cx.now();
+        while cx.now().since(begun) < time {
+            std::hint::spin_loop();
+        }
+    }
+    async fn note(&mut self, _: &Cx, text: String) {
+        self.lab.say(text);
+    }
+    async fn end(&mut self, _: &Cx) {}
+}
+
+#[tokio::test]
+async fn what_expires_behind_a_slow_handler_is_not_handled() {
+    // behind the first, and behind one after which a look at the clock is due only much later
+    for quick in [0, 40] {
+        let lab = Lab::default();
+        let make = lab.clone();
+        let app = App::new().singleton("slow", move || Sluggish { lab: make.clone() });
+        let node = node(app).await;
+        let slow: SlowRef = node.service("slow").expect("it is registered");
+        for _ in 0..quick {
+            slow.note("quick".into()).send().expect("room");
+        }
+        for _ in 0..2 {
+            slow.work(Duration::from_millis(30)).send().expect("room");
+        }
+        for n in 0..40 {
+            slow.note(n.to_string()).within(Duration::from_millis(10)).send().expect("room");
+        }
+        slow.end().await.expect("it ends");
+        let stale = lab.said().iter().filter(|said| *said != "quick").count();
+        // how late the clock may be looked at after so many that were quick
+        let most = if quick == 0 { 0 } else { 32 };
+        assert!(stale <= most, "{stale} were handled after their time, behind {quick} quick ones");
+    }
+}
+
 #[tokio::test]
 async fn exclusive_handlers_run_alone() {
     let lab = Lab::default();
