@@ -22,6 +22,9 @@ pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartE
 pub use supervision::{
     AddPartError, LastExit, Load, OnFailure, PartSpec, RestartPolicy, Running, TreeNode, TreeNodeKind,
 };
+/// Log lines and spans. What is written in a handler carries service, key, method and trace: see
+/// [`telemetry::doing`].
+pub use tracing;
 
 /// What authors of services need.
 pub mod prelude {
@@ -32,4 +35,5 @@ pub mod prelude {
     pub use odeon_core::supervision::{Exit, StopReason};
     pub use odeon_core::{Criticality, Refusal, Retry, UnknownCause};
     pub use std::time::Duration;
+    pub use tracing;
 }

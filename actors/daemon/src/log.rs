@@ -2,8 +2,15 @@
 
 use crate::exit::Failure;
 use crate::terminal::colour_wanted;
+use odeon::core::TraceId;
+use odeon::telemetry::Doing;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The environment variable with a filter.
@@ -27,9 +34,174 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = if io::stderr().is_terminal() {
-        builder.with_ansi(colour_wanted()).with_target(false).finish().try_init()
+        // a writer for the whole line does not know what the last one knows
+        let line = Format::default().with_target(false).with_ansi(colour_wanted());
+        let lines = Said { line, place: in_words };
+        builder.with_ansi(colour_wanted()).event_format(lines).finish().try_init()
     } else {
-        builder.json().flatten_event(true).finish().try_init()
+        let lines = Said { line: Format::default().json().flatten_event(true), place: in_json };
+        builder.fmt_fields(JsonFields::new()).event_format(lines).finish().try_init()
     };
     started.map_err(|e| Failure::failed(format_args!("logging cannot start: {e}")))
+}
+
+/// Lines that end with the service and the handler run in which they were written.
+struct Said<F> {
+    line: F,
+    /// Adds the place to a finished line.
+    place: fn(&mut String, &Doing),
+}
+
+impl<S, N, F> FormatEvent<S, N> for Said<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, cx: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(doing) = odeon::telemetry::doing() else { return self.line.format_event(cx, to, event) };
+        let mut line = String::new();
+        self.line.format_event(cx, Writer::new(&mut line), event)?;
+        (self.place)(&mut line, &doing);
+        to.write_str(&line)
+    }
+}
+
+/// `… (cart#ada.add #17 trace 4bf9…)`
+fn in_words(line: &mut String, doing: &Doing) {
+    line.truncate(line.trim_end().len());
+    let _ = write!(line, " ({}", doing.service);
+    if let Some(key) = &doing.key {
+        let _ = write!(line, "#{}", key.escape_debug());
+    }
+    if let Some(method) = doing.method {
+        let _ = write!(line, ".{method}");
+    }
+    let _ = write!(line, " {}", doing.cell);
+    if doing.trace != TraceId::default() {
+        let _ = write!(line, " trace {}", doing.trace);
+    }
+    line.push_str(")\n");
+}
+
+/// Further members of the object. What the author said under the same name stays as it is.
+fn in_json(line: &mut String, doing: &Doing) {
+    let whole = line.trim_end();
+    let Some(open) = whole.strip_suffix('}') else { return };
+    let Ok(said) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(whole) else { return };
+    let place = [
+        ("node", doing.node.as_ref().map(ToString::to_string)),
+        ("service", Some(doing.service.to_string())),
+        ("key", doing.key.as_ref().map(ToString::to_string)),
+        ("cell", Some(doing.cell.to_string())),
+        ("method", doing.method.map(ToString::to_string)),
+        ("trace", (doing.trace != TraceId::default()).then(|| doing.trace.to_string())),
+    ];
+    let mut longer = open.to_owned();
+    for (name, value) in place {
+        if let Some(value) = value.filter(|_| !said.contains_key(name)) {
+            let comma = if longer.ends_with('{') { "" } else { "," };
+            let _ = write!(longer, "{comma}\"{name}\":{}", serde_json::Value::String(value));
+        }
+    }
+    longer.push_str("}\n");
+    *line = longer;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use odeon::prelude::*;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::fmt::{MakeWriter, Subscriber};
+
+    #[odeon::contract(name = "teller", version = "1.0")]
+    trait Teller {
+        async fn tell(&self, cx: &Cx, what: String);
+    }
+
+    #[derive(Clone, Default)]
+    struct Loud;
+
+    #[odeon::service]
+    impl Teller for Loud {
+        async fn tell(&self, cx: &Cx, what: String) {
+            tracing::info!(what, "told");
+            tracing::info!(service = "mine", "named");
+            let (done, wait) = tokio::sync::oneshot::channel();
+            cx.spawn(async move {
+                tracing::info!("beside");
+                let _ = done.send(());
+            });
+            let _ = wait.await;
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panics").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Paper {
+        type Writer = Self;
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// The lines of one call to an entity, under the given subscriber.
+    fn lines(subscriber: impl tracing::Subscriber + Send + Sync, paper: &Paper) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tracing::subscriber::with_default(subscriber, || {
+            runtime.block_on(async {
+                tracing::info!("outside");
+                let bench = odeon::test::Bench::new()
+                    .entity("loud", Loud)
+                    .host("other", |_| async { Ok(Loud) })
+                    .await;
+                let loud: TellerRef = bench.node().entity("loud", "a \"b\"").expect("it is there");
+                loud.tell("a }\n\"quoted\"".into()).await.expect("it is told");
+            });
+        });
+        let said = String::from_utf8(paper.0.lock().expect("no writer panics").clone()).expect("text");
+        said.lines().map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn a_json_line_of_a_handler_says_where_it_was_written() {
+        let paper = Paper::default();
+        let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
+        let subscriber = Subscriber::builder().fmt_fields(JsonFields::new()).event_format(said);
+        let lines = lines(subscriber.with_writer(paper.clone()).finish(), &paper);
+        let lines: Vec<serde_json::Value> =
+            lines.iter().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
+        let line = |message: &str| lines.iter().find(|l| l["message"] == message).expect("it was written");
+        let told = line("told");
+        assert_eq!((&told["service"], &told["method"]), (&"loud".into(), &"tell".into()), "{told}");
+        assert_eq!((&told["key"], &told["node"]), (&"a \"b\"".into(), &"bench".into()), "{told}");
+        assert_eq!(told["what"], "a }\n\"quoted\"");
+        assert_eq!(line("named")["service"], "mine");
+        let beside = line("beside");
+        assert_eq!((&beside["service"], beside.get("method")), (&"loud".into(), None), "{beside}");
+        assert_eq!(line("outside").get("service"), None);
+    }
+
+    #[test]
+    fn a_line_in_words_ends_with_where_it_was_written() {
+        let paper = Paper::default();
+        let said = Said { line: Format::default().with_target(false).with_ansi(false), place: in_words };
+        let subscriber = Subscriber::builder().with_ansi(false).event_format(said);
+        let lines = lines(subscriber.with_writer(paper.clone()).finish(), &paper);
+        let line = |message: &str| lines.iter().find(|l| l.contains(message)).expect("it was written");
+        let told = line("told");
+        assert!(told.contains(r#"(loud#a \"b\".tell #"#) && told.ends_with(')'), "{told}");
+        assert!(!line("outside").ends_with(')'));
+    }
 }

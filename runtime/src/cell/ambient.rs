@@ -149,6 +149,17 @@ pub(crate) fn executor() -> Option<usize> {
     CURRENT.with(|current| current.borrow().as_ref().map(|a| a.port.executor()))
 }
 
+/// Reads what is polled on this thread; none outside of cells. Safe wherever a log line may be written.
+pub(crate) fn read<T>(look: impl FnOnce(&dyn Port, Option<&'static str>, Option<&Origin>) -> T) -> Option<T> {
+    CURRENT.with(|current| {
+        let current = current.try_borrow().ok()?;
+        let ambient = current.as_ref()?;
+        // a task runs beside the handlers: what they do is not what it does
+        let method = if ambient.header.holds() { ambient.port.doing() } else { None };
+        Some(look(&*ambient.port, method, ambient.origin.as_deref()))
+    })
+}
+
 /// A future that runs on behalf of its own context.
 pub(crate) struct Scoped<F> {
     ambient: Option<Ambient>,

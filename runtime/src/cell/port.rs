@@ -21,6 +21,8 @@ pub(crate) trait Port: Send + Sync {
     fn rare(&self) -> &Mutex<super::belongings::Rare>;
     /// The time at which the current poll of the cell began.
     fn now(&self) -> Tick;
+    /// The method or life-cycle hook that began last and has not ended.
+    fn doing(&self) -> Option<&'static str>;
 
     /// No more messages are let in; what waits is handled, then the activation stops.
     fn drain(&self, reason: StopReason);

@@ -337,6 +337,10 @@ impl<M: Message> Port for Shared<M> {
         self.raise(REST);
     }
 
+    fn doing(&self) -> Option<&'static str> {
+        self.name_of(self.books.doing.load(Ordering::Relaxed))
+    }
+
     fn status(&self) -> CellStatus {
         let load = self.mailbox.load(&self.pace);
         let polling = Tick::from_raw(self.books.polling.load(Ordering::Relaxed));
@@ -349,7 +353,7 @@ impl<M: Message> Port for Shared<M> {
             begun: u64::from(self.pace.begun()),
             expired: u64::from(self.books.expired.load(Ordering::Relaxed)),
             lost: u64::from(load.lost),
-            current: self.name_of(self.books.doing.load(Ordering::Relaxed)),
+            current: self.doing(),
             polling_for: (!polling.is_never()).then(|| self.kind.wheel.now().until(polling)),
             poll_max: Duration::from_micros(u64::from(self.books.poll_max.load(Ordering::Relaxed))),
         }

@@ -203,6 +203,10 @@ impl Port for FakeCell {
         Tick::NEVER
     }
 
+    fn doing(&self) -> Option<&'static str> {
+        Some("test")
+    }
+
     fn drain(&self, reason: StopReason) {
         self.hears("drain");
         if self.obeys() {
@@ -258,7 +262,7 @@ impl Port for FakeCell {
             begun: 1,
             expired: 0,
             lost: 0,
-            current: Some("test"),
+            current: self.doing(),
             polling_for: None,
             poll_max: Duration::from_micros(self.id.0),
         }
