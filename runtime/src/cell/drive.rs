@@ -7,6 +7,7 @@ use super::ambient::{self, Ambient};
 use super::ending;
 use super::kind::Kind;
 use super::mailbox::{Hand, URGENT};
+use super::nursery::Birth;
 use super::port::{Phase, Port};
 use super::run::Run;
 use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, LEAVE, REST, RESTART, STOP, Shared};
@@ -34,8 +35,42 @@ pub(crate) fn spawn<S: Service>(
     constructor: Constructor<S>,
 ) -> Handle<MessageOf<S>> {
     // without a node there is nobody left to tell cells apart: its executors are about to go
-    let id = ActivationId(kind.node.upgrade().map_or(0, |node| node.next_cell()));
-    spawn_as(id, kind, executor, key, constructor)
+    let Some(node) = kind.node.upgrade() else {
+        return spawn_as(ActivationId(0), kind, executor, key, constructor);
+    };
+    let shared = conceive(ActivationId(node.next_cell()), kind, executor, key);
+    let later = || {
+        let (shared, constructor) = (shared.clone(), constructor.clone());
+        Box::new(move || bear(shared, constructor)) as Birth
+    };
+    if node.nurseries[executor].admits(later) {
+        bear(shared.clone(), constructor);
+    }
+    Handle::new(shared)
+}
+
+fn conceive<M: Message>(
+    id: ActivationId,
+    kind: &Arc<Kind>,
+    executor: usize,
+    key: Option<Arc<str>>,
+) -> Arc<Shared<M>> {
+    let shared = Arc::new(Shared::new(id, kind.clone(), executor, key));
+    kind.overseer.born(shared.clone());
+    shared
+}
+
+fn bear<S: Service>(shared: Arc<Shared<MessageOf<S>>>, constructor: Constructor<S>) {
+    let executor = &shared.kind().executors[shared.executor()];
+    executor.spawn(drive(shared.clone(), constructor));
+}
+
+/// A cell has begun: another may.
+fn begun<M: Message>(shared: &Shared<M>) {
+    let node = shared.kind().node.upgrade();
+    if let Some(birth) = node.and_then(|node| node.nurseries[shared.executor()].begun()) {
+        birth();
+    }
 }
 
 /// The same with a given id.
@@ -46,9 +81,8 @@ pub(super) fn spawn_as<S: Service>(
     key: Option<Arc<str>>,
     constructor: Constructor<S>,
 ) -> Handle<MessageOf<S>> {
-    let shared = Arc::new(Shared::new(id, kind.clone(), executor, key));
-    kind.overseer.born(shared.clone());
-    kind.executors[executor].spawn(drive(shared.clone(), constructor));
+    let shared = conceive(id, kind, executor, key);
+    bear(shared.clone(), constructor);
     Handle::new(shared)
 }
 
@@ -62,6 +96,7 @@ pub(super) fn drive<S: Service>(
         poll_fn(|task| {
             // one task for life: its waker never changes
             let _ = shared.waker.set(task.waker().clone());
+            begun(&shared);
             Poll::Ready(())
         })
         .await;

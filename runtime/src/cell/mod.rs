@@ -4,7 +4,8 @@
 //! Reading order: `tick` and `wheel` are its time; `mailbox` is where messages wait; `shared` is the handle and
 //! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
 //! what that does between and beside its handlers. `port` is a cell as others see it, `kind` what the cells of one
-//! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end.
+//! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end, `nursery` when a
+//! new one begins.
 
 mod activation;
 pub(crate) mod ambient;
@@ -16,6 +17,7 @@ pub(crate) mod ending;
 mod hand;
 pub(crate) mod kind;
 mod mailbox;
+pub(crate) mod nursery;
 pub(crate) mod port;
 mod queue;
 mod ring;

@@ -10,6 +10,7 @@ pub use stuck::Stuck;
 
 use crate::cell::Wheel;
 use crate::cell::kind::Kind;
+use crate::cell::nursery::Nursery;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
 use crate::service::contract::{Contract, ContractVersion};
@@ -82,6 +83,8 @@ pub struct NodeInner {
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) registry: Registry,
     pub(crate) tree: Tree,
+    /// One for each executor.
+    pub(crate) nurseries: Box<[Nursery]>,
     seeds: AtomicU64,
     spans: AtomicU64,
     cells: AtomicU64,
@@ -149,6 +152,7 @@ impl Node {
             registry: Registry::with_bindings(config.bindings.clone()),
             wheel: wheel.clone(),
             tree,
+            nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
             seeds: AtomicU64::new(1),
             spans: AtomicU64::new(1),
             cells: AtomicU64::new(1),
