@@ -21,15 +21,13 @@ use std::task::{Context, Poll};
 const BUDGET: u16 = 128;
 /// Messages before it does so however quick they are.
 const BUDGET_QUICK: u16 = 1024;
-/// Most messages between two looks at the clock while they are quick, as a mask.
-const LOOK_MASK: u16 = 31;
+/// Messages between two looks at the clock while they are quick.
+const STRIDE: u16 = 32;
 
-/// Whether the clock is looked at after so many messages of a turn: after 1, 3, 7, 15, 31, and then each 32 more. So
-/// slow ones are noticed before many have been handled, and quick ones pay little.
-#[inline(always)]
-fn looks_after(served: u16) -> bool {
-    let low = served & LOOK_MASK;
-    low & low.wrapping_add(1) == 0 && (served <= LOOK_MASK || low == LOOK_MASK) && served != 0
+/// After how many messages of a turn the clock is looked at next, if they were quick so far: after 1, 3, 7, 15, 31,
+/// and then each 32 more. So slow ones are noticed before many have been handled, and quick ones pay little.
+fn next_look(served: u16) -> u16 {
+    served + (served + 1).min(STRIDE)
 }
 
 /// What an activation does next.
@@ -84,6 +82,8 @@ pub(super) struct Run<'a, M: Message> {
     alarm: Alarm,
     /// Messages since others were last let run.
     served: u16,
+    /// At how many of them the clock is looked at next.
+    look_at: u16,
     /// Handlers that ended and messages that had expired, not yet in the meter.
     handled: u32,
     expired: u32,
@@ -98,8 +98,6 @@ pub(super) struct Run<'a, M: Message> {
     /// What had begun before this activation, with those of its messages that are in the meter.
     settled: u32,
     stride_mask: u8,
-    /// The messages of this poll take long: time is to be looked at for each.
-    slow: bool,
 }
 
 impl<'a, M: Message> Run<'a, M> {
@@ -112,6 +110,7 @@ impl<'a, M: Message> Run<'a, M> {
             hand,
             alarm: Alarm { due: Tick::NEVER, key: Key::NONE },
             served: 0,
+            look_at: next_look(0),
             handled: 0,
             expired: 0,
             due: Tick::NEVER,
@@ -119,7 +118,6 @@ impl<'a, M: Message> Run<'a, M> {
             stop_due: Tick::NEVER,
             idle_since: Tick::NEVER,
             idle_begun: 0,
-            slow: false,
         }
     }
 
@@ -133,11 +131,8 @@ impl<'a, M: Message> Run<'a, M> {
             return next;
         }
         loop {
-            if self.served >= BUDGET && self.used_up() {
+            if self.served >= self.look_at && self.look() {
                 return Next::Yield;
-            }
-            if self.slow || looks_after(self.served) {
-                self.look();
             }
             let Some(envelope) = self.hand.front() else {
                 if self.shared.mailbox.take(self.hand, &self.shared.pace) {
@@ -156,18 +151,21 @@ impl<'a, M: Message> Run<'a, M> {
         }
     }
 
-    /// Whether it is the turn of others: after many messages, or fewer that took long.
-    fn used_up(&self) -> bool {
-        self.served >= BUDGET_QUICK || self.shared.now().raw() != self.shared.books.polling.load(Relaxed)
+    /// Reads the clock in the middle of a turn: messages expire meanwhile. While they are slow, that is done for each
+    /// of them. True: it is the turn of others, after many messages, or fewer that took long.
+    #[inline(never)]
+    fn look(&mut self) -> bool {
+        let (before, now) = (self.shared.now(), self.shared.kind().wheel.now());
+        self.shared.books.now.store(now.raw(), Relaxed);
+        self.look_at = if before == now { next_look(self.served) } else { self.served + 1 };
+        let long = now.raw() != self.shared.books.polling.load(Relaxed);
+        self.served >= BUDGET_QUICK || (self.served >= BUDGET && long)
     }
 
-    /// Reads the clock in the middle of a poll: messages expire meanwhile. While they are slow, that is done for
-    /// each of them.
-    #[inline(never)]
-    fn look(&mut self) {
-        let (before, now) = (self.shared.now(), self.shared.kind().wheel.now());
-        self.slow = before != now;
-        self.shared.books.now.store(now.raw(), Relaxed);
+    /// Others were let run.
+    fn begin_turn(&mut self) {
+        self.served = 0;
+        self.look_at = next_look(0);
     }
 
     /// What cannot wait for the batch in hand.
@@ -309,7 +307,7 @@ impl<'a, M: Message> Run<'a, M> {
                 match self.next() {
                     Next::Shared => crowd.push(self.beside(cx, &make)),
                     Next::Yield => {
-                        self.served = 0;
+                        self.begin_turn();
                         task.waker().wake_by_ref();
                         self.handled += crowd.poll(task);
                         return;
@@ -401,7 +399,7 @@ impl<'a, M: Message> Run<'a, M> {
     ) -> Poll<()> {
         let ended = crowd.poll(task);
         self.handled += ended;
-        self.served = 0;
+        self.begin_turn();
         if ended > 0 || std::mem::replace(waited, true) {
             return Poll::Ready(());
         }
