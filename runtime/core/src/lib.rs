@@ -4,9 +4,11 @@
 //! map of random order. Time and chance are passed in; what should happen comes back as a value.
 //!
 //! Reading order: [`id`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how calls end
-//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
+//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`delivery`] brings messages to
+//! other nodes.
 
 pub mod criticality;
+pub mod delivery;
 pub mod id;
 pub mod outcome;
 pub mod random;

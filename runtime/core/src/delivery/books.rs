@@ -1,0 +1,158 @@
+//! What became of the messages of one direction between two incarnations:
+//! sent = handled + refused + expired + lost + open.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a receiver has done with messages, counted from the beginning of a session. Receipts are cumulative: a later
+/// one says all that an earlier one said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// A handler began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub handled: u64,
+    /// The deadline passed first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u64,
+    /// Refused, by [`Refusal::name`](crate::Refusal::name).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A receipt takes back what an earlier one said, or speaks of more than was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a receipt for {settled} messages, after one for {before}, of {sent} that were sent")]
+pub struct FalseReceipt {
+    /// What it accounts for.
+    pub settled: u64,
+    /// What the last one accounted for.
+    pub before: u64,
+    /// What was sent.
+    pub sent: u64,
+}
+
+impl Receipt {
+    /// Reasons that are counted by name; what a peer calls otherwise counts as `other`.
+    pub const REASONS_MAX: usize = 32;
+
+    /// How many messages it accounts for.
+    pub fn settled(&self) -> u64 {
+        let refused = self.refused.values().fold(0, |sum: u64, n| sum.saturating_add(*n));
+        self.handled.saturating_add(self.expired).saturating_add(refused)
+    }
+
+    /// One was refused.
+    pub fn add_refused(&mut self, reason: &str) {
+        let known = self.refused.len() < Self::REASONS_MAX || self.refused.contains_key(reason);
+        let reason = if known { reason } else { "other" };
+        match self.refused.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => {
+                self.refused.insert(reason.into(), 1);
+            }
+        }
+    }
+}
+
+/// The sender's books of one lane. What becomes of casts the receiver tells by receipts; of calls, by their outcomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    casts: u64,
+    calls: u64,
+    receipt: Receipt,
+    outcomes: Receipt,
+    lost: BTreeMap<&'static str, u64>,
+}
+
+impl Books {
+    /// A cast was sent.
+    #[inline]
+    pub fn add_cast(&mut self) {
+        self.casts += 1;
+    }
+
+    /// A call was sent.
+    #[inline]
+    pub fn add_call(&mut self) {
+        self.calls += 1;
+    }
+
+    /// A call has ended: with the handler's answer or error, or in a way that leaves open whether it ran; or, with a
+    /// reason, because it was refused.
+    #[inline]
+    pub fn settle_call(&mut self, refused: Option<&str>) {
+        match refused {
+            None => self.outcomes.handled += 1,
+            Some("expired") => self.outcomes.expired += 1,
+            Some(reason) => self.outcomes.add_refused(reason),
+        }
+    }
+
+    /// The receiver says what it has done with casts so far. Gives back how many more are accounted for.
+    ///
+    /// # Errors
+    /// That cannot be; nothing is entered.
+    pub fn settle_casts(&mut self, receipt: Receipt) -> Result<u64, FalseReceipt> {
+        let last = &self.receipt;
+        let (before, settled, sent) = (last.settled(), receipt.settled(), self.casts);
+        let grows = receipt.handled >= last.handled
+            && receipt.expired >= last.expired
+            && receipt.refused.len() <= Receipt::REASONS_MAX + 1
+            && last.refused.iter().all(|(reason, n)| receipt.refused.get(reason).is_some_and(|m| m >= n));
+        if !grows || settled > sent {
+            return Err(FalseReceipt { settled, before, sent });
+        }
+        self.receipt = receipt;
+        Ok(settled - before)
+    }
+
+    /// What is open will not be heard of any more: the session has ended. Gives back how many that are.
+    pub fn lose(&mut self, reason: &'static str) -> u64 {
+        let open = self.open();
+        if open > 0 {
+            *self.lost.entry(reason).or_default() += open;
+        }
+        open
+    }
+
+    /// What was sent and is not accounted for yet.
+    pub fn open(&self) -> u64 {
+        let lost: u64 = self.lost.values().sum();
+        self.sent()
+            .saturating_sub(self.handled() + self.expired() + self.refused().values().sum::<u64>() + lost)
+    }
+
+    /// How many were sent.
+    pub fn sent(&self) -> u64 {
+        self.casts + self.calls
+    }
+
+    /// How many a handler began with.
+    pub fn handled(&self) -> u64 {
+        self.receipt.handled + self.outcomes.handled
+    }
+
+    /// How many expired before a handler began.
+    pub fn expired(&self) -> u64 {
+        self.receipt.expired + self.outcomes.expired
+    }
+
+    /// How many were refused, by reason.
+    pub fn refused(&self) -> BTreeMap<&str, u64> {
+        let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+        for (reason, count) in self.receipt.refused.iter().chain(&self.outcomes.refused) {
+            *all.entry(reason).or_default() += count;
+        }
+        all
+    }
+
+    /// How many were lost, by reason.
+    pub fn lost(&self) -> &BTreeMap<&'static str, u64> {
+        &self.lost
+    }
+}

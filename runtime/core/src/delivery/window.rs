@@ -1,0 +1,84 @@
+//! How much may be under way to one receiver. It begins small and doubles while the receiver keeps up, as the slow
+//! start of TCP does (RFC 5681, section 3.1); a receiver that has no room halves it.
+
+/// Messages for one receiver without an acknowledgement: at the beginning, and at least.
+pub const WINDOW_MIN: u32 = 32;
+/// The same at the most: as many as the mailbox holds that nobody configured.
+pub const WINDOW_MAX: u32 = 1024;
+
+/// What a sender may have under way to one receiver on one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    limit: u32,
+    out: u32,
+    /// Acknowledged since the window was last widened, or found to be too small.
+    calm: u32,
+    /// It kept a message back since then.
+    wanted: bool,
+    stopped: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { limit: WINDOW_MIN, out: 0, calm: 0, wanted: false, stopped: false }
+    }
+}
+
+impl Window {
+    /// Another message, if it may go.
+    #[inline]
+    pub fn try_take(&mut self) -> bool {
+        let fits = self.out < self.limit && !self.stopped;
+        if fits {
+            self.out += 1;
+        } else {
+            self.wanted = true;
+        }
+        fits
+    }
+
+    /// So many have been dealt with. Those that were not under way do not count.
+    #[inline]
+    pub fn settle(&mut self, count: u32) {
+        let count = count.min(self.out);
+        self.out -= count;
+        self.calm = self.calm.saturating_add(count);
+        if self.wanted && self.calm >= self.limit {
+            self.limit = (self.limit * 2).min(WINDOW_MAX);
+            self.calm = 0;
+            self.wanted = false;
+        }
+    }
+
+    /// The receiver had no room for a message.
+    pub fn narrow(&mut self) {
+        self.limit = (self.limit / 2).max(WINDOW_MIN);
+        self.calm = 0;
+    }
+
+    /// The receiver wants nothing for now.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.narrow();
+    }
+
+    /// The receiver takes messages again.
+    pub fn resume(&mut self) {
+        self.stopped = false;
+    }
+
+    /// Messages under way.
+    pub fn out(&self) -> u32 {
+        self.out
+    }
+
+    /// How many may be.
+    pub fn limit(&self) -> u32 {
+        if self.stopped { 0 } else { self.limit }
+    }
+
+    /// Whether another one may go.
+    pub fn has_room(&self) -> bool {
+        self.out < self.limit()
+    }
+}
