@@ -3,9 +3,10 @@
 //! Architecture invariant: nothing in this crate does I/O, reads a clock, draws a random number or iterates a
 //! map of random order. Time and chance are passed in; what should happen comes back as a value.
 //!
-//! Reading order: [`id`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how calls end
-//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
+//! Reading order: [`id`], [`cluster`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how
+//! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
 
+pub mod cluster;
 pub mod criticality;
 pub mod id;
 pub mod outcome;
@@ -14,6 +15,7 @@ pub mod supervision;
 pub mod time;
 pub mod trace;
 
+pub use cluster::ClusterId;
 pub use criticality::Criticality;
 pub use id::{ActivationId, NodeName, ServiceName};
 pub use outcome::{Refusal, Retry, UnknownCause};
