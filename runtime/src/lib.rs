@@ -1,7 +1,8 @@
 //! Write services as actors: contracts, cells, supervision, nodes.
 //!
 //! Reading order: [`mod@service`] is what authors touch; [`node`] wires the parts; `cell` runs services;
-//! `supervision` restarts them; [`directory`] finds them; [`host`] is what a node is handed from outside.
+//! `supervision` restarts them; [`directory`] finds them; [`remote`] is how nodes talk; [`host`] is what a node is
+//! handed from outside.
 //!
 //! Architecture invariant: nothing here mentions the simulator, starts a thread outside [`host`], or keeps
 //! process-wide state.
@@ -10,6 +11,7 @@ pub mod cell;
 pub mod directory;
 pub mod host;
 pub mod node;
+pub mod remote;
 pub mod service;
 mod supervision;
 pub mod telemetry;

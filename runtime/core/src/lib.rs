@@ -6,7 +6,10 @@
 //! Reading order: [`id`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how calls end
 //! and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`delivery`] brings messages to
 //! other nodes.
+//! Reading order: [`id`], [`cluster`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how
+//! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
 
+pub mod cluster;
 pub mod criticality;
 pub mod delivery;
 pub mod id;
@@ -16,6 +19,7 @@ pub mod supervision;
 pub mod time;
 pub mod trace;
 
+pub use cluster::ClusterId;
 pub use criticality::Criticality;
 pub use id::{ActivationId, NodeName, ServiceName};
 pub use outcome::{Refusal, Retry, UnknownCause};

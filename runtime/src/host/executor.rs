@@ -1,6 +1,6 @@
 //! An executor: a single-threaded tokio runtime that somebody else drives.
 
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 use tokio::task::JoinHandle;
 
 /// A handle to one single-threaded runtime. Cells and I/O of a node run on the executors that it was given.
@@ -37,6 +37,11 @@ impl Executor {
         task: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::AbortHandle {
         set.spawn_on(task, &self.runtime)
+    }
+
+    /// Makes timers and sockets that are created meanwhile belong to it.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     /// Whether the caller runs on it.

@@ -1,0 +1,187 @@
+//! The QUIC endpoint of a node (quinn): it dials, it is dialled, and it knows members from strangers.
+
+mod handshake;
+mod tasks;
+mod transport;
+
+pub use handshake::{HandshakeError, Incoming, refused};
+pub use transport::{MTU_ETHERNET, MTU_MAX, MTU_MIN, Transport};
+
+use crate::host::Executor;
+use crate::remote::trust::{Reason, Refusal, Strangers, Trust, server_name};
+use odeon_core::NodeName;
+use parking_lot::Mutex;
+use quinn::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+use tasks::Tasks;
+
+/// Dialers that wait for the node to take them, at the most; further ones are refused. Bytes that they send
+/// meanwhile are bounded by [`WAITING_BYTES_MAX`] for all of them.
+const WAITING_MAX: usize = 1_024;
+const WAITING_BYTES_MAX: u64 = 4 << 20;
+/// The code with which a node that stops closes its connections.
+const STOPPING: VarInt = VarInt::from_u32(0);
+
+/// A UDP port at which members of the cluster find this node, and from which it dials them. Clones are handles.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    quinn: quinn::Endpoint,
+    address: SocketAddr,
+    tasks: Arc<Tasks>,
+    /// What new handshakes use.
+    trust: Mutex<Arc<Trust>>,
+    strangers: Mutex<Strangers>,
+    transport: Arc<TransportConfig>,
+    handshake_max: Duration,
+    /// All of how dialers are answered but for the cryptography, which each handshake gets of its own.
+    server: ServerConfig,
+}
+
+/// A connection with a member of the cluster.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Whom its certificate names.
+    pub node: NodeName,
+    /// The connection, its handshake done.
+    pub connection: quinn::Connection,
+}
+
+/// Why there is no endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The packet size is known not to work.
+    #[error("packets of {0} bytes do not work; set mtu_max to {MTU_MIN} to {MTU_MAX}")]
+    Mtu(u16),
+    /// The operating system gives no socket there. Worth a retry when somebody else has the port.
+    #[error("{address} cannot be bound: {error}")]
+    Socket {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+}
+
+impl Endpoint {
+    /// Binds a UDP port. All tasks, timers and sockets of the endpoint and its connections live on this executor.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(
+        address: SocketAddr,
+        trust: Trust,
+        transport: &Transport,
+        executor: &Executor,
+    ) -> Result<Self, BindError> {
+        if !transport.mtu_works() {
+            return Err(BindError::Mtu(transport.mtu_max));
+        }
+        let config = transport.config();
+        let server = server(&trust, config.clone());
+        let tasks = Arc::new(Tasks::on(executor));
+        let handshake_max = transport.handshake_max;
+        let opened = UdpSocket::bind(address).and_then(|socket| {
+            let local = socket.local_addr()?;
+            let limits = limits(transport);
+            let quinn = quinn::Endpoint::new(limits, Some(server.clone()), socket, tasks.clone())?;
+            Ok((quinn, local))
+        });
+        let (quinn, address) = opened.map_err(|error| BindError::Socket { address, error })?;
+        let (trust, strangers) = (Mutex::new(Arc::new(trust)), Mutex::default());
+        let shared =
+            Shared { quinn, address, tasks, trust, strangers, transport: config, handshake_max, server };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Where it is bound.
+    pub fn local_address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Dials an address at which some member of the cluster should be. The dialer's part of the handshake may be done
+    /// before the other end has refused it: [`refused`] tells that from other ends of the connection.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; a stranger was told of.
+    pub async fn connect(&self, peer: SocketAddr) -> Result<Member, HandshakeError> {
+        let (trust, refusal) = (self.trust(), Refusal::default());
+        let mut config = ClientConfig::new(trust.client(&refusal));
+        config.transport_config(self.shared.transport.clone());
+        let name = server_name(trust.cluster());
+        let connecting =
+            self.shared.quinn.connect_with(config, peer, &name).map_err(|error| match error {
+                quinn::ConnectError::EndpointStopping => {
+                    HandshakeError::Closed { peer, why: "this node is stopping".into() }
+                }
+                other => HandshakeError::Address { peer, why: other.to_string() },
+            })?;
+        self.finish(peer, connecting, trust, refusal).await
+    }
+
+    /// The next peer that dials this node; none once it is closed. Cancelling loses nobody.
+    pub async fn accept(&self) -> Option<Incoming> {
+        let incoming = self.shared.quinn.accept().await?;
+        Some(Incoming { incoming, endpoint: self.clone() })
+    }
+
+    /// New handshakes use these credentials. Connections that exist go on, for their peers have accepted them.
+    pub fn renew(&self, trust: Trust) {
+        *self.shared.trust.lock() = Arc::new(trust);
+    }
+
+    /// What new handshakes use.
+    pub fn trust(&self) -> Arc<Trust> {
+        self.shared.trust.lock().clone()
+    }
+
+    /// Closes all connections with this reason and refuses new ones; waits until peers have been told, but not longer
+    /// than `within`. What is left then ends where it stands. The port is free once the last handle is dropped.
+    ///
+    /// Answers whether all ended in order.
+    pub async fn close(&self, reason: &str, within: Duration) -> bool {
+        self.shared.quinn.close(STOPPING, reason.as_bytes());
+        let idle = tokio::time::timeout(within, self.shared.quinn.wait_idle()).await.is_ok();
+        self.shared.tasks.abort();
+        idle
+    }
+
+    fn server(&self, trust: &Trust, refusal: &Refusal) -> ServerConfig {
+        let mut config = self.shared.server.clone();
+        config.crypto = trust.server(refusal);
+        config
+    }
+
+    fn handshake_max(&self) -> Duration {
+        self.shared.handshake_max
+    }
+
+    fn is_new(&self, address: IpAddr, reason: Reason) -> bool {
+        self.shared.strangers.lock().is_new(address, reason)
+    }
+}
+
+fn server(trust: &Trust, transport: Arc<TransportConfig>) -> ServerConfig {
+    let mut config = ServerConfig::with_crypto(trust.server(&Refusal::default()));
+    config
+        .transport_config(transport)
+        .max_incoming(WAITING_MAX)
+        .incoming_buffer_size(WAITING_BYTES_MAX / WAITING_MAX as u64)
+        .incoming_buffer_size_total(WAITING_BYTES_MAX);
+    config
+}
+
+/// What the socket must take: quinn's own limit stops at Ethernet frames.
+fn limits(transport: &Transport) -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    let largest = transport.mtu_max.max(MTU_ETHERNET);
+    config.max_udp_payload_size(largest).expect("it is at least 1,200 bytes");
+    config
+}

@@ -1,0 +1,90 @@
+//! How connections behave: times, windows and packet sizes, each with its reason.
+
+use quinn::{MtuDiscoveryConfig, TransportConfig, VarInt};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every path carries (RFC 9000, 14.1).
+pub const MTU_MIN: u16 = 1_200;
+/// What a path of Ethernet frames carries: 1,500 bytes less IPv6 and UDP headers.
+pub const MTU_ETHERNET: u16 = 1_452;
+/// The most that segmentation offload takes: somewhat above, connections were seen to hang.
+pub const MTU_MAX: u16 = 6_500;
+
+/// The first guess at a round trip, until one is measured. A lost first packet is sent again after three of it: the
+/// specification's 333 ms (RFC 9002, 6.2.2) make a second of that, which is most of the time that a cluster takes to
+/// suspect a node. Between distant regions the guess costs a duplicate of the first packet.
+const ROUND_TRIP_INITIAL: Duration = Duration::from_millis(100);
+
+/// What can be chosen about connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// A connection ends after so long without a packet from the peer. The shorter of both ends counts.
+    pub idle_max: Duration,
+    /// A packet is sent after so long without one. None by default: what is not used may go, and what is used as a
+    /// link sends probes of its own.
+    pub keep_alive: Option<Duration>,
+    /// Unread bytes of one stream that the peer may send. Bounds memory for each lane.
+    pub stream_window: u32,
+    /// Unread bytes of all streams that the peer may send. Bounds memory for each connection.
+    pub connection_window: u32,
+    /// Bytes that may be sent and not yet acknowledged. Bounds memory for each connection.
+    pub send_window: u32,
+    /// Streams of either kind that the peer may have open at once.
+    pub streams_max: u32,
+    /// Bytes of datagrams that wait to be sent, and as many that wait to be read; then the oldest are dropped.
+    pub datagram_buffer: u32,
+    /// The largest packet that is tried, in bytes of UDP payload, [`MTU_MIN`] to [`MTU_MAX`]. More than
+    /// [`MTU_ETHERNET`] pays on loopback and on networks with jumbo frames.
+    pub mtu_max: u16,
+    /// A handshake that takes longer has failed.
+    pub handshake_max: Duration,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            idle_max: Duration::from_secs(10),
+            keep_alive: None,
+            stream_window: 1 << 20,
+            connection_window: 8 << 20,
+            send_window: 8 << 20,
+            streams_max: 256,
+            datagram_buffer: 64 << 10,
+            mtu_max: MTU_ETHERNET,
+            handshake_max: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Transport {
+    /// The one place where quinn is told how to behave.
+    pub(super) fn config(&self) -> Arc<TransportConfig> {
+        let mut config = TransportConfig::default();
+        let streams = VarInt::from_u32(self.streams_max);
+        let datagrams = self.datagram_buffer as usize;
+        let idle = self.idle_max.try_into().unwrap_or(VarInt::MAX.into());
+        let mut discovery = MtuDiscoveryConfig::default();
+        discovery.upper_bound(self.mtu_max);
+        // The congestion control stays quinn's CUBIC: BBR reached half of its throughput on loopback.
+        config
+            .max_idle_timeout(Some(idle))
+            .keep_alive_interval(self.keep_alive)
+            .stream_receive_window(VarInt::from_u32(self.stream_window))
+            .receive_window(VarInt::from_u32(self.connection_window))
+            .send_window(u64::from(self.send_window))
+            .max_concurrent_bidi_streams(streams)
+            .max_concurrent_uni_streams(streams)
+            .datagram_receive_buffer_size(Some(datagrams))
+            .datagram_send_buffer_size(datagrams)
+            .initial_rtt(ROUND_TRIP_INITIAL)
+            .initial_mtu(MTU_MIN)
+            .mtu_discovery_config(Some(discovery));
+        Arc::new(config)
+    }
+
+    /// Whether the packet size is one that works.
+    pub(super) fn mtu_works(&self) -> bool {
+        (MTU_MIN..=MTU_MAX).contains(&self.mtu_max)
+    }
+}
