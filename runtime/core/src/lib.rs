@@ -4,7 +4,8 @@
 //! map of random order. Time and chance are passed in; what should happen comes back as a value.
 //!
 //! Reading order: [`id`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how calls end
-//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
+//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`wire`] is what nodes say to
+//! each other, and whom they listen to.
 
 pub mod criticality;
 pub mod id;
@@ -13,9 +14,10 @@ pub mod random;
 pub mod supervision;
 pub mod time;
 pub mod trace;
+pub mod wire;
 
 pub use criticality::Criticality;
-pub use id::{ActivationId, NodeName, ServiceName};
+pub use id::{ActivationId, NodeId, NodeName, ServiceName};
 pub use outcome::{Refusal, Retry, UnknownCause};
 pub use random::Random;
 pub use time::Timestamp;
