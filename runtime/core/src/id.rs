@@ -144,13 +144,21 @@ impl NodeName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the text is a name, without making one of it.
+    ///
+    /// # Errors
+    /// [`NameError`] when it is empty, too long or has a character that does not belong.
+    pub fn check(text: &str) -> Result<(), NameError> {
+        check_part(text, "node name", NODE_NAME_MAX)
+    }
 }
 
 impl FromStr for NodeName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        check_part(text, "node name", NODE_NAME_MAX)?;
+        Self::check(text)?;
         Ok(Self(text.into()))
     }
 }
@@ -176,6 +184,27 @@ impl fmt::Display for NodeName {
 }
 
 impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A node as it is from one start to the next: what was meant for an earlier incarnation is not for a later one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId {
+    /// Its name, which it keeps.
+    pub name: NodeName,
+    /// Grows with each start, and each time the node was removed while alive. Written to disk before it is used.
+    pub incarnation: u64,
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.incarnation)
+    }
+}
+
+impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -3,11 +3,9 @@
 //! Architecture invariant: nothing in this crate does I/O, reads a clock, draws a random number or iterates a
 //! map of random order. Time and chance are passed in; what should happen comes back as a value.
 //!
-//! Reading order: [`id`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how calls end
-//! and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`delivery`] brings messages to
-//! other nodes.
 //! Reading order: [`id`], [`cluster`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how
-//! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts.
+//! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`wire`] is what nodes
+//! say to each other, and whom they listen to; [`delivery`] brings messages there.
 
 pub mod cluster;
 pub mod criticality;
@@ -18,10 +16,11 @@ pub mod random;
 pub mod supervision;
 pub mod time;
 pub mod trace;
+pub mod wire;
 
 pub use cluster::ClusterId;
 pub use criticality::Criticality;
-pub use id::{ActivationId, NodeName, ServiceName};
+pub use id::{ActivationId, NodeId, NodeName, ServiceName};
 pub use outcome::{Refusal, Retry, UnknownCause};
 pub use random::Random;
 pub use time::Timestamp;

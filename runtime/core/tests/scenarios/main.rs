@@ -5,3 +5,4 @@
 mod story;
 mod supervision;
 mod supervision_laws;
+mod wire_frames;
