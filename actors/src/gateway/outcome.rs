@@ -63,6 +63,9 @@ pub(crate) fn refused(refusal: &Refusal, sent: &Bytes) -> Problem {
         Refusal::Undecodable { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "The arguments do not fit the method")
         }
+        Refusal::Unencodable { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The arguments could not be sent on to another node")
+        }
         Refusal::MailboxFull => (StatusCode::SERVICE_UNAVAILABLE, "The receiver's mailbox is full"),
         Refusal::Shed => (StatusCode::SERVICE_UNAVAILABLE, "Dropped in favour of more critical requests"),
         Refusal::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The receiver has stopped"),

@@ -97,6 +97,12 @@ pub enum Refusal {
         /// What was wrong there.
         problem: String,
     },
+    /// The arguments could not be written as bytes, so they cannot go to another node.
+    #[error("the arguments do not encode: {problem}")]
+    Unencodable {
+        /// What was wrong with them.
+        problem: String,
+    },
     /// The receiver waits, directly or not, for the caller: it would never answer.
     #[error("call cycle: {}", chain(path))]
     Cycle {
@@ -148,6 +154,7 @@ impl Refusal {
             Self::WrongContract { .. } => "wrong-contract",
             Self::WrongAddress { .. } => "wrong-address",
             Self::Undecodable { .. } => "undecodable",
+            Self::Unencodable { .. } => "unencodable",
             Self::Cycle { .. } => "cycle",
             Self::HopLimit { .. } => "hop-limit",
             Self::NoNode { .. } => "no-node",
@@ -166,6 +173,7 @@ impl Refusal {
             | Self::WrongContract { .. }
             | Self::WrongAddress { .. }
             | Self::Undecodable { .. }
+            | Self::Unencodable { .. }
             | Self::Cycle { .. }
             | Self::HopLimit { .. }
             | Self::NoNode { .. } => Retry::Never,

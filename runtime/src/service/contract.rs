@@ -1,5 +1,6 @@
 //! What `#[odeon::contract]` and `#[odeon::service]` generate, and what everything else relies on.
 
+use super::compact::{Compact, Travels};
 use super::context::Cx;
 use super::message::{Access, Message};
 use super::reply::RawReply;
@@ -83,6 +84,9 @@ pub enum Encoding {
     Json,
     /// MessagePack with named fields.
     Named,
+    /// MessagePack with structs as lists of their fields, in order. Only between nodes of the same artifact, and only
+    /// for methods that are [`Compact::Safe`]: elsewhere fields would be taken for each other, without an error.
+    Compact,
 }
 
 /// Encoded arguments on their way to the owner's decoder.
@@ -124,6 +128,20 @@ pub trait Contract: Clone + Send + Sync + Sized + 'static {
 
     /// The schema of the method at a position of [`Contract::METHODS`].
     fn schema(method: usize, generator: &mut SchemaGenerator) -> MethodSchema;
+
+    /// What travels for the method at a position of [`Contract::METHODS`], for those who try it out; none if that is
+    /// not known.
+    fn travels(method: usize) -> Option<Travels> {
+        let _ = method;
+        None
+    }
+
+    /// Whether arguments and answers of the method at a position of [`Contract::METHODS`] may be
+    /// [`Encoding::Compact`] between nodes of the same artifact. Found out anew by trying samples, which may take a
+    /// millisecond: keep it, as [`Compactness`](super::compact::Compactness) does.
+    fn compact(method: usize) -> Compact {
+        super::compact::of(Self::travels(method))
+    }
 }
 
 /// The position of a method by its name.

@@ -1,11 +1,12 @@
-//! Reads encoded arguments into the types of a contract; that is their validation. Errors name the field.
+//! Reads encoded arguments and answers into the types of a contract; that is their validation. Errors name the field.
 
 use super::contract::{Arguments, Encoding};
 use super::messagepack;
 use odeon_core::Refusal;
 use serde::de::DeserializeOwned;
 
-/// Reads an object of arguments. An empty body is an object without fields.
+/// Reads arguments: an object with their names, or, compactly, a list of them in order. An empty body is one without
+/// any.
 ///
 /// # Errors
 /// [`Refusal::Undecodable`] with the path of the field and what was expected there.
@@ -14,21 +15,42 @@ pub fn arguments<T: DeserializeOwned>(arguments: &Arguments) -> Result<T, Refusa
         (false, _) => &arguments.body,
         (true, Encoding::Json) => b"{}",
         (true, Encoding::Named) => &[0x80],
+        (true, Encoding::Compact) => &[0x90],
     };
-    if !is_object(body, arguments.encoding) {
-        return Err(undecodable(String::new(), "expected an object with the arguments by name".into()));
+    if let Some(expected) = missed(body, arguments.encoding) {
+        return Err(undecodable(String::new(), expected.into()));
     }
-    match arguments.encoding {
+    read(body, arguments.encoding)
+}
+
+/// Reads an answer or an error, which may come from another node. Named and compact ones are read alike: what cannot
+/// be compact is named in the answer to a compact call too.
+///
+/// # Errors
+/// [`Refusal::Undecodable`] with the path of the field and what was expected there.
+pub(super) fn answer<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {
+    read(body, encoding)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {
+    match encoding {
         Encoding::Json => json(body),
-        Encoding::Named => named(body),
+        Encoding::Named | Encoding::Compact => packed(body),
     }
 }
 
-/// serde would take a list for a struct: by position, so that arguments which changed places are taken for each other.
-fn is_object(body: &[u8], encoding: Encoding) -> bool {
-    match encoding {
+/// What arguments in this encoding begin with, if these do not. serde would take a list for a struct: by position, so
+/// that arguments which changed places are taken for each other.
+fn missed(body: &[u8], encoding: Encoding) -> Option<&'static str> {
+    let fits = match encoding {
         Encoding::Json => body.trim_ascii_start().first() == Some(&b'{'),
         Encoding::Named => matches!(body.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
+        Encoding::Compact => matches!(body.first(), Some(0x90..=0x9f | 0xdc | 0xdd)),
+    };
+    match encoding {
+        _ if fits => None,
+        Encoding::Json | Encoding::Named => Some("expected an object with the arguments by name"),
+        Encoding::Compact => Some("expected a list of the arguments in order"),
     }
 }
 
@@ -47,12 +69,12 @@ fn json_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 }
 
 /// As [`json`], but looked over first: its reader overflows the stack where values nest without end.
-fn named<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn packed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     messagepack::check(body).map_err(|problem| undecodable(String::new(), problem))?;
-    T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body)).or_else(|_| named_with_path(body))
+    T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body)).or_else(|_| packed_with_path(body))
 }
 
-fn named_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn packed_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(body);
     serde_path_to_error::deserialize(&mut reader)
         .map_err(|e| undecodable(e.path().to_string(), e.inner().to_string()))
@@ -115,8 +137,8 @@ mod tests {
         }
         let packed = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("items", [(); 0])]));
         let packed = packed.expect("it packs");
-        assert_eq!(named::<Order>(&packed), named_with_path(&packed));
-        assert!(named::<Order>(&packed[..3]).is_err());
+        assert_eq!(super::packed::<Order>(&packed), packed_with_path(&packed));
+        assert!(super::packed::<Order>(&packed[..3]).is_err());
     }
 
     /// Of all recursive types the one whose levels neither reader need count as lists or maps.
@@ -127,12 +149,30 @@ mod tests {
         Link(Box<Chain>),
     }
 
-    fn chain(encoding: Encoding, links: usize) -> Result<Chain, Refusal> {
-        let (link, end, close) = match encoding {
-            Encoding::Json => (&b"{\"Link\":"[..], &b"\"End\""[..], &b"}"[..]),
-            Encoding::Named => (&b"\x81\xa4Link"[..], &b"\xa3End"[..], &b""[..]),
+    #[derive(Debug, serde::Deserialize)]
+    struct Links {
+        #[allow(dead_code, reason = "decoding is all that is wanted of it")]
+        chain: Chain,
+    }
+
+    const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Named, Encoding::Compact];
+
+    fn chain(encoding: Encoding, links: usize) -> Vec<u8> {
+        let (link, end) = match encoding {
+            Encoding::Json => (&b"{\"Link\":"[..], &b"\"End\""[..]),
+            Encoding::Named | Encoding::Compact => (&b"\x81\xa4Link"[..], &b"\xa3End"[..]),
         };
-        let body = [link.repeat(links), end.to_vec(), close.repeat(links)].concat();
+        let close = if encoding == Encoding::Json { links } else { 0 };
+        [link.repeat(links), end.to_vec(), b"}".repeat(close)].concat()
+    }
+
+    fn links(encoding: Encoding, links: usize) -> Result<Links, Refusal> {
+        let (head, end) = match encoding {
+            Encoding::Json => (&b"{\"chain\":"[..], &b"}"[..]),
+            Encoding::Named => (&b"\x81\xa5chain"[..], &b""[..]),
+            Encoding::Compact => (&b"\x91"[..], &b""[..]),
+        };
+        let body = [head, &chain(encoding, links), end].concat();
         arguments(&Arguments { body: body.into(), encoding })
     }
 
@@ -140,11 +180,39 @@ mod tests {
     fn nesting_without_end_is_refused() {
         let deep: &'static str = Box::leak("[".repeat(100_000).into_boxed_str());
         assert!(read(deep).is_err());
-        for encoding in [Encoding::Json, Encoding::Named] {
-            assert!(chain(encoding, 100).is_ok(), "{encoding:?}");
-            let refused = chain(encoding, 1_000_000).expect_err("it would overflow the stack");
+        for encoding in ENCODINGS {
+            assert!(links(encoding, 100).is_ok(), "{encoding:?}");
+            let refused = links(encoding, 1_000_000).expect_err("it would overflow the stack");
             assert!(matches!(refused, Refusal::Undecodable { .. }), "{encoding:?}: {refused}");
         }
+    }
+
+    #[test]
+    fn nor_does_an_answer_from_another_node_overflow_the_stack() {
+        for encoding in ENCODINGS {
+            assert!(answer::<Chain>(&chain(encoding, 100), encoding).is_ok(), "{encoding:?}");
+            let refused = answer::<Chain>(&chain(encoding, 1_000_000), encoding).expect_err("too deep");
+            assert!(matches!(refused, Refusal::Undecodable { .. }), "{encoding:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_told_by_name_from_those_in_order() {
+        let read = |body: &'static [u8], encoding| {
+            arguments::<Order>(&Arguments { body: Bytes::from_static(body), encoding })
+        };
+        let (by_name, in_order) = (&b"\x81\xa5items\x91\x81\xa5price\x07"[..], &b"\x91\x91\x91\x07"[..]);
+        let order = || Ok(Order { items: vec![Item { price: 7 }] });
+        assert_eq!(read(by_name, Encoding::Named), order());
+        assert_eq!(read(in_order, Encoding::Compact), order());
+        let refused = read(in_order, Encoding::Named).expect_err("no names");
+        assert!(refused.to_string().contains("by name"), "{refused}");
+        let refused = read(by_name, Encoding::Compact).expect_err("names");
+        assert!(refused.to_string().contains("in order"), "{refused}");
+        let refused = read(b"\x91\x91\x91\xa1x", Encoding::Compact).expect_err("no number");
+        assert!(matches!(&refused, Refusal::Undecodable { path, .. } if path.contains("[0]")), "{refused}");
+        assert!(read(b"\x92\x90\x01", Encoding::Compact).is_err(), "one more than there are");
+        assert!(read(b"", Encoding::Compact).is_err(), "one is missing");
     }
 
     #[test]

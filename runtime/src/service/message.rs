@@ -1,5 +1,7 @@
 //! What travels: a message, its header, and where it came from.
 
+use super::contract::Encoding;
+use super::encode::Encoded;
 pub use super::weigh::Weigh;
 use crate::cell::Tick;
 use odeon_core::{ActivationId, Criticality, Refusal, SpanId, TraceContext, TraceId};
@@ -34,6 +36,20 @@ pub trait Message: Send + Sized + 'static {
 
     /// Nobody will execute it: tell whoever waits for an answer.
     fn refuse(self, why: Refusal);
+
+    /// Writes the arguments behind what is in the buffer, for another node, and gives back who waits for the answer.
+    /// No arguments are no bytes. Arguments that turn out not to be able to travel compactly are named instead, which
+    /// the result says.
+    ///
+    /// # Errors
+    /// [`Refusal::Unencodable`]; whoever waits has been told so. The buffer is as it was.
+    fn encode(self, encoding: Encoding, into: &mut Vec<u8>) -> Result<Encoded, Refusal> {
+        let _ = (encoding, into);
+        let refusal =
+            Refusal::Unencodable { problem: format!("messages of {} do not travel", Self::CONTRACT) };
+        self.refuse(refusal.clone());
+        Err(refusal)
+    }
 }
 
 /// Travels with every message. One word: from the low end the deadline in 32 bits, criticality in 2, one each for

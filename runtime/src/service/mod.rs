@@ -1,8 +1,10 @@
 //! What authors touch. Reading order: [`contract`], [`context`], [`mod@reference`], [`error`].
 
+pub mod compact;
 pub mod context;
 pub mod contract;
 pub mod decode;
+pub mod encode;
 pub mod error;
 pub mod message;
 mod messagepack;

@@ -1,12 +1,15 @@
 //! The answering end of a call. Dropping it unanswered is an answer too: the caller learns `Unknown`.
 
+use super::compact;
 use super::context::Cx;
 use super::contract::Encoding;
+use super::decode;
 use super::error::{ContractError, Never};
 use bytes::Bytes;
 use odeon_core::{Refusal, Retry, UnknownCause};
 use pin_project_lite::pin_project;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -61,6 +64,7 @@ pub struct RawReply(As);
 enum As {
     Json(oneshot::Sender<RawOutcome>),
     Named(oneshot::Sender<RawOutcome>),
+    Compact(oneshot::Sender<RawOutcome>),
 }
 
 impl RawReply {
@@ -70,6 +74,7 @@ impl RawReply {
         let to = match encoding {
             Encoding::Json => As::Json(sender),
             Encoding::Named => As::Named(sender),
+            Encoding::Compact => As::Compact(sender),
         };
         (RawReply(to), receiver)
     }
@@ -78,12 +83,13 @@ impl RawReply {
         match self.0 {
             As::Json(_) => Encoding::Json,
             As::Named(_) => Encoding::Named,
+            As::Compact(_) => Encoding::Compact,
         }
     }
 
     /// Answers.
     pub fn send(self, outcome: RawOutcome) {
-        let (As::Json(sender) | As::Named(sender)) = self.0;
+        let (As::Json(sender) | As::Named(sender) | As::Compact(sender)) = self.0;
         // a caller that has left does not want it
         let _ = sender.send(outcome);
     }
@@ -95,15 +101,21 @@ impl RawReply {
 
     /// Ready once the caller has left.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (As::Json(sender) | As::Named(sender)) = &mut self.0;
+        let (As::Json(sender) | As::Named(sender) | As::Compact(sender)) = &mut self.0;
         sender.poll_closed(cx)
+    }
+
+    /// Whether bodies in an encoding are what the caller wants as they are: who wants compact ones reads named ones
+    /// too.
+    fn takes(&self, encoding: Encoding) -> bool {
+        self.encoding() == encoding || (self.encoding(), encoding) == (Encoding::Compact, Encoding::Named)
     }
 
     fn answer<T: Serialize, E: ContractError>(self, result: Result<T, E>) {
         let encoding = self.encoding();
         let outcome = match result {
             Ok(value) => encode(encoding, &value).map(RawOutcome::Answered),
-            Err(error) => encode(encoding, &error).map(|body| {
+            Err(error) => encode(for_errors(encoding), &error).map(|body| {
                 let (status, retry) = (error.status(), error.retry());
                 RawOutcome::Failed(RawFailure { body, text: error.to_string(), status, retry })
             }),
@@ -119,10 +131,22 @@ impl RawReply {
     }
 }
 
+/// Errors are rare, and their types are not tried out for being compact: their readers take both.
+fn for_errors(encoding: Encoding) -> Encoding {
+    if encoding == Encoding::Compact { Encoding::Named } else { encoding }
+}
+
 fn encode(encoding: Encoding, value: &impl Serialize) -> Result<Bytes, String> {
     match encoding {
         Encoding::Json => serde_json::to_vec(value).map_err(|e| e.to_string()),
         Encoding::Named => rmp_serde::to_vec_named(value).map_err(|e| e.to_string()),
+        Encoding::Compact => {
+            let mut body = Vec::with_capacity(128);
+            match compact::write(value, &mut body) {
+                Ok(()) => Ok(body),
+                Err(_) => rmp_serde::to_vec_named(value).map_err(|e| e.to_string()),
+            }
+        }
     }
     .map(Bytes::from)
 }
@@ -180,6 +204,24 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
         }
     }
 
+    /// Answers with how the call ended elsewhere. Bodies in another encoding than the caller's are read and written
+    /// anew; one that cannot be read is [`UnknownCause::AnswerUndecodable`].
+    pub(super) fn settle(mut self, outcome: RawOutcome, encoding: Encoding)
+    where
+        T: DeserializeOwned,
+    {
+        match std::mem::replace(&mut self.to, To::Nobody) {
+            To::Typed(sender) => drop(sender.send(typed(outcome, encoding))),
+            To::Raw(reply) if reply.takes(encoding) => reply.send(outcome),
+            To::Raw(reply) => match typed::<T, E>(outcome, encoding) {
+                Ok(result) => reply.answer(result),
+                Err(Lost::Refused(why)) => reply.refuse(why),
+                Err(Lost::Unknown(cause)) => reply.send(RawOutcome::Unknown(cause)),
+            },
+            To::Nobody => {}
+        }
+    }
+
     /// Runs a handler to its end and answers. A caller that leaves does not end it: the handler learns of it by
     /// [`Cx::cancelled`].
     pub fn serve<F: Future<Output = Result<T, E>>>(self, cx: &Cx, handler: F) -> Serve<'_, T, E, F> {
@@ -194,6 +236,22 @@ impl<T: Serialize, E: ContractError> Reply<T, E> {
             To::Nobody => Poll::Pending,
         }
     }
+}
+
+/// What a typed caller receives for what a caller of bytes would.
+fn typed<T: DeserializeOwned, E: ContractError>(outcome: RawOutcome, encoding: Encoding) -> Answer<T, E> {
+    let read = match outcome {
+        RawOutcome::Answered(body) => decode::answer(&body, encoding).map(Ok),
+        RawOutcome::Failed(failure) => decode::answer(&failure.body, encoding).map(Err),
+        RawOutcome::NotExecuted(why) => return Err(Lost::Refused(why)),
+        RawOutcome::Unknown(cause) => return Err(Lost::Unknown(cause)),
+        // whoever waits called, and did not cast
+        RawOutcome::Accepted => return Err(Lost::Unknown(UnknownCause::AnswerUndecodable)),
+    };
+    read.map_err(|problem| {
+        tracing::error!(%problem, "an answer could not be decoded");
+        Lost::Unknown(UnknownCause::AnswerUndecodable)
+    })
 }
 
 pin_project! {

@@ -16,12 +16,15 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
     let demands = contract.methods.iter().map(demands);
     let rows = contract.methods.iter().map(row);
     let decoders = contract.methods.iter().enumerate().map(|(at, method)| decoder(contract, at, method));
+    let travels = contract.methods.iter().enumerate().map(|(at, method)| travels(at, method));
+    let implementation = message::implementation(contract);
     let schemas = contract.methods.iter().enumerate().map(|(at, method)| schema(at, method));
     quote! {
         #[allow(deprecated, clippy::type_complexity)]
         const _: () = {
             #(#structs)*
             #(#demands)*
+            #implementation
 
             #[automatically_derived]
             impl #private::Contract for #reference {
@@ -57,6 +60,13 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
                     match method {
                         #(#schemas)*
                         _ => #private::no_schema(),
+                    }
+                }
+
+                fn travels(method: usize) -> ::core::option::Option<#private::Travels> {
+                    match method {
+                        #(#travels)*
+                        _ => ::core::option::Option::None,
                     }
                 }
             }
@@ -146,5 +156,23 @@ fn schema(at: usize, method: &Method) -> TokenStream {
             answer: #answer,
             error: #error,
         },
+    }
+}
+
+/// What travels, for those who try it out.
+fn travels(at: usize, method: &Method) -> TokenStream {
+    let (private, ident) = (private(), method.arguments_struct());
+    let answer = if method.is_cast() {
+        quote!(::core::option::Option::None)
+    } else {
+        let (value, blame) = (method.answer.value(), private_at(method.answer.blame()));
+        let travelling = quote_spanned!(method.answer.blame()=> #blame::Travelling::of::<#value>());
+        quote!(::core::option::Option::Some(#travelling))
+    };
+    quote! {
+        #at => ::core::option::Option::Some(#private::Travels {
+            arguments: #private::Travelling::of::<#ident>(),
+            answer: #answer,
+        }),
     }
 }

@@ -7,11 +7,24 @@ use quote::{quote, quote_spanned};
 use syn::{Ident, Type};
 
 pub(super) fn generate(contract: &Contract) -> TokenStream {
-    let private = private();
     let (message, visibility) = (contract.message(), &contract.visibility);
+    let variants = contract.methods.iter().map(variant);
+    let allowances = allowances();
+    quote! {
+        #[doc(hidden)]
+        #allowances
+        #visibility enum #message {
+            #(#variants)*
+        }
+    }
+}
+
+/// What is known of the message. Stands where the structs of the arguments are.
+pub(super) fn implementation(contract: &Contract) -> TokenStream {
+    let private = private();
+    let message = contract.message();
     let arguments = &contract.arguments;
     let speaks = format!("{} {}.{}", arguments.name, arguments.major, arguments.minor);
-    let variants = contract.methods.iter().map(variant);
     let positions = contract.methods.iter().enumerate().map(|(position, method)| {
         let variant = &method.variant;
         quote!(Self::#variant { .. } => #position,)
@@ -21,6 +34,7 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
         quote!(Self::#variant { .. } => #access,)
     });
     let weights = contract.methods.iter().map(weight);
+    let encoders = contract.methods.iter().map(encoder);
     let refusals = contract.methods.iter().map(|method| {
         let variant = &method.variant;
         if method.is_cast() {
@@ -33,12 +47,6 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
     });
     let allowances = allowances();
     quote! {
-        #[doc(hidden)]
-        #allowances
-        #visibility enum #message {
-            #(#variants)*
-        }
-
         #[automatically_derived]
         #allowances
         impl #private::Message for #message {
@@ -64,6 +72,14 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
             fn refuse(self, __why: #private::Refusal) {
                 match self { #(#refusals)* }
             }
+
+            fn encode(
+                self,
+                __encoding: #private::Encoding,
+                __into: &mut ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<#private::Encoded, #private::Refusal> {
+                match self { #(#encoders)* }
+            }
         }
     }
 }
@@ -82,6 +98,23 @@ fn variant(method: &Method) -> TokenStream {
             #reply
         },
     }
+}
+
+/// Writes the arguments, if there are any, and keeps who waits.
+fn encoder(method: &Method) -> TokenStream {
+    let (private, variant, names, ident) =
+        (private(), &method.variant, method.names(), method.arguments_struct());
+    let (blame, blamed) = (method.answer.blame(), private_at(method.answer.blame()));
+    let reply = (!method.is_cast()).then(|| quote!(__reply));
+    let encoded = match (names.is_empty(), method.is_cast()) {
+        (true, true) => quote!(#private::encoded(__encoding)),
+        (true, false) => quote_spanned!(blame=> #blamed::encoded_call(__encoding, __reply)),
+        (false, true) => quote!(#private::encode_cast(&#ident { #(#names),* }, __encoding, __into)),
+        (false, false) => quote_spanned! {blame=>
+            #blamed::encode_call(&#ident { #(#names),* }, __encoding, __into, __reply)
+        },
+    };
+    quote!(Self::#variant { #(#names,)* #reply } => #encoded,)
 }
 
 /// How the handler borrows its service.
