@@ -8,13 +8,13 @@
 //! | not executed: unknown service or method | 404 |
 //! | not executed: wrong address; not JSON | 400 |
 //! | not executed: arguments of a wrong type | 422, with the path of the field |
-//! | not executed: mailbox full, shed, stopped, restarting, no instance, start failed | 503 |
+//! | not executed: mailbox full, shed, stopped, restarting, no instance, start failed, unreachable, congested | 503 |
 //! | not executed: expired | 504 |
 //! | not executed: call cycle, hop limit | 508 |
 //! | not executed: wrong contract, no node | 500 |
 //! | unknown: timed out | 504 |
 //! | unknown: panicked, killed | 500 |
-//! | unknown: unanswered, answer undecodable | 502 |
+//! | unknown: unanswered, answer undecodable, link lost | 502 |
 //!
 //! `Retry-After` goes with whatever says `retry: later`.
 
@@ -71,6 +71,10 @@ pub(crate) fn refused(refusal: &Refusal, sent: &Bytes) -> Problem {
         Refusal::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The receiver has stopped"),
         Refusal::Restarting => (StatusCode::SERVICE_UNAVAILABLE, "The receiver is being restarted"),
         Refusal::NoInstance { .. } => (StatusCode::SERVICE_UNAVAILABLE, "No instance is ready"),
+        Refusal::Unreachable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The receiver's node cannot be reached"),
+        Refusal::Congested { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Too much is under way to the receiver's node")
+        }
         Refusal::StartFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The receiver could not start"),
         Refusal::Expired => (StatusCode::GATEWAY_TIMEOUT, "The time was up before the request was begun"),
         Refusal::Cycle { .. } => (StatusCode::LOOP_DETECTED, "The services wait for each other"),
@@ -94,6 +98,7 @@ fn unknown(cause: UnknownCause) -> Problem {
         UnknownCause::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "The handler panicked"),
         UnknownCause::Killed => (StatusCode::INTERNAL_SERVER_ERROR, "The handler was killed"),
         UnknownCause::Unanswered => (StatusCode::BAD_GATEWAY, "The handler gave no answer"),
+        UnknownCause::LinkLost => (StatusCode::BAD_GATEWAY, "The receiver's node was lost"),
         UnknownCause::AnswerUndecodable => (StatusCode::BAD_GATEWAY, "The answer could not be read"),
     };
     Problem::new(status, cause.name(), title)

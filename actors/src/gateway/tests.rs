@@ -238,6 +238,8 @@ async fn every_refusal_and_every_unknown_has_its_status() {
         (Refusal::HopLimit { max: 16, path: vec![] }, 508, "never"),
         (Refusal::StartFailed { problem: m.clone() }, 503, "elsewhere"),
         (Refusal::NoNode { address: m.clone() }, 500, "never"),
+        (Refusal::Unreachable { node: m.clone(), problem: m.clone() }, 503, "elsewhere"),
+        (Refusal::Congested { node: m.clone() }, 503, "later"),
         (Refusal::WrongContract { service: s, have: m.clone(), want: m }, 500, "never"),
     ];
     for (refusal, status, retry) in refusals {
@@ -257,6 +259,7 @@ async fn every_refusal_and_every_unknown_has_its_status() {
         (UnknownCause::Killed, 500),
         (UnknownCause::Unanswered, 502),
         (UnknownCause::AnswerUndecodable, 502),
+        (UnknownCause::LinkLost, 502),
     ];
     for (cause, status) in unknowns {
         let seen = stage(RawOutcome::Unknown(cause)).post("/v1/greeter/greet", "{}").await;

@@ -123,6 +123,20 @@ pub enum Refusal {
         /// The address of the reference.
         address: String,
     },
+    /// The node that has the receiver cannot be reached, and nothing of this was sent.
+    #[error("{node} cannot be reached: {problem}")]
+    Unreachable {
+        /// The node.
+        node: String,
+        /// What is known of the reason.
+        problem: String,
+    },
+    /// As much is under way to the node or to the receiver as may be.
+    #[error("too much is under way to {node}")]
+    Congested {
+        /// The node.
+        node: String,
+    },
     /// The service had too little time to start.
     #[error("the receiver could not start: {problem}")]
     StartFailed {
@@ -158,6 +172,8 @@ impl Refusal {
             Self::Cycle { .. } => "cycle",
             Self::HopLimit { .. } => "hop-limit",
             Self::NoNode { .. } => "no-node",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Congested { .. } => "congested",
             Self::StartFailed { .. } => "start-failed",
         }
     }
@@ -165,8 +181,12 @@ impl Refusal {
     /// Whether, and where, the same call may be tried again.
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::MailboxFull | Self::Shed | Self::Restarting | Self::NoInstance { .. } => Retry::Later,
-            Self::Stopped | Self::StartFailed { .. } => Retry::Elsewhere,
+            Self::MailboxFull
+            | Self::Shed
+            | Self::Restarting
+            | Self::NoInstance { .. }
+            | Self::Congested { .. } => Retry::Later,
+            Self::Stopped | Self::StartFailed { .. } | Self::Unreachable { .. } => Retry::Elsewhere,
             Self::Expired
             | Self::UnknownService { .. }
             | Self::UnknownMethod { .. }
@@ -197,6 +217,9 @@ pub enum UnknownCause {
     /// The handler went away without answering.
     #[error("the handler ended without an answer")]
     Unanswered,
+    /// The link to the node that has the receiver ended for good after the call was sent.
+    #[error("the node was lost after the call was sent")]
+    LinkLost,
     /// The answer could not be decoded by the caller.
     #[error("the answer did not decode")]
     AnswerUndecodable,
@@ -210,6 +233,7 @@ impl UnknownCause {
             Self::Panicked => "panicked",
             Self::Killed => "killed",
             Self::Unanswered => "unanswered",
+            Self::LinkLost => "link-lost",
             Self::AnswerUndecodable => "answer-undecodable",
         }
     }

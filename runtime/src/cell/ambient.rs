@@ -66,10 +66,12 @@ impl Ambient {
         // only who waits can close a cycle or be kept waiting without end
         let up = from.filter(|_| self.header.awaited()).cloned();
         let span = self.port.kind().node.upgrade().map_or(SpanId(0), |node| node.next_span());
-        let request = from.map_or_else(Uuid::now_v7, |o| o.request);
+        let request = from.map(|o| o.request).filter(|id| !id.is_nil()).unwrap_or_else(Uuid::now_v7);
         let trace = from.map(|o| o.trace).filter(|trace| *trace != TraceId::default());
         let own = Arc::new(Origin {
             activation: Some(self.port.id()),
+            node: None,
+            receipts: None,
             holds: self.header.holds(),
             hops: up.as_ref().map_or(1, |o| o.hops.saturating_add(1)),
             span,

@@ -194,7 +194,7 @@ impl<'a, M: Message> Run<'a, M> {
             let expired = &self.shared.books.expired;
             expired.store(expired.load(Relaxed).wrapping_add(1), Relaxed);
             self.expired += 1;
-            envelope.message.refuse(Refusal::Expired);
+            envelope.refuse(Refusal::Expired);
         }
     }
 
@@ -227,7 +227,9 @@ impl<'a, M: Message> Run<'a, M> {
         if self.hand.begun() & stride_mask == stride_mask {
             self.publish();
         }
-        self.hand.begin().expect("next() has seen it")
+        let envelope = self.hand.begin().expect("next() has seen it");
+        envelope.begins();
+        envelope
     }
 
     /// Tells senders what has begun, and lets in those who wait for room.

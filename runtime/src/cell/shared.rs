@@ -251,7 +251,7 @@ impl<M: Message> Shared<M> {
         self.kind.meter.add_lost(envelopes.len() as u64);
         for envelope in envelopes {
             self.kind.meter.add_refused(why);
-            envelope.message.refuse(why.clone());
+            envelope.refuse(why.clone());
         }
     }
 

@@ -274,7 +274,7 @@ impl<M: Message> Delivery<'_, M> {
         let handle = self.handle.clone();
         Box::pin(async move {
             handle.push_waiting(envelope).await.map_err(|(refusal, envelope)| {
-                envelope.message.refuse(refusal.clone());
+                envelope.refuse(refusal.clone());
                 refusal
             })
         })

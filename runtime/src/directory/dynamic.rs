@@ -1,10 +1,11 @@
 //! A service as seen by those who have bytes and names instead of types: HTTP, other nodes, the command line.
 
-use super::address::{Locator, push_on};
+use super::address::{Address, Locator, push_on};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
 use crate::service::message::{Envelope, Header, Message, Origin};
+use crate::service::reference::WITHIN_DEFAULT;
 use crate::service::reply::{RawOutcome, RawReply};
 use futures_util::future::BoxFuture;
 use odeon_core::{Criticality, Refusal, ServiceName, TraceContext, UnknownCause};
@@ -68,6 +69,7 @@ pub struct ServiceDescription {
 }
 
 /// A service by names and bytes.
+#[allow(private_interfaces, reason = "what comes from other nodes is no business of others")]
 pub trait Dynamic: Send + Sync {
     /// What it is.
     fn describe(&self) -> &ServiceDescription;
@@ -77,6 +79,93 @@ pub trait Dynamic: Send + Sync {
 
     /// Calls it.
     fn call(&self, request: RawRequest) -> RawCall;
+
+    /// Where its messages from other nodes go; with a key, those of one entity.
+    ///
+    /// # Errors
+    /// The key does not fit.
+    #[doc(hidden)]
+    fn inlet(&self, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
+        let _ = key;
+        Err(Refusal::UnknownService { service: self.describe().name.to_string() })
+    }
+}
+
+/// A service, or one entity of it, for messages that come from other nodes.
+pub(crate) trait Inlet: Send + Sync {
+    /// Decodes a message and puts it into the mailbox. What becomes of it is told to the reply and to the receipts of
+    /// the origin, whatever that is. `method` is a position in the contract's list.
+    fn deliver(
+        &self,
+        method: usize,
+        arguments: &Arguments,
+        header: Header,
+        origin: Arc<Origin>,
+        reply: Option<RawReply>,
+    );
+}
+
+/// The inlet of a contract's service.
+struct TypedInlet<C: Contract> {
+    address: Address<C::Message>,
+    kind: Arc<Kind>,
+}
+
+impl<C: Contract> Inlet for TypedInlet<C> {
+    fn deliver(
+        &self,
+        method: usize,
+        arguments: &Arguments,
+        header: Header,
+        origin: Arc<Origin>,
+        reply: Option<RawReply>,
+    ) {
+        let message = match C::decode(method, arguments, reply.unwrap_or_else(RawReply::nobody)) {
+            Ok(message) => message,
+            Err((refusal, reply)) => {
+                self.kind.meter.add_refused(&refusal);
+                if let Some(receipts) = &origin.receipts {
+                    receipts.refused(&refusal);
+                }
+                return reply.refuse(refusal);
+            }
+        };
+        let envelope = Envelope { header, origin: Some(origin), message };
+        let picked;
+        let whereabouts = self.address.whereabouts();
+        let delivery = match whereabouts.known() {
+            Some(delivery) => delivery,
+            None => match whereabouts.pick() {
+                Ok(there) => {
+                    picked = there;
+                    picked.delivery()
+                }
+                Err(refusal) => {
+                    self.kind.meter.add_refused(&refusal);
+                    return envelope.refuse(refusal);
+                }
+            },
+        };
+        match delivery.push(envelope) {
+            Ok(()) => {}
+            Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {
+                if envelope.header.due().is_never() {
+                    let due = delivery.wheel().due(WITHIN_DEFAULT);
+                    envelope.header = envelope.header.with_due(due);
+                }
+                let mut waiting = delivery.push_waiting(envelope);
+                // the first poll takes its place in the line: those behind it stay behind it
+                if let std::task::Poll::Pending = waiting.as_mut().poll(&mut noop_context()) {
+                    self.kind.executors[0].spawn(waiting);
+                }
+            }
+            Err((refusal, envelope)) => envelope.refuse(refusal),
+        }
+    }
+}
+
+fn noop_context() -> std::task::Context<'static> {
+    std::task::Context::from_waker(std::task::Waker::noop())
 }
 
 /// The dynamic face of a provider.
@@ -126,7 +215,7 @@ impl<C: Contract> ByName<C> {
                 Some(Box::pin(wait) as BoxFuture<'static, Result<(), Refusal>>)
             }
             Err((refusal, envelope)) => {
-                envelope.message.refuse(refusal.clone());
+                envelope.refuse(refusal.clone());
                 return Err(refusal);
             }
         };
@@ -147,6 +236,13 @@ impl<C: Contract> Dynamic for ByName<C> {
 
     fn schema(&self, method: usize, generator: &mut SchemaGenerator) -> MethodSchema {
         C::schema(method, generator)
+    }
+
+    fn inlet(&self, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
+        let locator = Locator { service: self.description.name.clone(), key: key.map(Arc::from) };
+        check_locator(&locator, self.provider.keyed())?;
+        let address = Address::to_provider(locator, self.provider.clone());
+        Ok(Arc::new(TypedInlet::<C> { address, kind: self.kind.clone() }))
     }
 
     fn call(&self, request: RawRequest) -> RawCall {

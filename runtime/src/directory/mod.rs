@@ -9,6 +9,7 @@ mod watch;
 
 pub use address::{Address, Locator};
 pub(crate) use address::{Delivery, Whereabouts};
+pub(crate) use dynamic::Inlet;
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
 #[cfg(test)]
 pub(crate) use provider::Provide;

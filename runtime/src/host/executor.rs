@@ -31,10 +31,10 @@ impl Executor {
     }
 
     /// Runs a task on it as a member of a set that aborts it when dropped.
-    pub fn spawn_in(
+    pub fn spawn_in<T: Send + 'static>(
         &self,
-        set: &mut tokio::task::JoinSet<()>,
-        task: impl Future<Output = ()> + Send + 'static,
+        set: &mut tokio::task::JoinSet<T>,
+        task: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::AbortHandle {
         set.spawn_on(task, &self.runtime)
     }

@@ -5,8 +5,22 @@
 //! Architecture invariant: whatever leaves [`Endpoint`] as a connection has proved by mutual TLS 1.3 that it is a
 //! node of this cluster. There is no way around it, not for tests either.
 
+mod control;
 pub mod endpoint;
+mod inbound;
+mod lane;
+mod link;
+mod links;
+mod peer;
+mod pending;
+mod receipts;
+mod reply;
+mod target;
 pub mod trust;
 
 pub use endpoint::{Endpoint, Member, Transport};
 pub use trust::{Authority, Credentials, Stranger, Trust};
+pub use links::{ConnectError, Links, LinksConfig, LinkStatus};
+pub(crate) use receipts::Receipts;
+pub(crate) use reply::Answering;
+pub(crate) use target::{Spoken, Target};

@@ -4,7 +4,8 @@ use super::contract::Encoding;
 use super::encode::Encoded;
 pub use super::weigh::Weigh;
 use crate::cell::Tick;
-use odeon_core::{ActivationId, Criticality, Refusal, SpanId, TraceContext, TraceId};
+use crate::remote::Receipts;
+use odeon_core::{ActivationId, Criticality, NodeId, Refusal, SpanId, TraceContext, TraceId};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -161,6 +162,8 @@ impl Header {
 pub struct Origin {
     /// The activation that sent this; none from outside.
     pub activation: Option<ActivationId>,
+    /// The node that it is on; none for this one.
+    pub node: Option<Arc<NodeId>>,
     /// Whether a handler of that activation may be waiting for what this sends: a task or a timer does not keep
     /// its activation from handling other messages.
     pub holds: bool,
@@ -181,6 +184,8 @@ pub struct Origin {
     pub principal: Option<Arc<str>>,
     /// The tenant on whose budget this runs.
     pub tenant: Option<Arc<str>>,
+    /// Who wants to know what becomes of the message, if it is a cast from another node.
+    pub(crate) receipts: Option<Arc<Receipts>>,
 }
 
 impl Origin {
@@ -191,6 +196,8 @@ impl Origin {
     pub fn outside(trace: TraceContext, request: Uuid) -> Self {
         Self {
             activation: None,
+            node: None,
+            receipts: None,
             up: None,
             holds: false,
             hops: 0,
@@ -208,19 +215,20 @@ impl Origin {
         TraceContext { trace: self.trace, parent: self.span, sampled: self.sampled }
     }
 
-    /// The activations on the way here, the first caller first.
+    /// The activations on the way here, the first caller first. Those on other nodes have the numbers that they have
+    /// there.
     pub fn path(&self) -> Vec<ActivationId> {
         let mut path: Vec<_> = self.chain().filter_map(|o| o.activation).collect();
         path.reverse();
         path
     }
 
-    /// Whether a handler of this activation waits, directly or not, for what this origin sends.
+    /// Whether a handler of this activation of this node waits, directly or not, for what this origin sends.
     pub fn waits(&self, activation: ActivationId) -> bool {
-        self.chain().any(|o| o.holds && o.activation == Some(activation))
+        self.chain().any(|o| o.holds && o.activation == Some(activation) && o.node.is_none())
     }
 
-    fn chain(&self) -> impl Iterator<Item = &Origin> {
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Origin> {
         std::iter::successors(Some(self), |o| o.up.as_deref())
     }
 }
@@ -234,4 +242,24 @@ pub struct Envelope<M> {
     pub origin: Option<Arc<Origin>>,
     /// What is to be done.
     pub message: M,
+}
+
+impl<M: Message> Envelope<M> {
+    /// Nobody will execute it: whoever waits is told, and whoever keeps books.
+    pub(crate) fn refuse(self, why: Refusal) {
+        if let Some(receipts) = self.origin.as_ref().and_then(|origin| origin.receipts.as_ref()) {
+            receipts.refused(&why);
+        }
+        self.message.refuse(why);
+    }
+
+    /// A handler is about to begin.
+    #[inline]
+    pub(crate) fn begins(&self) {
+        if let Some(origin) = &self.origin
+            && let Some(receipts) = &origin.receipts
+        {
+            receipts.handled();
+        }
+    }
 }

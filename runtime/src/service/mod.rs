@@ -20,3 +20,11 @@ pub use error::{CallError, ContractError, Never, StartError};
 pub use reference::{Call, Cast};
 pub use reply::Reply;
 pub use weigh::Weigh;
+
+/// Whether a body of MessagePack can be read without overflowing the stack.
+///
+/// # Errors
+/// For people: what is wrong with it.
+pub(crate) fn messagepack_check(body: &[u8]) -> Result<(), String> {
+    messagepack::check(body)
+}

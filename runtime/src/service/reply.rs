@@ -5,6 +5,7 @@ use super::context::Cx;
 use super::contract::Encoding;
 use super::decode;
 use super::error::{ContractError, Never};
+use crate::remote::Answering;
 use bytes::Bytes;
 use odeon_core::{Refusal, Retry, UnknownCause};
 use pin_project_lite::pin_project;
@@ -65,6 +66,10 @@ enum As {
     Json(oneshot::Sender<RawOutcome>),
     Named(oneshot::Sender<RawOutcome>),
     Compact(oneshot::Sender<RawOutcome>),
+    /// On another node.
+    Elsewhere(Box<Answering>),
+    /// A cast: nobody wants it.
+    Nobody,
 }
 
 impl RawReply {
@@ -79,19 +84,38 @@ impl RawReply {
         (RawReply(to), receiver)
     }
 
+    /// For a caller on another node.
+    pub(crate) fn elsewhere(answering: Box<Answering>) -> RawReply {
+        RawReply(As::Elsewhere(answering))
+    }
+
+    /// For a cast.
+    pub(crate) fn nobody() -> RawReply {
+        RawReply(As::Nobody)
+    }
+
     fn encoding(&self) -> Encoding {
-        match self.0 {
+        match &self.0 {
             As::Json(_) => Encoding::Json,
-            As::Named(_) => Encoding::Named,
+            As::Named(_) | As::Nobody => Encoding::Named,
             As::Compact(_) => Encoding::Compact,
+            As::Elsewhere(answering) => answering.encoding(),
         }
     }
 
-    /// Answers.
+    /// Answers. Bodies are in the encoding of the arguments.
     pub fn send(self, outcome: RawOutcome) {
-        let (As::Json(sender) | As::Named(sender) | As::Compact(sender)) = self.0;
-        // a caller that has left does not want it
-        let _ = sender.send(outcome);
+        let encoding = self.encoding();
+        self.send_in(outcome, encoding);
+    }
+
+    fn send_in(self, outcome: RawOutcome, encoding: Encoding) {
+        match self.0 {
+            // a caller that has left does not want it
+            As::Json(sender) | As::Named(sender) | As::Compact(sender) => drop(sender.send(outcome)),
+            As::Elsewhere(answering) => answering.send(&outcome, encoding),
+            As::Nobody => {}
+        }
     }
 
     /// Nobody will execute it.
@@ -101,8 +125,11 @@ impl RawReply {
 
     /// Ready once the caller has left.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (As::Json(sender) | As::Named(sender) | As::Compact(sender)) = &mut self.0;
-        sender.poll_closed(cx)
+        match &mut self.0 {
+            As::Json(sender) | As::Named(sender) | As::Compact(sender) => sender.poll_closed(cx),
+            As::Elsewhere(answering) => answering.poll_left(cx),
+            As::Nobody => Poll::Pending,
+        }
     }
 
     /// Whether bodies in an encoding are what the caller wants as they are: who wants compact ones reads named ones

@@ -111,6 +111,11 @@ impl<B> Outbound<B> {
         self.untold
     }
 
+    /// Frames that are kept.
+    pub fn kept(&self) -> u64 {
+        self.next - self.first
+    }
+
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -13,8 +13,8 @@ mod read;
 mod tests;
 mod write;
 
-use super::envelope::Head;
-use super::limits;
+use super::envelope::{Encoding, Head};
+use super::{layout, limits};
 use super::varint::{self, EndsEarly, Reader};
 
 /// Bytes that the length of a written frame takes: always four, since it is not known when they are left free.
@@ -219,6 +219,13 @@ impl Open {
         let width = (length as u32 | 0x8000_0000).to_be_bytes();
         out[self.start..self.start + LENGTH_WIDTH].copy_from_slice(&width);
         Ok(out.len() - self.start)
+    }
+
+    /// Changes what the head says of the body's encoding.
+    pub fn set_encoding(&self, out: &mut [u8], encoding: Encoding) {
+        const MASK: u8 = 0b11 << layout::ENCODING_AT;
+        let first = &mut out[self.start + LENGTH_WIDTH];
+        *first = *first & !MASK | (encoding as u8) << layout::ENCODING_AT;
     }
 
     /// Where in the vector the body begins.

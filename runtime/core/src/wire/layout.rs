@@ -83,6 +83,7 @@ pub(super) const fn cause_code(cause: UnknownCause) -> u8 {
         UnknownCause::Killed => 2,
         UnknownCause::Unanswered => 3,
         UnknownCause::AnswerUndecodable => 4,
+        UnknownCause::LinkLost => 5,
     }
 }
 
@@ -93,6 +94,7 @@ pub(super) const fn cause(code: u8) -> Option<UnknownCause> {
         2 => Some(UnknownCause::Killed),
         3 => Some(UnknownCause::Unanswered),
         4 => Some(UnknownCause::AnswerUndecodable),
+        5 => Some(UnknownCause::LinkLost),
         _ => None,
     }
 }
@@ -110,6 +112,6 @@ mod tests {
         }
         assert_eq!((0..=u8::MAX).filter_map(encoding).count(), 3);
         assert_eq!((0..=u8::MAX).filter_map(retry).count(), 4);
-        assert_eq!((0..=u8::MAX).filter_map(cause).count(), 5);
+        assert_eq!((0..=u8::MAX).filter_map(cause).count(), 6);
     }
 }

@@ -158,7 +158,7 @@ fn what_is_wrong_with_a_frame_is_named() {
     assert_eq!(read(&[0, 0, 3, 0, 0, 0, 2, b'k']), Err(FrameError::Truncated { part: "key" }));
     assert_eq!(read(&[2, 0, 2]), Err(FrameError::UnknownFlags(2)));
     assert_eq!(read(&[3, 0, 0, 1, 0x90, 4, 0]), Err(FrameError::UnknownRetry(4)));
-    assert_eq!(read(&[5, 0, 5]), Err(FrameError::UnknownCause(5)));
+    assert_eq!(read(&[5, 0, 6]), Err(FrameError::UnknownCause(6)));
     assert_eq!(read(&[5, 0, 0, 9]), Err(FrameError::Trailing { bytes: 1 }));
     assert_eq!(read(&[6, 0, 9, 9]), Err(FrameError::Trailing { bytes: 2 }));
 }

@@ -1,0 +1,105 @@
+//! What nodes say to each other about their session: receipts and lists of services. MessagePack maps by name, each
+//! behind its length in four bytes (network order): versions that are not written yet must be able to read them.
+
+use bytes::Bytes;
+use odeon_core::delivery::Receipt;
+use odeon_core::wire::limits;
+use quinn::{RecvStream, SendStream};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Longest control message, in bytes.
+pub(super) const CONTROL_MAX: usize = 1 << 20;
+
+/// One message on the control stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Control {
+    /// What has become of messages.
+    Receipts(Vec<LaneReceipt>),
+    /// The services of the sender: all of them, in the order of their numbers.
+    Services(Services),
+}
+
+/// What has become of the messages of one lane.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct LaneReceipt {
+    pub(super) lane: u8,
+    /// Frames that need not be kept any more.
+    pub(super) received: u64,
+    #[serde(default)]
+    pub(super) casts: Receipt,
+    /// How many casts each receiver has settled, from the time on when it got its number.
+    #[serde(default)]
+    pub(super) settled: Vec<(u32, u64)>,
+}
+
+/// What a node offers. A service keeps its number as long as the node lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Services {
+    /// Grows with each change.
+    pub(super) number: u64,
+    pub(super) services: Vec<Offer>,
+}
+
+/// One service of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Offer {
+    pub(super) name: String,
+    pub(super) contract: String,
+    pub(super) major: u16,
+    pub(super) minor: u16,
+    /// Whether messages need a key.
+    #[serde(default)]
+    pub(super) keyed: bool,
+    /// In the order of their numbers.
+    pub(super) methods: Vec<String>,
+}
+
+/// Why a control stream ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ControlError {
+    #[error("the control stream ended: {0}")]
+    Read(#[from] quinn::ReadExactError),
+    #[error("the control stream cannot be written: {0}")]
+    Write(#[from] quinn::WriteError),
+    #[error("a control message of {length} bytes: {max} are allowed")]
+    TooLong { length: usize, max: usize },
+    #[error("a control message that cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Writes one message.
+pub(super) async fn write(stream: &mut SendStream, message: &impl Serialize) -> Result<(), ControlError> {
+    let mut bytes = vec![0; 4];
+    message
+        .serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())
+        .map_err(|e| ControlError::Unreadable(e.to_string()))?;
+    let length = bytes.len() - 4;
+    if length > CONTROL_MAX {
+        return Err(ControlError::TooLong { length, max: CONTROL_MAX });
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_be_bytes());
+    stream.write_chunk(Bytes::from(bytes)).await?;
+    Ok(())
+}
+
+/// Reads one message of a bounded size. Not cancel-safe: whoever stops in the middle loses the stream.
+pub(super) async fn read<T: DeserializeOwned>(
+    stream: &mut RecvStream,
+    max: usize,
+) -> Result<T, ControlError> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > max {
+        return Err(ControlError::TooLong { length, max });
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    crate::service::messagepack_check(&bytes).map_err(ControlError::Unreadable)?;
+    rmp_serde::from_slice(&bytes).map_err(|e| ControlError::Unreadable(e.to_string()))
+}
+
+/// Longest message before a peer has been let in.
+pub(super) const HANDSHAKE_MAX: usize = limits::HANDSHAKE_MAX;

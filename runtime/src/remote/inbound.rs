@@ -1,0 +1,355 @@
+//! The receiving side of a session: frames become messages in mailboxes, answers reach those who wait.
+
+use super::control::LaneReceipt;
+use super::lane::encoding_of;
+use super::links::Core;
+use super::peer::Peer;
+use super::receipts::{LaneReceipts, Receipts, Teller};
+use super::reply::{Answering, Left};
+use super::target::LANES;
+use crate::cell::Wheel;
+use crate::directory::Inlet;
+use crate::service::contract::Arguments;
+use crate::service::message::{Header, Origin};
+use crate::service::reply::{RawFailure, RawOutcome, RawReply};
+use bytes::Bytes;
+use odeon_core::delivery::Inbound as Counting;
+use odeon_core::wire::chain::Place;
+use odeon_core::wire::envelope::{CallId, Content, Head, Request};
+use odeon_core::wire::frame::{self, FrameError};
+use odeon_core::wire::limits;
+use odeon_core::{NodeId, Refusal, TraceId};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use odeon_core::wire::session::SessionId;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Bytes of frames after which the sender is told that it need not keep them.
+const TOLD_EVERY: usize = 128 << 10;
+
+/// The receiving side of a session.
+pub(super) struct Inbound {
+    lanes: [InLane; LANES],
+    /// Calls whose handlers may want to know that their caller left.
+    calls: Mutex<BTreeMap<u64, Weak<Left>>>,
+    /// The peer's session that this belongs to; none before the first handshake.
+    pub(super) session: Mutex<Option<SessionId>>,
+    /// Frames have come that the sender need not keep; it may learn of them with the next that is to be told.
+    news: AtomicBool,
+    arrived: Notify,
+}
+
+struct InLane {
+    state: Mutex<State>,
+    receipts: Arc<LaneReceipts>,
+    /// How many frames the sender knows to be here.
+    told: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    counting: Counting,
+    receivers: Vec<Option<Receiver>>,
+    /// Bytes since the sender was last reminded of.
+    untold: usize,
+}
+
+/// What a receiver number stands for.
+struct Receiver {
+    inlet: Result<Arc<dyn Inlet>, Refusal>,
+    receipts: Arc<Receipts>,
+    /// What the last cast came with: most come with the same.
+    last: Option<Arc<Origin>>,
+}
+
+/// Why a connection must end: what came on a lane makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Nonsense {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Gap(#[from] odeon_core::delivery::inbound::Gap),
+    #[error("a message for receiver {0}, which was not introduced")]
+    Unintroduced(u32),
+    #[error("a stream for lane {0}, which is none")]
+    Lane(u64),
+}
+
+impl Inbound {
+    pub(super) fn new(teller: &Arc<Teller>) -> Self {
+        let lane = |_| InLane {
+            state: Mutex::default(),
+            receipts: LaneReceipts::new(teller.clone()),
+            told: AtomicU64::new(0),
+        };
+        Self {
+            lanes: std::array::from_fn(lane),
+            calls: Mutex::default(),
+            session: Mutex::new(None),
+            news: AtomicBool::new(false),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// Frames have come.
+    pub(super) fn arrived(&self) {
+        if !self.news.load(Ordering::Relaxed) && !self.news.swap(true, Ordering::AcqRel) {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Ends this long after frames have come: by then the sender shall know.
+    pub(super) async fn arrivals(&self, wheel: &Arc<Wheel>, after: Duration) {
+        while !self.news.load(Ordering::Acquire) {
+            self.arrived.notified().await;
+        }
+        wheel.sleep(after).await;
+        self.news.store(false, Ordering::Release);
+    }
+
+    /// How many frames of each lane have come.
+    pub(super) fn received(&self) -> Vec<u64> {
+        self.lanes.iter().map(|lane| lane.state.lock().counting.received()).collect()
+    }
+
+    /// The session is over: nobody wants the answers to its calls.
+    pub(super) fn end(&self) {
+        let calls = std::mem::take(&mut *self.calls.lock());
+        for left in calls.into_values().filter_map(|call| call.upgrade()) {
+            left.mark();
+        }
+    }
+
+    /// All that the peer is to be told.
+    pub(super) fn receipts(&self) -> Vec<LaneReceipt> {
+        let mut all = Vec::new();
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let received = {
+                let mut state = lane.state.lock();
+                state.untold = 0;
+                state.counting.received()
+            };
+            let (casts, settled) = lane.receipts.read();
+            if received > lane.told.swap(received, Ordering::Relaxed) || !settled.is_empty() {
+                all.push(LaneReceipt { lane: number as u8, received, casts, settled });
+            }
+        }
+        all
+    }
+
+    /// Whether a connection may go on with a lane at this frame.
+    pub(super) fn begin(&self, lane: u64, first: u64) -> Result<usize, Nonsense> {
+        let index = usize::try_from(lane).ok().filter(|lane| *lane < LANES).ok_or(Nonsense::Lane(lane))?;
+        self.lanes[index].state.lock().counting.begin(first)?;
+        Ok(index)
+    }
+
+    /// Takes whole frames from the beginning of `bytes`; gives back how many bytes they were. The rest is the
+    /// beginning of a frame.
+    pub(super) fn take(
+        &self,
+        core: &Core,
+        peer: &Arc<Peer>,
+        lane: usize,
+        bytes: &Bytes,
+    ) -> Result<usize, Nonsense> {
+        let mut at = 0;
+        let inlane = &self.lanes[lane];
+        let mut state = inlane.state.lock();
+        while let Some(found) = frame::next(&bytes[at..], limits::FRAME_MAX)? {
+            at += found.consumed;
+            if state.counting.take() {
+                let frame = frame::read(found.bytes)?;
+                let mut one = One { core, peer, lane, receipts: &inlane.receipts, inbound: self };
+                one.frame(&mut state, frame.head, bytes.slice_ref(frame.body))?;
+            }
+        }
+        state.untold += at;
+        if state.untold >= TOLD_EVERY {
+            peer.teller.remind();
+        }
+        Ok(at)
+    }
+
+    /// Somebody awaits the answer to a call: it is told here when its caller leaves.
+    fn expect_leave(&self, call: CallId, left: &Arc<Left>) {
+        self.calls.lock().insert(call.0, Arc::downgrade(left));
+    }
+
+    /// A call was answered.
+    pub(super) fn answered(&self, call: CallId) {
+        self.calls.lock().remove(&call.0);
+    }
+}
+
+/// One frame and what it needs to get to where it belongs.
+struct One<'a> {
+    core: &'a Core,
+    peer: &'a Arc<Peer>,
+    lane: usize,
+    receipts: &'a Arc<LaneReceipts>,
+    inbound: &'a Inbound,
+}
+
+impl One<'_> {
+    fn frame(&mut self, state: &mut State, head: Head<'_>, body: Bytes) -> Result<(), Nonsense> {
+        let encoding = encoding_of(head.encoding);
+        match head.content {
+            Content::Cast(request) => self.request(state, &head, &request, None, body),
+            Content::Call(call, request) => self.request(state, &head, &request, Some(call), body),
+            Content::Answer { call, .. } => {
+                self.peer.settle(call, RawOutcome::Answered(body), encoding);
+                Ok(())
+            }
+            Content::Failed { call, failure, .. } => {
+                let (status, retry) = (failure.status, failure.retry);
+                let failure = RawFailure { body, text: failure.text.into(), status, retry };
+                self.peer.settle(call, RawOutcome::Failed(failure), encoding);
+                Ok(())
+            }
+            Content::NotExecuted { call } => {
+                let outcome = match rmp_serde::from_slice(&body) {
+                    Ok(refusal) => RawOutcome::NotExecuted(refusal),
+                    // a later version's reason: that it did not run is known all the same
+                    Err(_) => RawOutcome::NotExecuted(Refusal::Unreachable {
+                        node: self.peer.node.to_string(),
+                        problem: "it was refused there for a reason that is not known here".into(),
+                    }),
+                };
+                self.peer.settle(call, outcome, encoding);
+                Ok(())
+            }
+            Content::Unknown { call, cause } => {
+                self.peer.settle(call, RawOutcome::Unknown(cause), encoding);
+                Ok(())
+            }
+            Content::Cancel { call } => {
+                let left = self.inbound.calls.lock().remove(&call.0).and_then(|call| call.upgrade());
+                if let Some(left) = left {
+                    left.mark();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        state: &mut State,
+        head: &Head<'_>,
+        request: &Request<'_>,
+        call: Option<CallId>,
+        body: Bytes,
+    ) -> Result<(), Nonsense> {
+        let number = request.target.receiver.0;
+        let at = number as usize;
+        if let Some(introduction) = request.target.introduces {
+            let inlet = self.core.inlet(introduction.service.0, introduction.key);
+            if state.receivers.len() <= at {
+                state.receivers.resize_with(at + 1, || None);
+            }
+            let receipts = Receipts::new(number, self.receipts.clone());
+            state.receivers[at] = Some(Receiver { inlet, receipts, last: None });
+        }
+        let receiver = state.receivers.get_mut(at).and_then(Option::as_mut);
+        let receiver = receiver.ok_or(Nonsense::Unintroduced(number))?;
+        let encoding = encoding_of(head.encoding);
+        let reply = call.map(|call| {
+            let left = Arc::new(Left::default());
+            self.inbound.expect_leave(call, &left);
+            let lane = self.lane;
+            RawReply::elsewhere(Answering::new(self.peer.clone(), lane, call, encoding, left))
+        });
+        let inlet = match &receiver.inlet {
+            Ok(inlet) => inlet.clone(),
+            Err(refusal) => {
+                match reply {
+                    Some(reply) => reply.refuse(refusal.clone()),
+                    None => receiver.receipts.refused(refusal),
+                }
+                return Ok(());
+            }
+        };
+        let due = request.remaining.map(|left| self.peer.wheel.due(left));
+        let mut header =
+            Header::of(head.criticality).with_weight(body.len()).with_awaited(call.is_some());
+        if let Some(due) = due {
+            header = header.with_due(due);
+        }
+        let origin = self.origin(receiver, request, call.is_none());
+        let arguments = Arguments { body, encoding };
+        inlet.deliver(usize::from(request.method.0), &arguments, header, origin, reply);
+        Ok(())
+    }
+
+    /// Where a message comes from.
+    fn origin(&self, receiver: &mut Receiver, request: &Request<'_>, is_cast: bool) -> Arc<Origin> {
+        if is_cast
+            && let Some(last) = &receiver.last
+            && is_same(last, request)
+        {
+            return last.clone();
+        }
+        let node = Some(self.peer.node.clone());
+        let id = Uuid::from_u128(request.request.unwrap_or(0));
+        let mut up = None;
+        for hop in request.chain.hops() {
+            let node = match hop.place {
+                Place::Sender => Some(self.peer.node.clone()),
+                Place::Receiver => None,
+                Place::Third(node) => Some(self.third(node.to_id())),
+            };
+            let hops = up.as_ref().map_or(1, |o: &Arc<Origin>| o.hops.saturating_add(1));
+            up = Some(Arc::new(Origin {
+                activation: Some(hop.activation),
+                node,
+                holds: hop.holds,
+                up,
+                hops,
+                ..Origin::outside(Default::default(), id)
+            }));
+        }
+        let hops = up.as_ref().map_or(0, |o| o.hops) + u8::from(request.sender.is_some());
+        let trace = request.trace.unwrap_or_default();
+        let named = if request.trace.is_some() { trace.trace } else { TraceId(id.as_u128()) };
+        let origin = Arc::new(Origin {
+            activation: request.sender.map(|sender| sender.activation),
+            node,
+            holds: request.sender.is_some_and(|sender| sender.holds),
+            up,
+            hops,
+            trace: named,
+            sampled: trace.sampled,
+            span: trace.parent,
+            request: id,
+            principal: request.principal.map(Arc::from),
+            tenant: request.tenant.map(Arc::from),
+            receipts: is_cast.then(|| receiver.receipts.clone()),
+        });
+        if is_cast {
+            receiver.last = Some(origin.clone());
+        }
+        origin
+    }
+
+    fn third(&self, node: NodeId) -> Arc<NodeId> {
+        Arc::new(node)
+    }
+}
+
+/// Whether a cast comes with the same as an earlier one.
+fn is_same(last: &Origin, request: &Request<'_>) -> bool {
+    request.chain.is_empty()
+        && last.up.is_none()
+        && request.sender.map(|s| (s.activation, s.holds)) == last.activation.map(|a| (a, last.holds))
+        && request.request.unwrap_or(0) == last.request.as_u128()
+        && request.trace.is_none()
+        && !last.sampled
+        && request.tenant == last.tenant.as_deref()
+        && request.principal == last.principal.as_deref()
+}
+

@@ -1,0 +1,182 @@
+//! One connection of a session: the tasks that read and write its streams, until one of them finds that it is over.
+
+use super::control::{self, CONTROL_MAX, Control, ControlError};
+use super::inbound::Nonsense;
+use super::lane::{Lane, priority};
+use super::links::Core;
+use super::peer::Peer;
+use super::target::class_of;
+use crate::host::Executor;
+use bytes::{Bytes, BytesMut};
+use odeon_core::wire::limits;
+use odeon_core::wire::session::LaneCounts;
+use odeon_core::wire::varint;
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// The code with which a connection is closed whose peer makes no sense, or has gone.
+const BROKEN: VarInt = VarInt::from_u32(1);
+/// Bytes that are read from a stream at once.
+const READ_MAX: usize = 64 << 10;
+/// Receipts that can wait do so for this long.
+const TELL_EVERY: Duration = Duration::from_millis(25);
+/// Control goes before all lanes.
+const CONTROL_PRIORITY: i32 = 1;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkEnd {
+    #[error("{0}")]
+    Connection(#[from] quinn::ConnectionError),
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    #[error("a lane cannot be read: {0}")]
+    Read(#[from] quinn::ReadError),
+    #[error("a lane cannot be written: {0}")]
+    Write(#[from] quinn::WriteError),
+    #[error("{0}")]
+    Nonsense(#[from] Nonsense),
+    #[error("the peer ended a stream that belongs to the link")]
+    Ended,
+    #[error("what the peer says of our messages cannot be: {0}")]
+    False(String),
+}
+
+/// A connection whose handshake is done.
+pub(super) struct Link {
+    pub(super) peer: Arc<Peer>,
+    pub(super) connection: Connection,
+    pub(super) control: (SendStream, RecvStream),
+    /// How many frames of each lane the peer has.
+    pub(super) received: LaneCounts,
+}
+
+impl Link {
+    /// Runs until the connection ends.
+    pub(super) async fn run(self, core: Arc<Core>) -> LinkEnd {
+        let Link { peer, connection, control: (to, from), received } = self;
+        let executor = core.executor.clone();
+        let mut tasks = JoinSet::new();
+        for index in 0..peer.lanes.len() {
+            let first = match peer.lanes[index].resume(received.of(index)) {
+                Ok(first) => first,
+                Err(error) => {
+                    connection.close(BROKEN, error.to_string().as_bytes());
+                    return LinkEnd::False(error.to_string());
+                }
+            };
+            spawn(&executor, &mut tasks, write_lane(peer.clone(), index, first, connection.clone()));
+        }
+        spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), to));
+        spawn(&executor, &mut tasks, read_control(peer.clone(), from));
+        spawn(&executor, &mut tasks, accept_lanes(core.clone(), peer.clone(), connection.clone()));
+        let end = match tasks.join_next().await {
+            Some(Ok(Err(end))) => end,
+            _ => LinkEnd::Ended,
+        };
+        connection.close(BROKEN, end.to_string().as_bytes());
+        end
+    }
+}
+
+type Ended = Result<(), LinkEnd>;
+
+fn spawn(executor: &Executor, tasks: &mut JoinSet<Ended>, task: impl Future<Output = Ended> + Send + 'static) {
+    executor.spawn_in(tasks, task);
+}
+
+/// Sends the frames of a lane, from the first one that the peer does not have.
+async fn write_lane(peer: Arc<Peer>, index: usize, first: u64, connection: Connection) -> Ended {
+    let lane: &Lane = &peer.lanes[index];
+    // most lanes of most links are never used: no stream before there is something to send
+    let mut piece = lane.next().await;
+    let mut stream = connection.open_uni().await?;
+    let _ = stream.set_priority(priority(class_of(index)));
+    let mut head = Vec::with_capacity(16);
+    for number in [u64::from(lane.number()), first] {
+        varint::put(&mut head, number).map_err(|e| LinkEnd::False(e.to_string()))?;
+    }
+    stream.write_chunk(Bytes::from(head)).await?;
+    loop {
+        stream.write_chunk(piece).await?;
+        piece = lane.next().await;
+    }
+}
+
+async fn accept_lanes(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) -> Ended {
+    let mut readers: JoinSet<Ended> = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(ended) = readers.join_next() => ended.unwrap_or(Err(LinkEnd::Ended))?,
+            stream = connection.accept_uni() => {
+                spawn(&core.executor, &mut readers, read_lane(core.clone(), peer.clone(), stream?));
+            }
+        }
+    }
+}
+
+/// Reads a number of one byte or more.
+async fn number(stream: &mut RecvStream) -> Result<u64, LinkEnd> {
+    let mut bytes = [0; 8];
+    let ended = |_| LinkEnd::Ended;
+    stream.read_exact(&mut bytes[..1]).await.map_err(ended)?;
+    let length = 1 << (bytes[0] >> 6);
+    stream.read_exact(&mut bytes[1..length]).await.map_err(ended)?;
+    varint::Reader::new(&bytes[..length]).varint().map_err(|_| LinkEnd::Ended)
+}
+
+/// Takes the frames of a lane.
+async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
+    let (lane, first) = (number(&mut stream).await?, number(&mut stream).await?);
+    let lane = peer.inbound.begin(lane, first)?;
+    // the beginning of a frame whose end has not come
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = stream.read_chunk(READ_MAX, true).await? {
+        let bytes = if rest.is_empty() {
+            chunk.bytes
+        } else {
+            rest.extend_from_slice(&chunk.bytes);
+            std::mem::take(&mut rest).freeze()
+        };
+        let taken = peer.inbound.take(&core, &peer, lane, &bytes)?;
+        if taken < bytes.len() {
+            if bytes.len() - taken > limits::FRAME_MAX + 8 {
+                return Err(LinkEnd::Ended);
+            }
+            rest.extend_from_slice(&bytes[taken..]);
+        }
+        if taken > 0 {
+            peer.inbound.arrived();
+        }
+    }
+    Ok(())
+}
+
+/// Tells the peer what becomes of its messages and what there is to call here.
+async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream) -> Ended {
+    let _ = stream.set_priority(CONTROL_PRIORITY);
+    control::write(&mut stream, &Control::Services(core.services())).await?;
+    loop {
+        tokio::select! {
+            biased;
+            () = peer.teller.wait() => {}
+            () = peer.inbound.arrivals(&peer.wheel, TELL_EVERY) => {}
+        }
+        let receipts = peer.inbound.receipts();
+        if !receipts.is_empty() {
+            control::write(&mut stream, &Control::Receipts(receipts)).await?;
+        }
+    }
+}
+
+async fn read_control(peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
+    loop {
+        match control::read::<Control>(&mut stream, CONTROL_MAX).await? {
+            Control::Receipts(receipts) => peer.settle_casts(receipts).map_err(LinkEnd::False)?,
+            Control::Services(services) => peer.offers(services),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A peer: one incarnation of another node, and the session with it, which outlives connections.
+
+use super::control::{LaneReceipt, Services};
+use super::inbound::Inbound;
+use super::lane::{Lane, Sending, Unsent};
+use super::links::Core;
+use super::pending::Pending;
+use super::receipts::Teller;
+use super::target::{LANES, Target, class_of};
+use crate::cell::{Tick, Wheel};
+use crate::service::contract::Encoding;
+use crate::service::message::{Header, Message, Origin};
+use crate::service::reply::RawOutcome;
+use odeon_core::wire::envelope::{CallId, Content, Head};
+use odeon_core::{NodeId, Refusal};
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Poll, Waker};
+
+/// One incarnation of another node.
+pub(crate) struct Peer {
+    pub(super) node: Arc<NodeId>,
+    pub(super) core: Weak<Core>,
+    pub(super) wheel: Arc<Wheel>,
+    /// The number of the session towards it.
+    pub(super) session: u64,
+    pub(super) lanes: [Lane; LANES],
+    pub(super) pending: Pending,
+    pub(super) inbound: Inbound,
+    pub(super) teller: Arc<Teller>,
+    /// What it offers.
+    services: Mutex<Arc<Services>>,
+    same_artifact: AtomicBool,
+    targets: AtomicU64,
+    gone: OnceLock<Refusal>,
+}
+
+impl Peer {
+    pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>) -> Arc<Self> {
+        let teller = Arc::new(Teller::default());
+        Arc::new(Self {
+            node: Arc::new(node),
+            core: Arc::downgrade(core),
+            wheel: core.wheel.clone(),
+            session,
+            lanes: std::array::from_fn(|number| Lane::new(number as u8)),
+            pending: Pending::default(),
+            inbound: Inbound::new(&teller),
+            teller,
+            services: Mutex::default(),
+            same_artifact: AtomicBool::new(false),
+            targets: AtomicU64::new(1),
+            gone: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn next_target(&self) -> u64 {
+        self.targets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_of_our_artifact(&self) -> bool {
+        self.same_artifact.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_artifact(&self, is_ours: bool) {
+        self.same_artifact.store(is_ours, Ordering::Relaxed);
+    }
+
+    pub(super) fn services(&self) -> Arc<Services> {
+        self.services.lock().clone()
+    }
+
+    pub(super) fn offers(&self, services: Services) {
+        let mut known = self.services.lock();
+        if services.number > known.number {
+            *known = Arc::new(services);
+        }
+    }
+
+    /// Whether the session with it is over.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get().is_some()
+    }
+
+    /// The session is over. What was under way is lost, each call learns what is known of it.
+    pub(super) fn end(&self, problem: &str, reason: &'static str) {
+        let refusal = Refusal::Unreachable { node: self.node.to_string(), problem: problem.into() };
+        if self.gone.set(refusal.clone()).is_err() {
+            return;
+        }
+        let untold: Vec<u64> = self.lanes.iter().map(|lane| lane.end(refusal.clone(), reason)).collect();
+        self.pending.end(|lane| untold[lane], &refusal);
+        self.inbound.end();
+    }
+
+    /// Sends a message, or tells why it does not go. `waker` is woken when there may be room.
+    fn send<M: Message>(
+        &self,
+        target: &Target,
+        header: Header,
+        origin: Option<&Origin>,
+        message: M,
+        waker: Option<&Waker>,
+    ) -> Result<Option<CallId>, Unsent<M>> {
+        let method = message.method();
+        let Some(number) = target.method(method) else {
+            let refusal = Refusal::UnknownMethod {
+                service: format!("{} on {}", M::CONTRACT, self.node),
+                method: format!("at position {method}"),
+            };
+            message.refuse(refusal.clone());
+            return Err(Unsent::Refused(refusal));
+        };
+        let due = header.due();
+        let remaining = (!due.is_never()).then(|| due.until(self.wheel.now()));
+        if remaining.is_some_and(|left| left.is_zero()) {
+            message.refuse(Refusal::Expired);
+            return Err(Unsent::Refused(Refusal::Expired));
+        }
+        let call = match header.awaited() {
+            false => None,
+            true => match self.pending.reserve() {
+                Some(id) => Some(id),
+                None => return Err(Unsent::Full(message)),
+            },
+        };
+        let encoding = target.encoding(method);
+        let sending = Sending {
+            target,
+            method: number,
+            encoding,
+            header,
+            remaining,
+            origin,
+            call: call.map(|id| (id, &self.pending)),
+        };
+        let lane = &self.lanes[target.lane(header.criticality())];
+        match lane.send(&self.node, &sending, message, waker) {
+            Ok(()) => {
+                self.reach();
+                Ok(call)
+            }
+            Err(unsent) => {
+                if let Some(call) = call {
+                    self.pending.unreserve(call);
+                }
+                Err(unsent)
+            }
+        }
+    }
+
+    /// Makes sure that somebody dials, if there is no connection.
+    fn reach(&self) {}
+
+    /// A call has ended.
+    pub(super) fn settle(&self, id: CallId, outcome: RawOutcome, encoding: Encoding) {
+        let Some(call) = self.pending.take(id) else { return };
+        let refused = match &outcome {
+            RawOutcome::NotExecuted(why) => Some(why),
+            _ => None,
+        };
+        self.lanes[call.lane].settle_call(call.receiver, refused);
+        call.awaiting.settle(outcome, encoding);
+    }
+
+    /// Nobody waits for the call any more: the handler learns of it.
+    pub(crate) fn cancel(&self, id: CallId) {
+        let Some(call) = self.pending.take(id) else { return };
+        let lane = &self.lanes[call.lane];
+        // it may yet run: for the books its outcome is unknown, which is no refusal
+        lane.settle_call(call.receiver, None);
+        let head = Head {
+            criticality: class_of(call.lane),
+            encoding: Default::default(),
+            content: Content::Cancel { call: id },
+        };
+        let _ = lane.reply(&head, &[]);
+    }
+
+    /// What the peer has said of our messages.
+    pub(super) fn settle_casts(&self, receipts: Vec<LaneReceipt>) -> Result<(), String> {
+        for receipt in receipts {
+            let lane = self.lanes.get(usize::from(receipt.lane)).ok_or("a receipt for a lane that is none")?;
+            lane.settle(receipt.received, receipt.casts, &receipt.settled)?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Sends a message without waiting for room.
+    ///
+    /// # Errors
+    /// Gives it back as congested, or tells why it cannot go; then whoever awaits an answer has been told.
+    pub(crate) fn send<M: Message>(
+        &self,
+        header: Header,
+        origin: Option<&Origin>,
+        message: M,
+    ) -> Result<Option<CallId>, (Refusal, Option<M>)> {
+        self.peer.send(self, header, origin, message, None).map_err(|unsent| match unsent {
+            Unsent::Full(message) => (self.congested(), Some(message)),
+            Unsent::Refused(refusal) => (refusal, None),
+        })
+    }
+
+    fn congested(&self) -> Refusal {
+        Refusal::Congested { node: self.peer.node.to_string() }
+    }
+
+    /// Sends a message as soon as there is room, until its deadline.
+    ///
+    /// # Errors
+    /// Why it did not go. Whoever awaits an answer has been told.
+    pub(crate) async fn send_waiting<M: Message>(
+        self: Arc<Self>,
+        header: Header,
+        origin: Option<Arc<Origin>>,
+        message: M,
+    ) -> Result<Option<CallId>, Refusal> {
+        let mut message = Some(message);
+        let mut late = std::pin::pin!(self.peer.wheel.sleep_until(header.due()));
+        let sent = poll_fn(|task| {
+            let Some(next) = message.take() else { return Poll::Ready(Err(Refusal::Expired)) };
+            match self.peer.send(&self, header, origin.as_deref(), next, Some(task.waker())) {
+                Ok(call) => Poll::Ready(Ok(call)),
+                Err(Unsent::Refused(refusal)) => Poll::Ready(Err(refusal)),
+                Err(Unsent::Full(back)) => {
+                    message = Some(back);
+                    if late.as_mut().poll(task).is_ready() {
+                        return Poll::Ready(Err(self.congested()));
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        if let (Err(refusal), Some(message)) = (&sent, message) {
+            message.refuse(refusal.clone());
+        }
+        sent
+    }
+
+    /// Nobody waits for the call any more.
+    pub(crate) fn cancel(&self, id: CallId) {
+        self.peer.cancel(id);
+    }
+
+    pub(crate) fn wheel(&self) -> &Arc<Wheel> {
+        &self.peer.wheel
+    }
+
+    /// The deadline of a message that may wait for so long.
+    pub(crate) fn due(&self, within: std::time::Duration) -> Tick {
+        self.peer.wheel.due(within)
+    }
+}

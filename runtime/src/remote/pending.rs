@@ -1,0 +1,100 @@
+//! Calls under way to a peer: who waits for what.
+
+use crate::service::contract::Encoding;
+use crate::service::encode::Awaiting;
+use crate::service::reply::RawOutcome;
+use odeon_core::UnknownCause;
+use odeon_core::wire::envelope::CallId;
+use parking_lot::Mutex;
+
+/// Most calls under way to one peer.
+const CALLS_MAX: usize = 1 << 16;
+const INDEX_BITS: u32 = 16;
+
+/// Calls under way to a peer.
+#[derive(Default)]
+pub(super) struct Pending(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u16>,
+}
+
+struct Slot {
+    /// How often the slot was used: an answer that comes too late finds another number.
+    generation: u64,
+    call: Option<Call>,
+}
+
+/// A call that was sent.
+pub(super) struct Call {
+    pub(super) awaiting: Box<dyn Awaiting>,
+    pub(super) lane: usize,
+    pub(super) frame: u64,
+    pub(super) receiver: u32,
+}
+
+impl Pending {
+    /// A number for a call that is about to be sent. None: too many are under way.
+    pub(super) fn reserve(&self) -> Option<CallId> {
+        let mut table = self.0.lock();
+        let index = match table.free.pop() {
+            Some(index) => usize::from(index),
+            None if table.slots.len() < CALLS_MAX => {
+                table.slots.push(Slot { generation: 0, call: None });
+                table.slots.len() - 1
+            }
+            None => return None,
+        };
+        let slot = &mut table.slots[index];
+        slot.generation += 1;
+        Some(CallId(slot.generation << INDEX_BITS | index as u64))
+    }
+
+    /// It is sent. Lanes end before their calls do, so this one will.
+    pub(super) fn sent(&self, id: CallId, call: Call) {
+        self.0.lock().slots[index_of(id)].call = Some(call);
+    }
+
+    /// It was not sent after all.
+    pub(super) fn unreserve(&self, id: CallId) {
+        self.0.lock().free.push(index_of(id) as u16);
+    }
+
+    /// Takes a call out: it has ended, or nobody waits any more.
+    pub(super) fn take(&self, id: CallId) -> Option<Call> {
+        let mut table = self.0.lock();
+        let index = index_of(id);
+        let slot = table.slots.get_mut(index).filter(|slot| slot.generation == id.0 >> INDEX_BITS)?;
+        let call = slot.call.take()?;
+        table.free.push(index as u16);
+        Some(call)
+    }
+
+    /// The session has ended: those that were never sent did not run, of the others nobody knows.
+    pub(super) fn end(&self, untold: impl Fn(usize) -> u64, unsent: &odeon_core::Refusal) {
+        let calls: Vec<Call> = {
+            let mut table = self.0.lock();
+            table.slots.iter_mut().filter_map(|slot| slot.call.take()).collect()
+        };
+        for call in calls {
+            let outcome = if call.frame >= untold(call.lane) {
+                RawOutcome::NotExecuted(unsent.clone())
+            } else {
+                RawOutcome::Unknown(UnknownCause::LinkLost)
+            };
+            call.awaiting.settle(outcome, Encoding::Named);
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        let table = self.0.lock();
+        table.slots.len() - table.free.len()
+    }
+}
+
+fn index_of(id: CallId) -> usize {
+    (id.0 & ((1 << INDEX_BITS) - 1)) as usize
+}

@@ -1,0 +1,107 @@
+//! What becomes of casts from another node: counted where it happens, told to the sender in batches.
+
+use odeon_core::Refusal;
+use odeon_core::delivery::Receipt;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// Wakes whoever tells a peer what it does not know yet.
+#[derive(Debug, Default)]
+pub(crate) struct Teller {
+    /// Somebody has said that there is something to tell.
+    due: AtomicBool,
+    wake: Notify,
+}
+
+impl Teller {
+    /// There is something to tell.
+    #[inline]
+    pub(crate) fn remind(&self) {
+        // whoever is told reads all that is known: it need not be told twice
+        if !self.due.load(Ordering::Relaxed) && !self.due.swap(true, Ordering::AcqRel) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits until there is something. What is said from now on is a new reminder.
+    pub(crate) async fn wait(&self) {
+        while !self.due.swap(false, Ordering::AcqRel) {
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// The casts of one lane.
+#[derive(Debug)]
+pub(crate) struct LaneReceipts {
+    handled: AtomicU64,
+    /// What did not get that far; rare.
+    others: Mutex<Receipt>,
+    /// Receivers with something to tell.
+    changed: Mutex<Vec<Arc<Receipts>>>,
+    teller: Arc<Teller>,
+}
+
+impl LaneReceipts {
+    pub(crate) fn new(teller: Arc<Teller>) -> Arc<Self> {
+        let handled = AtomicU64::new(0);
+        Arc::new(Self { handled, others: Mutex::default(), changed: Mutex::default(), teller })
+    }
+
+    /// All there is to say: the books of the lane, and what each receiver with news has settled.
+    pub(crate) fn read(&self) -> (Receipt, Vec<(u32, u64)>) {
+        let changed = std::mem::take(&mut *self.changed.lock());
+        let settled = changed.into_iter().map(|receipts| {
+            receipts.listed.store(false, Ordering::Release);
+            (receipts.number, receipts.settled.load(Ordering::Acquire))
+        });
+        let settled = settled.collect();
+        let others = self.others.lock();
+        (Receipt { handled: self.handled.load(Ordering::Acquire), ..others.clone() }, settled)
+    }
+}
+
+/// The casts for one receiver of a lane.
+#[derive(Debug)]
+pub(crate) struct Receipts {
+    number: u32,
+    lane: Arc<LaneReceipts>,
+    settled: AtomicU64,
+    listed: AtomicBool,
+}
+
+impl Receipts {
+    pub(crate) fn new(number: u32, lane: Arc<LaneReceipts>) -> Arc<Self> {
+        Arc::new(Self { number, lane, settled: AtomicU64::new(0), listed: AtomicBool::new(false) })
+    }
+
+    /// A handler is about to begin.
+    #[inline]
+    pub(crate) fn handled(self: &Arc<Self>) {
+        self.lane.handled.fetch_add(1, Ordering::Relaxed);
+        self.settle();
+    }
+
+    /// It will not be handled.
+    #[cold]
+    pub(crate) fn refused(self: &Arc<Self>, why: &Refusal) {
+        let mut others = self.lane.others.lock();
+        match why {
+            Refusal::Expired => others.expired += 1,
+            why => others.add_refused(why.name()),
+        }
+        drop(others);
+        self.settle();
+    }
+
+    #[inline]
+    fn settle(self: &Arc<Self>) {
+        self.settled.fetch_add(1, Ordering::Release);
+        if !self.listed.load(Ordering::Relaxed) && !self.listed.swap(true, Ordering::AcqRel) {
+            self.lane.changed.lock().push(self.clone());
+            self.lane.teller.remind();
+        }
+    }
+}

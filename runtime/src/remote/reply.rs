@@ -1,0 +1,101 @@
+//! The answering end of a call from another node.
+
+use super::lane::wire_encoding;
+use super::peer::Peer;
+use super::target::class_of;
+use crate::service::contract::Encoding;
+use crate::service::reply::RawOutcome;
+use futures_util::task::AtomicWaker;
+use odeon_core::wire::envelope::{CallId, Content, Failure, Head};
+use odeon_core::{Refusal, UnknownCause};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+/// Set once the caller has left.
+#[derive(Default)]
+pub(crate) struct Left {
+    is: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Left {
+    pub(super) fn mark(&self) {
+        self.is.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.is.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The answering end of a call from another node.
+pub(crate) struct Answering {
+    peer: Arc<Peer>,
+    lane: usize,
+    call: CallId,
+    encoding: Encoding,
+    left: Arc<Left>,
+}
+
+impl fmt::Debug for Answering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answering({} from {})", self.call.0, self.peer.node)
+    }
+}
+
+impl Answering {
+    pub(super) fn new(
+        peer: Arc<Peer>,
+        lane: usize,
+        call: CallId,
+        encoding: Encoding,
+        left: Arc<Left>,
+    ) -> Box<Self> {
+        Box::new(Self { peer, lane, call, encoding, left })
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.left.poll(cx)
+    }
+
+    /// Answers. `encoding` is that of the body.
+    pub(crate) fn send(self, outcome: &RawOutcome, encoding: Encoding) {
+        self.peer.inbound.answered(self.call);
+        let call = self.call;
+        let refusal;
+        let (content, body): (_, &[u8]) = match outcome {
+            RawOutcome::Answered(body) => (Content::Answer { call, large: None }, body),
+            RawOutcome::Failed(failure) => {
+                let said = Failure::new(failure.status, failure.retry, &failure.text);
+                (Content::Failed { call, failure: said, large: None }, &failure.body)
+            }
+            RawOutcome::NotExecuted(why) => {
+                refusal = encoded(why);
+                (Content::NotExecuted { call }, &refusal)
+            }
+            RawOutcome::Unknown(cause) => (Content::Unknown { call, cause: *cause }, &[]),
+            RawOutcome::Accepted => (Content::Answer { call, large: None }, &[]),
+        };
+        let criticality = class_of(self.lane);
+        let lane = &self.peer.lanes[self.lane];
+        let head = Head { criticality, encoding: wire_encoding(encoding), content };
+        if let Err(error) = lane.reply(&head, body) {
+            tracing::error!(%error, "an answer could not be sent to another node");
+            let cause = UnknownCause::AnswerUndecodable;
+            let head = Head { criticality, encoding: head.encoding, content: Content::Unknown { call, cause } };
+            let _ = lane.reply(&head, &[]);
+        }
+    }
+}
+
+fn encoded(why: &Refusal) -> Vec<u8> {
+    rmp_serde::to_vec_named(why).unwrap_or_default()
+}

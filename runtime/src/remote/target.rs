@@ -1,0 +1,122 @@
+//! One receiver on another node, as a reference sees it.
+
+use super::control::Offer;
+use super::peer::Peer;
+use crate::service::compact::{Compact, Compactness};
+use crate::service::contract::{Contract, ContractVersion, Encoding, Method};
+use odeon_core::wire::envelope::{MethodNumber, ServiceNumber};
+use odeon_core::{Criticality, Refusal};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// Lanes of a session for each class.
+const SPREAD: usize = 2;
+/// Lanes of a session in one direction.
+pub(super) const LANES: usize = Criticality::ALL.len() * SPREAD;
+
+/// The contract that a caller was compiled with.
+#[derive(Clone, Copy)]
+pub(crate) struct Spoken {
+    pub(crate) name: &'static str,
+    pub(crate) version: ContractVersion,
+    pub(crate) methods: &'static [Method],
+    compactness: fn() -> Compactness,
+}
+
+impl Spoken {
+    pub(crate) fn of<C: Contract>() -> Self {
+        Self { name: C::NAME, version: C::VERSION, methods: C::METHODS, compactness: Compactness::new::<C> }
+    }
+}
+
+/// One receiver on a peer.
+pub(crate) struct Target {
+    /// Never zero, and never given to another one.
+    pub(super) id: u64,
+    pub(super) peer: Arc<Peer>,
+    service: u32,
+    pub(super) key: Option<Arc<str>>,
+    /// What the peer calls our methods; none for one that it does not have.
+    methods: Box<[Option<u16>]>,
+    compactness: Option<Compactness>,
+    /// Which of the lanes of a class it is on.
+    spread: usize,
+    /// Its number on the lane of each class, as far as that still stands for it.
+    pub(super) numbers: [AtomicU32; Criticality::ALL.len()],
+}
+
+impl Target {
+    /// # Errors
+    /// The peer offers the service under another contract, or the key does not fit.
+    pub(super) fn new(
+        peer: &Arc<Peer>,
+        service: u32,
+        offer: &Offer,
+        spoken: Spoken,
+        key: Option<&Arc<str>>,
+    ) -> Result<Self, Refusal> {
+        let have = ContractVersion { major: offer.major, minor: offer.minor };
+        if offer.contract != spoken.name || !have.serves(spoken.version) {
+            return Err(Refusal::WrongContract {
+                service: offer.name.clone(),
+                have: format!("{} {have}", offer.contract),
+                want: format!("{} {}", spoken.name, spoken.version),
+            });
+        }
+        let methods = spoken.methods.iter().map(|method| {
+            let at = offer.methods.iter().position(|name| name == method.name)?;
+            u16::try_from(at).ok()
+        });
+        // FNV-1a
+        let hash = key.map_or("", |key| key).bytes().chain(offer.name.bytes()).fold(
+            0xcbf2_9ce4_8422_2325_u64,
+            |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3),
+        );
+        Ok(Self {
+            id: peer.next_target(),
+            peer: peer.clone(),
+            service,
+            key: key.cloned(),
+            methods: methods.collect(),
+            compactness: peer.is_of_our_artifact().then(spoken.compactness),
+            spread: (hash % SPREAD as u64) as usize,
+            numbers: Default::default(),
+        })
+    }
+
+    pub(super) fn service_number(&self) -> ServiceNumber {
+        ServiceNumber(self.service)
+    }
+
+    /// The lane of a class.
+    #[inline]
+    pub(super) fn lane(&self, class: Criticality) -> usize {
+        class.level() * SPREAD + self.spread
+    }
+
+    /// What the peer calls a method of ours.
+    #[inline]
+    pub(super) fn method(&self, method: usize) -> Option<MethodNumber> {
+        self.methods.get(method).copied().flatten().map(MethodNumber)
+    }
+
+    /// How arguments of a method of ours go there.
+    #[inline]
+    pub(super) fn encoding(&self, method: usize) -> Encoding {
+        match self.compactness.as_ref().map(|c| c.method(method)) {
+            Some(Compact::Safe) => Encoding::Compact,
+            Some(Compact::Unsafe(_)) | None => Encoding::Named,
+        }
+    }
+
+    /// Whether it may still be sent to.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        !self.peer.is_gone()
+    }
+}
+
+/// The class whose frames a lane carries.
+pub(super) fn class_of(lane: usize) -> Criticality {
+    Criticality::from_level(lane / SPREAD)
+}
