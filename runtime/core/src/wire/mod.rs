@@ -9,9 +9,14 @@
 //! Frames are laid out by hand, since millions of them are read each second. The handshake is a few serde structs,
 //! written as MessagePack maps by name, since it must be read by versions that are not written yet.
 
+pub mod admission;
 pub mod chain;
+pub mod duel;
 pub mod envelope;
 pub mod frame;
+pub mod handshake;
 mod layout;
 pub mod limits;
+pub mod session;
 pub mod varint;
+pub mod version;

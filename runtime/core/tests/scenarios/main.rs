@@ -5,4 +5,5 @@
 mod story;
 mod supervision;
 mod supervision_laws;
+mod wire_duel;
 mod wire_frames;
