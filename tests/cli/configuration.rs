@@ -70,8 +70,9 @@ fn a_bad_flag_is_named_and_nothing_runs() {
 #[test]
 fn every_command_explains_itself_with_examples_and_exit_codes() {
     let place = Place::new("help");
-    let commands =
-        ["up", "node", "status", "ps", "services", "call", "tree", "bench", "new", "config", "stop"];
+    let commands = [
+        "up", "node", "status", "ps", "services", "call", "tree", "bench", "cluster", "new", "config", "stop",
+    ];
     let overview = place.run(&["--help"]);
     for command in commands {
         assert!(overview.ok().contains(command), "{command}");

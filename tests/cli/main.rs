@@ -1,6 +1,7 @@
 //! The command line: what a person types and sees. Runs the built binary in directories of its own.
 
 mod calls;
+mod cluster;
 mod configuration;
 mod life;
 mod looking;

@@ -1,6 +1,6 @@
 //! What can be typed: the subcommands, their common flags, and their help.
 
-use crate::commands::{self, bench, call, config, new, node, ps, services, status, stop, tree, up};
+use crate::commands::{self, bench, call, cluster, config, new, node, ps, services, status, stop, tree, up};
 use crate::exit::{CODES, Code, Failure};
 use crate::program::Invocation;
 use clap::error::ErrorKind;
@@ -46,6 +46,9 @@ enum Command {
     /// Write a small project with a service, a test and a README
     #[command(after_help = new::EXAMPLES)]
     New(new::Arguments),
+    /// Make a cluster's authority and the certificates of its nodes
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster(cluster::Arguments),
     /// Show the effective configuration, as a file that says all of it
     #[command(after_help = config::EXAMPLES)]
     Config(config::Arguments),
@@ -73,6 +76,7 @@ pub(crate) fn run(
         Command::Up(arguments) => up::run(invocation, &arguments, app()),
         Command::Node(arguments) => node::run(&arguments, app()),
         Command::New(arguments) => new::run(invocation, &arguments),
+        Command::Cluster(arguments) => cluster::run(invocation, &arguments),
         Command::Config(arguments) => config::run(invocation, &arguments),
         Command::Status(arguments) => commands::block_on(status::run(invocation, &arguments)),
         Command::Ps(arguments) => commands::block_on(ps::run(invocation, &arguments)),
@@ -87,15 +91,20 @@ pub(crate) fn run(
 /// The definition, with the name of the program in its examples: a program with services of its own has the same
 /// commands.
 fn command(name: &str) -> clap::Command {
-    let own = name.to_owned();
-    CommandLine::command().bin_name(own.clone()).after_help(CODES).mut_subcommands(|sub| {
-        let mut examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-        // where a command begins, not where Odeon is spoken of
-        for before in ["  ", "| "] {
-            examples = examples.replace(&format!("{before}odeon "), &format!("{before}{own} "));
-        }
-        sub.after_help(format!("{examples}\n\n{CODES}"))
-    })
+    CommandLine::command()
+        .bin_name(name.to_owned())
+        .after_help(CODES)
+        .mut_subcommands(|sub| explained(sub, name))
+}
+
+/// A subcommand, and all below it, with examples in the name of the program and the exit codes.
+fn explained(sub: clap::Command, own: &str) -> clap::Command {
+    let mut examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+    // where a command begins, not where Odeon is spoken of
+    for before in ["  ", "| "] {
+        examples = examples.replace(&format!("{before}odeon "), &format!("{before}{own} "));
+    }
+    sub.after_help(format!("{examples}\n\n{CODES}")).mut_subcommands(|below| explained(below, own))
 }
 
 /// Help and version are no failures; everything else is one of usage.
@@ -121,7 +130,9 @@ mod tests {
 
     #[test]
     fn every_command_has_examples_in_the_name_of_the_program_and_lists_the_exit_codes() {
-        for sub in command("hello").get_subcommands().filter(|c| c.get_name() != "help") {
+        let all = command("hello");
+        let below = all.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for sub in all.get_subcommands().chain(below).filter(|c| c.get_name() != "help") {
             let help = sub.clone().render_help().to_string();
             assert!(help.contains("Examples:\n  hello "), "{help}");
             assert!(!help.contains("  odeon ") && !help.contains("| odeon "), "{help}");

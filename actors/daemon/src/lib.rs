@@ -13,6 +13,7 @@ mod command_line;
 mod commands;
 mod config;
 mod connection;
+mod date;
 mod directory;
 mod duration;
 mod executors;

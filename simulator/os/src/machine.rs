@@ -53,6 +53,24 @@ interpose! {
         })
     }
 
+    /// The operating system's name and version: quinn asks whether it has segmentation offload.
+    fn uname(into: *mut libc::utsname) -> c_int {
+        kernel::with(|_| {
+            // SAFETY: all zero is a utsname of empty texts; the caller gives a place for one.
+            unsafe {
+                into.write(std::mem::zeroed());
+                for (field, text) in [
+                    (&raw mut (*into).sysname, c"Linux"),
+                    (&raw mut (*into).release, c"6.1.0"),
+                    (&raw mut (*into).machine, c"x86_64"),
+                ] {
+                    ptr::copy_nonoverlapping(text.as_ptr(), field.cast(), text.count_bytes());
+                }
+            }
+            0
+        })
+    }
+
     /// The environment of a simulated program is empty, so that the real one cannot reach a run.
     fn getenv(name: *const c_char) -> *mut c_char {
         kernel::in_turn(|_| ptr::null_mut())

@@ -8,6 +8,7 @@ mod http_client;
 mod http_hello;
 mod node_counter;
 mod node_shop;
+mod quic_trust;
 mod udp_ping;
 
 use crate::{Crash, HostId, Simulation};
@@ -45,6 +46,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-shop",
         about: "A real node runs the shop and its shoppers and crashes twice; nobody is charged twice",
         run: node_shop::run,
+    },
+    Scenario {
+        name: "quic-trust",
+        about: "Three members talk over QUIC with mutual TLS; one crashes; an impostor and an expired node get nothing",
+        run: quic_trust::run,
     },
 ];
 

@@ -22,3 +22,8 @@ fn udp_ping_runs_the_same_in_two_processes() {
 fn http_hello_runs_the_same_in_two_processes() {
     runs_the_same_in_two_processes("http-hello", "http_hello_runs_the_same_in_two_processes");
 }
+
+#[test]
+fn quic_trust_runs_the_same_in_two_processes() {
+    runs_the_same_in_two_processes("quic-trust", "quic_trust_runs_the_same_in_two_processes");
+}

@@ -1,0 +1,106 @@
+//! The directory of a cluster: what lies where, and how it is read and written.
+
+use crate::exit::Failure;
+use odeon::core::{ClusterId, NodeName};
+use odeon::remote::trust::{CredentialsError, read_secret, write, write_secret};
+use odeon::remote::{Authority, Credentials};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// ```text
+/// ca.pem                the authority's certificate
+/// ca.key                its private key, for the owner alone
+/// cluster               the cluster's id
+/// nodes/NAME/           what goes to the host of a node: ca.pem, node.pem, node.key
+/// ```
+pub(super) struct Files {
+    root: PathBuf,
+}
+
+impl Files {
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    pub(super) fn certificate(&self) -> PathBuf {
+        self.root.join("ca.pem")
+    }
+
+    pub(super) fn key(&self) -> PathBuf {
+        self.root.join("ca.key")
+    }
+
+    fn cluster(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
+
+    fn nodes(&self) -> PathBuf {
+        self.root.join("nodes")
+    }
+
+    pub(super) fn node(&self, node: &NodeName) -> PathBuf {
+        self.nodes().join(node.as_str())
+    }
+
+    /// The first file of an authority that is there already.
+    pub(super) fn occupied(&self) -> Option<PathBuf> {
+        [self.certificate(), self.key(), self.cluster()].into_iter().find(|path| path.exists())
+    }
+
+    pub(super) fn write_authority(&self, authority: &Authority) -> Result<(), Failure> {
+        fs::create_dir_all(&self.root)
+            .map_err(|e| Failure::failed(format_args!("{} cannot be made: {e}", self.root.display())))?;
+        write_secret(&self.key(), &authority.key_pem()).map_err(|e| failed(&e))?;
+        write(&self.certificate(), authority.certificate_pem()).map_err(|e| failed(&e))?;
+        write(&self.cluster(), &format!("{}\n", authority.cluster())).map_err(|e| failed(&e))
+    }
+
+    pub(super) fn read_authority(&self) -> Result<Authority, Failure> {
+        let path = self.certificate();
+        let pem = fs::read_to_string(&path).map_err(|e| {
+            let failure = Failure::failed(format_args!("{} cannot be read: {e}", path.display()));
+            match e.kind() {
+                io::ErrorKind::NotFound => failure.advice("make a cluster there with `odeon cluster init`"),
+                _ => failure,
+            }
+        })?;
+        let key = read_secret(&self.key()).map_err(|e| failed(&e))?;
+        let authority = Authority::from_pem(&pem, key.expose())
+            .map_err(|e| Failure::failed(format_args!("{}: {e}", self.root.display())))?;
+        let told =
+            fs::read_to_string(self.cluster()).ok().and_then(|text| text.trim().parse::<ClusterId>().ok());
+        if told.is_some_and(|told| told != *authority.cluster()) {
+            return Err(Failure::failed(format_args!(
+                "{} names another cluster than {}",
+                self.cluster().display(),
+                path.display()
+            ))
+            .advice("bring the files of one cluster together"));
+        }
+        Ok(authority)
+    }
+
+    pub(super) fn write_node(&self, node: &NodeName, credentials: &Credentials) -> Result<(), Failure> {
+        credentials.write(&self.node(node)).map_err(|e| failed(&e))
+    }
+
+    /// The nodes that have a directory, by name.
+    pub(super) fn list_nodes(&self) -> Result<Vec<NodeName>, Failure> {
+        let path = self.nodes();
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            // a cluster without nodes yet
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Failure::failed(format_args!("{} cannot be read: {e}", path.display()))),
+        };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut nodes: Vec<NodeName> = names.filter_map(|name| name.parse().ok()).collect();
+        nodes.sort();
+        Ok(nodes)
+    }
+}
+
+fn failed(error: &CredentialsError) -> Failure {
+    Failure::failed(error)
+}
