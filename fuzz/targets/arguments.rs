@@ -1,4 +1,4 @@
-//! Arguments in both encodings, into types with everything that serde offers. The first byte chooses the encoding.
+//! Arguments in all encodings, into types with everything that serde offers. The first byte chooses the encoding.
 #![no_main]
 
 use bytes::Bytes;
@@ -37,7 +37,7 @@ enum Item {
 fn is_one_value(encoding: Encoding, body: &[u8]) -> bool {
     match encoding {
         Encoding::Json => serde_json::from_slice::<IgnoredAny>(body).is_ok(),
-        Encoding::Named => {
+        Encoding::Named | Encoding::Compact => {
             let mut reader = rmp_serde::Deserializer::new(std::io::Cursor::new(body));
             IgnoredAny::deserialize(&mut reader).is_ok() && reader.position() == body.len() as u64
         }
@@ -46,7 +46,7 @@ fn is_one_value(encoding: Encoding, body: &[u8]) -> bool {
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
-    let encoding = if first & 1 == 0 { Encoding::Json } else { Encoding::Named };
+    let encoding = [Encoding::Json, Encoding::Named, Encoding::Compact][usize::from(first % 3)];
     let arguments = Arguments { body: Bytes::copy_from_slice(body), encoding };
     match decode::arguments::<Rich>(&arguments) {
         Ok(_) => {}

@@ -1,5 +1,5 @@
-//! Arguments of a contract's methods, references among them: what `#[odeon::contract]` generates to read them. The
-//! first byte chooses the method, the second the encoding.
+//! Arguments of a contract's methods, references among them, and answers: what `#[odeon::contract]` generates to read
+//! and write them. The first byte chooses the method, the second the encoding.
 #![no_main]
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use odeon::Never;
 use odeon::prelude::*;
 use odeon::service::contract::{Arguments, Contract, Encoding};
 use odeon::service::message::Message;
-use odeon::service::reply::RawReply;
+use odeon::service::reply::{RawOutcome, RawReply};
 use std::collections::BTreeMap;
 
 /// Contains itself in each way that an enum can.
@@ -31,17 +31,30 @@ trait Forest {
     async fn find(&self, cx: &Cx, key: char, within: Duration, same: [bool; 3]) -> Option<ForestRef>;
 }
 
+/// What was read can be written, and is read again; and any bytes are an answer or none.
+fn again(message: ForestMessage, encoding: Encoding) {
+    let (position, mut body) = (message.method(), Vec::new());
+    let encoded = message.encode(encoding, &mut body).expect("it was read in this encoding");
+    let arguments = Arguments { body: body.into(), encoding: encoded.encoding };
+    let (reply, _answer) = RawReply::channel(encoded.encoding);
+    let message = ForestRef::decode(position, &arguments, reply).map_err(|(refusal, _)| refusal);
+    assert_eq!(message.expect("it was written by us").method(), position);
+    if let Some(awaiting) = encoded.awaiting {
+        awaiting.settle(RawOutcome::Answered(arguments.body), encoded.encoding);
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let [method, encoding, body @ ..] = data else { return };
     let position = usize::from(*method) % (ForestRef::METHODS.len() + 1);
-    let encoding = if encoding & 1 == 0 { Encoding::Json } else { Encoding::Named };
+    let encoding = [Encoding::Json, Encoding::Named, Encoding::Compact][usize::from(encoding % 3)];
     let arguments = Arguments { body: Bytes::copy_from_slice(body), encoding };
     let (reply, _answer) = RawReply::channel(encoding);
     match ForestRef::decode(position, &arguments, reply) {
         Ok(message) => {
             assert_eq!(message.method(), position);
             assert!(message.weight() >= size_of_val(&message));
-            message.refuse(Refusal::Shed);
+            again(message, encoding);
         }
         Err((Refusal::Undecodable { problem, .. }, _)) => assert!(!problem.is_empty()),
         Err((Refusal::UnknownMethod { .. }, _)) => assert_eq!(position, ForestRef::METHODS.len()),

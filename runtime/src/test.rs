@@ -37,6 +37,7 @@
 
 mod bench;
 mod mock;
+mod trips;
 
 pub use bench::{Bench, Hosted, host};
 pub use mock::{Asked, Calls};
@@ -44,3 +45,4 @@ pub use mock::{Asked, Calls};
 pub use mock::{Script, recorded, unanswered};
 /// JSON values, for what mocks were asked.
 pub use serde_json::{Value, json};
+pub use trips::assert_round_trips;

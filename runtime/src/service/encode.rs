@@ -127,3 +127,139 @@ fn write(arguments: &impl Serialize, encoding: Encoding, into: &mut Vec<u8>) -> 
 pub(super) fn named(value: &impl Serialize, into: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
     value.serialize(&mut rmp_serde::Serializer::new(into).with_struct_map())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::{Answer, Lost, RawFailure, RawReply};
+    use super::*;
+    use bytes::Bytes;
+    use odeon_core::{Retry, UnknownCause};
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+    use tokio::sync::oneshot;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+    struct Sum {
+        total: u32,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+    #[error("{missing} are missing")]
+    struct Poor {
+        missing: u32,
+    }
+
+    impl ContractError for Poor {
+        fn status(&self) -> u16 {
+            402
+        }
+    }
+
+    type Waiting = (Box<dyn Awaiting>, oneshot::Receiver<Answer<Sum, Poor>>);
+
+    fn under_way() -> Waiting {
+        let (reply, answer) = Reply::<Sum, Poor>::channel();
+        let mut buffer = Vec::new();
+        let encoded = call(&(1, "x"), Encoding::Compact, &mut buffer, reply).expect("it can be written");
+        assert_eq!((encoded.encoding, &buffer[..]), (Encoding::Compact, &b"\x92\x01\xa1x"[..]));
+        (encoded.awaiting.expect("a call awaits its answer"), answer)
+    }
+
+    fn settled(outcome: RawOutcome, encoding: Encoding) -> Answer<Sum, Poor> {
+        let (awaiting, mut answer) = under_way();
+        awaiting.settle(outcome, encoding);
+        answer.try_recv().expect("it has ended")
+    }
+
+    fn answered(body: &[u8]) -> RawOutcome {
+        RawOutcome::Answered(Bytes::copy_from_slice(body))
+    }
+
+    fn failed(body: &[u8]) -> RawOutcome {
+        let body = Bytes::copy_from_slice(body);
+        RawOutcome::Failed(RawFailure {
+            body,
+            text: "2 are missing".into(),
+            status: 402,
+            retry: Retry::Never,
+        })
+    }
+
+    const NAMED: &[u8] = b"\x81\xa5total\x07";
+
+    #[test]
+    fn an_answer_in_each_encoding_reaches_a_typed_caller() {
+        let seven = Ok(Ok(Sum { total: 7 }));
+        assert_eq!(settled(answered(br#"{"total":7}"#), Encoding::Json), seven);
+        assert_eq!(settled(answered(NAMED), Encoding::Named), seven);
+        assert_eq!(settled(answered(b"\x91\x07"), Encoding::Compact), seven);
+        assert_eq!(settled(answered(NAMED), Encoding::Compact), seven, "what could not be compact is named");
+        let poor = Ok(Err(Poor { missing: 2 }));
+        assert_eq!(settled(failed(b"\x81\xa7missing\x02"), Encoding::Compact), poor);
+        let full = RawOutcome::NotExecuted(Refusal::MailboxFull);
+        assert_eq!(settled(full, Encoding::Compact), Err(Lost::Refused(Refusal::MailboxFull)));
+        let panicked = RawOutcome::Unknown(UnknownCause::Panicked);
+        assert_eq!(settled(panicked, Encoding::Compact), Err(Lost::Unknown(UnknownCause::Panicked)));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_an_unknown_outcome() {
+        let deep = [&[0x91; 1_000_000][..], b"\x07"].concat();
+        for body in [&b""[..], b"\x91\xa1x", b"\x91", b"\x91\x07\x07", b"\x80", &deep] {
+            for outcome in [answered(body), failed(body)] {
+                let lost = Err(Lost::Unknown(UnknownCause::AnswerUndecodable));
+                assert_eq!(settled(outcome, Encoding::Compact), lost);
+            }
+        }
+        let lost = Err(Lost::Unknown(UnknownCause::AnswerUndecodable));
+        assert_eq!(settled(RawOutcome::Accepted, Encoding::Named), lost, "that answers a cast");
+    }
+
+    #[test]
+    fn whoever_drops_it_answers_too_and_a_caller_may_leave() {
+        let (awaiting, mut answer) = under_way();
+        drop(awaiting);
+        assert_eq!(answer.try_recv(), Ok(Err(Lost::Unknown(UnknownCause::Unanswered))));
+        let (mut awaiting, answer) = under_way();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(awaiting.poll_left(&mut cx).is_pending());
+        drop(answer);
+        assert!(awaiting.poll_left(&mut cx).is_ready());
+        awaiting.settle(answered(NAMED), Encoding::Named);
+    }
+
+    #[test]
+    fn a_caller_of_bytes_gets_them_as_they_are_or_in_its_own_encoding() {
+        let passed = |wanted, outcome, encoding| {
+            let (reply, mut answer) = RawReply::channel(wanted);
+            let waiting: Box<dyn Awaiting> = Box::new(Reply::<Sum, Poor>::raw(reply));
+            waiting.settle(outcome, encoding);
+            answer.try_recv().expect("it has ended")
+        };
+        let json = answered(br#"{"total":7}"#);
+        assert_eq!(passed(Encoding::Json, answered(b"\x91\x07"), Encoding::Compact), json);
+        assert_eq!(passed(Encoding::Json, answered(NAMED), Encoding::Named), json);
+        assert_eq!(passed(Encoding::Named, answered(b"\x91\x07"), Encoding::Compact), answered(NAMED));
+        // not read: nobody here has to understand it
+        for (wanted, encoding) in [
+            (Encoding::Compact, Encoding::Compact),
+            (Encoding::Compact, Encoding::Named),
+            (Encoding::Json, Encoding::Json),
+        ] {
+            assert_eq!(passed(wanted, answered(b"?"), encoding), answered(b"?"));
+        }
+        let unread = RawOutcome::Unknown(UnknownCause::AnswerUndecodable);
+        assert_eq!(passed(Encoding::Json, answered(b"?"), Encoding::Compact), unread);
+        let poor = passed(Encoding::Json, failed(b"\x81\xa7missing\x02"), Encoding::Named);
+        let RawOutcome::Failed(failure) = &poor else { panic!("{poor:?}") };
+        assert_eq!((&failure.body[..], failure.status), (&br#"{"missing":2}"#[..], 402));
+        let shed = RawOutcome::NotExecuted(Refusal::Shed);
+        assert_eq!(passed(Encoding::Json, shed.clone(), Encoding::Compact), shed);
+    }
+
+    #[test]
+    fn what_lies_in_mailboxes_has_not_grown() {
+        assert_eq!(size_of::<RawReply>(), 2 * size_of::<usize>());
+        assert_eq!(size_of::<Reply<Sum, Poor>>(), 2 * size_of::<usize>());
+    }
+}

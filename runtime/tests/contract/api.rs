@@ -1,9 +1,10 @@
 //! The contract that most of these tests use, its service, and how to call by names and bytes.
 
 use odeon::directory::RawRequest;
+use odeon::service::compact::Compact;
 use odeon::service::contract::{Arguments, Encoding};
 use odeon::service::reply::RawOutcome;
-use odeon::{ContractError, Cx, Node};
+use odeon::{Contract, ContractError, Cx, Node};
 use odeon_core::{Criticality, Retry, TraceContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,3 +140,9 @@ pub(crate) async fn json(node: &Node, service: &str, method: &str, body: &str) -
 
 /// A place where a service under test leaves what happened to it.
 pub(crate) type Diary = Arc<parking_lot::Mutex<Vec<String>>>;
+
+/// Sends samples of all that the contract's methods take and answer there and back. Says which methods go by name.
+pub(crate) fn by_name<C: Contract>() -> Vec<&'static str> {
+    let all = odeon::test::assert_round_trips::<C>();
+    all.into_iter().filter(|(_, compact)| *compact != Compact::Safe).map(|(name, _)| name).collect()
+}

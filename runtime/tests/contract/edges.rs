@@ -99,12 +99,18 @@ async fn a_method_without_arguments_takes_nothing_and_an_empty_object() {
         let outcome = raw(edge.node(), "edge", "forget", Encoding::Json, body).await;
         assert_eq!(outcome, RawOutcome::Accepted, "{body:?}");
     }
-    for body in [&b""[..], b"\x80"] {
-        let outcome = raw(edge.node(), "edge", "nothing", Encoding::Named, body).await;
+    for (body, encoding) in [
+        (&b""[..], Encoding::Named),
+        (b"\x80", Encoding::Named),
+        (b"", Encoding::Compact),
+        (b"\x90", Encoding::Compact),
+    ] {
+        let outcome = raw(edge.node(), "edge", "nothing", encoding, body).await;
         assert_eq!(outcome, RawOutcome::Answered(b"\xc3"[..].into()), "{body:?}");
     }
     assert!(refusal(&edge, "nothing", Encoding::Json, "[]").await.contains("an object"));
     assert!(refusal(&edge, "nothing", Encoding::Named, *b"\x90").await.contains("an object"));
+    assert!(refusal(&edge, "nothing", Encoding::Compact, *b"\x80").await.contains("a list"));
 }
 
 #[tokio::test]
@@ -194,8 +200,12 @@ async fn nesting_without_end_is_refused_in_each_encoding() {
                 .into_bytes()
         }
         Encoding::Named => [&b"\x81\xa5chain"[..], &b"\x81\xa4Link".repeat(links), b"\xa3End"].concat(),
+        Encoding::Compact => [&b"\x91"[..], &b"\x81\xa4Link".repeat(links), b"\xa3End"].concat(),
     };
-    for (encoding, part) in [(Encoding::Json, "recursion limit"), (Encoding::Named, "levels of nesting")] {
+    let nesting = "levels of nesting";
+    for (encoding, part) in
+        [(Encoding::Json, "recursion limit"), (Encoding::Named, nesting), (Encoding::Compact, nesting)]
+    {
         let outcome = raw(edge.node(), "edge", "links", encoding, chain(encoding, 100)).await;
         assert!(matches!(outcome, RawOutcome::Answered(_)), "{outcome:?}");
         let text = refusal(&edge, "links", encoding, chain(encoding, 300_000)).await;
@@ -217,4 +227,9 @@ async fn what_json_cannot_say_is_null_or_an_unknown_outcome_and_never_something_
     let outcome = raw(edge.node(), "edge", "no_json", Encoding::Json, "").await;
     assert_eq!(outcome, RawOutcome::Unknown(UnknownCause::AnswerUndecodable), "it ran");
     assert_eq!(edge.no_json().await.map(|table| table.len()), Ok(1));
+}
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<EdgeRef>(), ["no_json"]);
 }

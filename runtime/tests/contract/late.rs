@@ -239,3 +239,8 @@ async fn outside_of_any_node_a_reference_from_bytes_is_refused_until_a_handler_h
     let error = ledger.add(1).await.expect_err("that node has stopped");
     assert_eq!(error, CallError::NotExecuted(Refusal::Stopped));
 }
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<DeskRef>(), ["add", "note", "note_later", "pass"]);
+}

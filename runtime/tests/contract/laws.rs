@@ -3,7 +3,8 @@
 use super::api::raw;
 use odeon::Cx;
 use odeon::service::contract::Encoding;
-use odeon::service::reply::RawOutcome;
+use odeon::service::message::Message;
+use odeon::service::reply::{RawOutcome, Reply};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -109,6 +110,12 @@ prop_compose! {
     }
 }
 
+/// Whether nothing of it is left out.
+fn whole(drawing: &Drawing) -> bool {
+    let within = drawing.within.as_ref().is_none_or(|within| whole(within));
+    drawing.note.is_some() && drawing.scale.is_some() && within
+}
+
 async fn arrive(sent: Everything) {
     let gallery = odeon::test::host(Wall).await;
     let Everything { drawing, pairs, bytes, id, shape, time } = sent.clone();
@@ -123,6 +130,27 @@ async fn arrive(sent: Everything) {
     let outcome = raw(gallery.node(), "gallery", "hang", Encoding::Named, body).await;
     let RawOutcome::Answered(body) = outcome else { panic!("no answer: {outcome:?}") };
     assert_eq!(rmp_serde::from_slice::<Everything>(&body).expect("decodes"), sent, "by name");
+
+    for wanted in [Encoding::Json, Encoding::Named, Encoding::Compact] {
+        let Everything { drawing, pairs, bytes, id, shape, time } = sent.clone();
+        let __reply = Reply::nobody();
+        let message = GalleryMessage::Hang { drawing, pairs, bytes, id, shape, time, __reply };
+        let mut body = Vec::new();
+        let encoded = message.encode(wanted, &mut body).expect("it can be written");
+        // a drawing without a note or scale leaves these out
+        let whole = whole(&sent.drawing);
+        assert_eq!(
+            encoded.encoding,
+            if whole || wanted != Encoding::Compact { wanted } else { Encoding::Named }
+        );
+        let outcome = raw(gallery.node(), "gallery", "hang", encoded.encoding, body).await;
+        let RawOutcome::Answered(body) = outcome else { panic!("no answer: {outcome:?}") };
+        let answer = match wanted {
+            Encoding::Json => serde_json::from_slice::<Everything>(&body).expect("decodes"),
+            Encoding::Named | Encoding::Compact => rmp_serde::from_slice(&body).expect("decodes"),
+        };
+        assert_eq!(answer, sent, "written by type, {wanted:?}");
+    }
     gallery.stop().await;
 }
 
@@ -138,14 +166,18 @@ proptest! {
     #[test]
     fn bytes_that_are_no_arguments_are_refused_without_harm(
         body in vec(any::<u8>(), 0..64),
-        named in any::<bool>(),
+        encoding in prop_oneof![Just(Encoding::Json), Just(Encoding::Named), Just(Encoding::Compact)],
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let encoding = if named { Encoding::Named } else { Encoding::Json };
         let outcome = runtime.block_on(async {
             let gallery = odeon::test::host(Wall).await;
             raw(gallery.node(), "gallery", "hang", encoding, body).await
         });
         prop_assert!(matches!(outcome, RawOutcome::NotExecuted(_)), "{:?}", outcome);
     }
+}
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<GalleryRef>(), ["hang"]);
 }

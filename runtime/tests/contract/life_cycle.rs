@@ -77,3 +77,8 @@ async fn configuration_that_does_not_fit_is_told_to_the_test() {
     let make = |cx: Cx, manners: Manners| Lodger::start(cx, manners, Diary::default());
     Bench::new().host("lodger", make).await;
 }
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<TenantRef>(), [""; 0]);
+}

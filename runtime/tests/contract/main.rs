@@ -1,5 +1,6 @@
 //! Contracts as their users see them: calls, casts and errors by type and by bytes, references, mocks, schemas.
 
+mod adversarial;
 mod api;
 mod calls;
 mod edges;
@@ -11,4 +12,5 @@ mod mocks;
 mod references;
 mod schemas;
 mod shapes;
+mod travelling;
 mod weight;

@@ -87,3 +87,8 @@ async fn each_key_of_a_mocked_entity_shares_its_closures_and_memory() {
     }
     assert_eq!(calls.count("add"), 2);
 }
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<TillRef>(), [""; 0]);
+}

@@ -77,3 +77,8 @@ async fn a_reference_to_the_wrong_thing_is_refused_when_used() {
         assert!(error.to_string().contains(part), "{error}");
     }
 }
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<RelayRef>(), ["forward", "find"]);
+}

@@ -77,3 +77,8 @@ async fn a_contract_may_live_inside_a_function() {
     inner.keep(Local(9)).send().expect("room");
     assert_eq!(kept.recv().await, Some(9));
 }
+
+#[test]
+fn samples_of_the_contract_survive_the_way_to_another_node() {
+    assert_eq!(super::api::by_name::<OddRef>(), [""; 0]);
+}

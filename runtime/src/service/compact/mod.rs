@@ -11,7 +11,7 @@ mod tree;
 mod trial;
 
 pub(super) use strict::write;
-pub(crate) use trial::Trial;
+use trial::Trial;
 
 use super::contract::{Contract, Encoding};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -30,13 +30,15 @@ pub enum Compact {
     Unsafe(String),
 }
 
-/// The types that travel for one method. The errors of contracts always go by name, so they are none of them.
+/// The types that travel for one method.
 #[derive(Clone, Copy, Debug)]
 pub struct Travels {
     /// The struct of the arguments.
     pub arguments: Travelling,
     /// What it answers; none for a cast.
     pub answer: Option<Travelling>,
+    /// Its own error, which always goes by name; none if it cannot fail by itself.
+    pub error: Option<Travelling>,
 }
 
 /// A type that travels, for those who know it by nothing but its schema.
@@ -58,34 +60,42 @@ impl Travelling {
         Self { schema: || SchemaGenerator::default().into_root_schema_for::<T>(), trial: trial::run::<T> }
     }
 
-    /// Sends samples of the type there and back. Says how many have arrived as they were sent.
+    /// Sends samples of the type there and back.
     ///
     /// # Errors
-    /// For people: why there are no samples of it, or of a part of it; or what happened to one on its way.
-    pub(crate) fn examine(&self, encoding: Encoding) -> Result<usize, String> {
-        let samples = samples::of((self.schema)().as_value())?;
-        let (mut arrived, mut problem) = (0, None);
+    /// What happened to one on its way; or why there are no samples of it, or of a part of it.
+    pub(crate) fn examine(&self, encoding: Encoding) -> Result<(), Doubt> {
+        let samples = samples::of((self.schema)().as_value()).map_err(Doubt::Untried)?;
+        let mut problem = None;
         let (mut wanted, mut seen) = (BTreeSet::new(), BTreeSet::new());
         for sample in samples {
             wanted.extend(sample.choices.iter().cloned());
             match (self.trial)(&sample.value, encoding) {
-                Trial::Arrived => {
-                    arrived += 1;
-                    seen.extend(sample.choices);
-                }
+                Trial::Arrived => seen.extend(sample.choices),
                 Trial::NoSample(why) => {
                     problem.get_or_insert(why);
                 }
-                Trial::Harmed(why) => return Err(format!("{why}, as in {}", shown(&sample.value))),
+                Trial::Harmed(why) => {
+                    return Err(Doubt::Harmed(format!("{why}, as in {}", shown(&sample.value))));
+                }
             }
         }
         let why = problem.unwrap_or_default();
         match wanted.difference(&seen).next() {
-            Some(choice) => Err(format!("no sample of `{choice}` can be read: {why}")),
-            None if arrived == 0 => Err("there are no values of it".into()),
-            None => Ok(arrived),
+            Some(choice) => Err(Doubt::Untried(format!("no sample of `{choice}` can be read: {why}"))),
+            None if seen.is_empty() => Err(Doubt::Untried("there are no values of it".into())),
+            None => Ok(()),
         }
     }
+}
+
+/// Why it is not certain that a type travels well. For people.
+#[derive(Debug)]
+pub(crate) enum Doubt {
+    /// It cannot be tried out.
+    Untried(String),
+    /// It does not.
+    Harmed(String),
 }
 
 /// A sample in a reason: long ones are cut.
@@ -101,12 +111,12 @@ fn shown(sample: &Value) -> String {
 
 /// Tries out the types of a method.
 pub(super) fn of(travels: Option<Travels>) -> Compact {
-    let Some(Travels { arguments, answer }) = travels else {
+    let Some(Travels { arguments, answer, .. }) = travels else {
         return Compact::Unsafe("nothing is known of its types".into());
     };
     let parts = [("the arguments", Some(arguments)), ("the answer", answer)];
     for (part, travelling) in parts.into_iter().filter_map(|(part, kind)| Some((part, kind?))) {
-        if let Err(reason) = travelling.examine(Encoding::Compact) {
+        if let Err(Doubt::Untried(reason) | Doubt::Harmed(reason)) = travelling.examine(Encoding::Compact) {
             return Compact::Unsafe(format!("{part}: {reason}"));
         }
     }

@@ -340,3 +340,6 @@ fn merged(mut all: Value, part: &Value) -> Value {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// What became of a sample.
 #[derive(Debug)]
-pub(crate) enum Trial {
+pub(super) enum Trial {
     /// It arrived as it was sent.
     Arrived,
     /// It is none: the type does not read it, and says why.

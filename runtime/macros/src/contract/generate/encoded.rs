@@ -1,6 +1,6 @@
 //! The contract for those who have bytes instead of types: names, decoding and schemas.
 
-use super::super::model::{Contract, Method, Mode};
+use super::super::model::{Answer, Contract, Method, Mode};
 use super::{message, private, private_at};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -85,7 +85,7 @@ fn arguments_struct(method: &Method) -> TokenStream {
     });
     quote! {
         #[derive(#private::serde::Serialize, #private::serde::Deserialize, #private::schemars::JsonSchema)]
-        #[serde(crate = #serde)]
+        #[serde(crate = #serde, rename = #name)]
         #[schemars(crate = #schemars, rename = #name)]
         struct #ident {
             #(#fields,)*
@@ -147,7 +147,7 @@ fn schema(at: usize, method: &Method) -> TokenStream {
     let none = || quote!(::core::option::Option::None);
     let answer = if method.is_cast() { none() } else { some(method.answer.value()) };
     let error = match &method.answer {
-        super::super::model::Answer::Fallible { error, .. } => some(quote!(#error)),
+        Answer::Fallible { error, .. } => some(quote!(#error)),
         _ => none(),
     };
     quote! {
@@ -169,10 +169,19 @@ fn travels(at: usize, method: &Method) -> TokenStream {
         let travelling = quote_spanned!(method.answer.blame()=> #blame::Travelling::of::<#value>());
         quote!(::core::option::Option::Some(#travelling))
     };
+    let error = match &method.answer {
+        Answer::Fallible { error, .. } => {
+            let (here, blame) = (method.answer.blame(), private_at(method.answer.blame()));
+            let travelling = quote_spanned!(here=> #blame::Travelling::of::<#error>());
+            quote!(::core::option::Option::Some(#travelling))
+        }
+        _ => quote!(::core::option::Option::None),
+    };
     quote! {
         #at => ::core::option::Option::Some(#private::Travels {
             arguments: #private::Travelling::of::<#ident>(),
             answer: #answer,
+            error: #error,
         }),
     }
 }
