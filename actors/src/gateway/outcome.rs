@@ -71,7 +71,9 @@ pub(crate) fn refused(refusal: &Refusal, sent: &Bytes) -> Problem {
         Refusal::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The receiver has stopped"),
         Refusal::Restarting => (StatusCode::SERVICE_UNAVAILABLE, "The receiver is being restarted"),
         Refusal::NoInstance { .. } => (StatusCode::SERVICE_UNAVAILABLE, "No instance is ready"),
-        Refusal::Unreachable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The receiver's node cannot be reached"),
+        Refusal::Unreachable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The receiver's node cannot be reached")
+        }
         Refusal::Congested { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "Too much is under way to the receiver's node")
         }

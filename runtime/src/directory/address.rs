@@ -3,6 +3,8 @@
 use super::provider::Provide;
 use crate::cell::{Admission, Handle, Wheel, ambient};
 use crate::node::NodeInner;
+use crate::remote::{Spoken, Target};
+use crate::service::contract::Contract;
 use crate::service::message::{Envelope, Header, Message, Origin};
 use futures_util::future::BoxFuture;
 use odeon_core::{Refusal, ServiceName};
@@ -37,7 +39,18 @@ enum Route<M: Message> {
     /// The activation of a key: looked up at the first message and after each passivation.
     Keyed { provider: Arc<dyn Provide<M>>, cached: Cached<M> },
     /// Not provided when the reference was made, or read from bytes: looked up when used.
-    Late { node: Weak<NodeInner>, found: OnceLock<Address<M>> },
+    Late(Box<Late<M>>),
+}
+
+/// What is looked up when it is used: on this node first, then at its peers.
+struct Late<M: Message> {
+    node: Weak<NodeInner>,
+    spoken: Spoken,
+    found: OnceLock<Address<M>>,
+    /// On another node, as long as the session with that lasts.
+    there: Mutex<Option<Arc<Target>>>,
+    /// The deadlines of the node that uses it.
+    wheel: OnceLock<Arc<Wheel>>,
 }
 
 /// The cell of a key. Reading the first one costs a load; a reference that has seen it go reads the later ones under
@@ -101,14 +114,16 @@ impl<M: Message> Address<M> {
         Self(Arc::new(Whereabouts { locator, route }))
     }
 
-    pub(crate) fn late(locator: Locator, node: Weak<NodeInner>) -> Self {
-        Self(Arc::new(Whereabouts { locator, route: Route::Late { node, found: OnceLock::new() } }))
+    pub(crate) fn late(locator: Locator, node: Weak<NodeInner>, spoken: Spoken) -> Self {
+        let (found, there, wheel) = (OnceLock::new(), Mutex::new(None), OnceLock::new());
+        let route = Route::Late(Box::new(Late { node, spoken, found, there, wheel }));
+        Self(Arc::new(Whereabouts { locator, route }))
     }
 
     /// Read from bytes: bound to the node of the handler that uses it first. For generated references.
     #[doc(hidden)]
-    pub fn unbound(locator: Locator) -> Self {
-        Self::late(locator, Weak::new())
+    pub fn unbound<C: Contract<Message = M>>(locator: Locator) -> Self {
+        Self::late(locator, Weak::new(), Spoken::of::<C>())
     }
 
     /// What it means anywhere in the cluster.
@@ -134,7 +149,7 @@ impl<M: Message> Whereabouts<M> {
     pub(crate) fn known(&self) -> Option<Delivery<'_, M>> {
         match &self.route {
             Route::Keyed { cached, .. } => Some(Delivery { handle: cached.first()?, whereabouts: self }),
-            Route::Instances(_) | Route::Late { .. } => None,
+            Route::Instances(_) | Route::Late(_) => None,
         }
     }
 
@@ -143,14 +158,17 @@ impl<M: Message> Whereabouts<M> {
     pub(crate) fn wheel(&self) -> Option<&Wheel> {
         match &self.route {
             Route::Keyed { provider, .. } | Route::Instances(provider) => Some(provider.wheel()),
-            Route::Late { found, .. } => found.get()?.0.wheel(),
+            Route::Late(late) => match late.found.get() {
+                Some(address) => address.0.wheel(),
+                None => late.wheel.get().map(|wheel| &**wheel),
+            },
         }
     }
 
-    /// The cell for the next message, where it is not known yet or is chosen for each; and the address that it is
+    /// Where the next message goes, where that is not known yet or is chosen for each; and the address that it is
     /// behind, which differs where the reference is older than the provider.
     #[inline(never)]
-    pub(crate) fn pick(&self) -> Result<Picked<'_, M>, Refusal> {
+    pub(crate) fn pick(&self) -> Result<Choice<'_, M>, Refusal> {
         let handle = match &self.route {
             Route::Keyed { provider, cached } => match cached.handle() {
                 Some(handle) => handle,
@@ -160,9 +178,17 @@ impl<M: Message> Whereabouts<M> {
                 }
             },
             Route::Instances(provider) => provider.pick(None)?,
-            Route::Late { .. } => return self.found()?.0.pick(),
+            Route::Late(late) => {
+                if let Some(target) = late.there.lock().as_ref().filter(|target| target.is_current()) {
+                    return Ok(Choice::There(target.clone()));
+                }
+                return match self.found(late) {
+                    Ok(address) => address.0.pick(),
+                    Err(refusal) => late.there(&self.locator, refusal).map(Choice::There),
+                };
+            }
         };
-        Ok(Picked { handle, whereabouts: self })
+        Ok(Choice::Here(Picked { handle, whereabouts: self }))
     }
 
     /// The cell behind it, only if there is one.
@@ -170,25 +196,51 @@ impl<M: Message> Whereabouts<M> {
         match &self.route {
             Route::Instances(provider) => provider.find(None),
             Route::Keyed { provider, .. } => provider.find(self.locator.key.as_ref()),
-            Route::Late { .. } => self.found().ok()?.find(),
+            Route::Late(late) => self.found(late).ok()?.find(),
         }
     }
 
     #[cold]
-    fn found(&self) -> Result<&Address<M>, Refusal> {
-        let Route::Late { node, found } = &self.route else { unreachable!("only late ones are looked up") };
-        if let Some(address) = found.get() {
+    fn found<'a>(&self, late: &'a Late<M>) -> Result<&'a Address<M>, Refusal> {
+        if let Some(address) = late.found.get() {
             return Ok(address);
         }
         let locator = &self.locator;
-        let node = node
-            .upgrade()
-            .or_else(ambient::node)
-            .ok_or_else(|| Refusal::NoNode { address: locator.to_string() })?;
+        let node = late.node(locator)?;
         let provider = node.registry.provider::<M>(&locator.service)?;
         super::provider::check_locator(locator, provider.keyed())?;
-        Ok(found.get_or_init(|| Address::to_provider(locator.clone(), provider)))
+        Ok(late.found.get_or_init(|| Address::to_provider(locator.clone(), provider)))
     }
+}
+
+impl<M: Message> Late<M> {
+    fn node(&self, locator: &Locator) -> Result<Arc<NodeInner>, Refusal> {
+        let node = self.node.upgrade().or_else(ambient::node);
+        node.ok_or_else(|| Refusal::NoNode { address: locator.to_string() })
+    }
+
+    /// This node does not provide it, for the given reason: perhaps a peer does.
+    #[cold]
+    fn there(&self, locator: &Locator, refusal: Refusal) -> Result<Arc<Target>, Refusal> {
+        if !matches!(refusal, Refusal::UnknownService { .. }) {
+            return Err(refusal);
+        }
+        let node = self.node(locator)?;
+        let Some(links) = node.links.get() else { return Err(refusal) };
+        let service = node.registry.bound(&locator.service);
+        let target = links.find(service, locator.key.as_ref(), self.spoken)?;
+        self.wheel.get_or_init(|| node.wheel.clone());
+        *self.there.lock() = Some(target.clone());
+        Ok(target)
+    }
+}
+
+/// Where a message goes.
+pub(crate) enum Choice<'a, M: Message> {
+    /// To a cell of this node.
+    Here(Picked<'a, M>),
+    /// To another node.
+    There(Arc<Target>),
 }
 
 /// How a push ended: the envelope comes back with why it was refused.
@@ -259,7 +311,7 @@ impl<M: Message> Delivery<'_, M> {
                 outcome
             }
             Route::Instances(provider) => push_on(&**provider, None, self.handle, refusal, envelope).1,
-            Route::Late { .. } => Err((refusal, envelope)),
+            Route::Late(_) => Err((refusal, envelope)),
         };
         if let Err((refusal, _)) = &outcome
             && !(*refusal == Refusal::MailboxFull && self.waits())

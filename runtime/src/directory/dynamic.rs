@@ -1,10 +1,10 @@
 //! A service as seen by those who have bytes and names instead of types: HTTP, other nodes, the command line.
 
-use super::address::{Address, Locator, push_on};
+use super::address::{Address, Choice, Locator, push_on};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
-use crate::service::message::{Envelope, Header, Message, Origin};
+use crate::service::message::{Envelope, Header, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
 use crate::service::reply::{RawOutcome, RawReply};
 use futures_util::future::BoxFuture;
@@ -136,10 +136,11 @@ impl<C: Contract> Inlet for TypedInlet<C> {
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
             None => match whereabouts.pick() {
-                Ok(there) => {
-                    picked = there;
+                Ok(Choice::Here(here)) => {
+                    picked = here;
                     picked.delivery()
                 }
+                Ok(Choice::There(_)) => unreachable!("it is provided here"),
                 Err(refusal) => {
                     self.kind.meter.add_refused(&refusal);
                     return envelope.refuse(refusal);

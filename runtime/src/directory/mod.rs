@@ -8,7 +8,7 @@ mod registry;
 mod watch;
 
 pub use address::{Address, Locator};
-pub(crate) use address::{Delivery, Whereabouts};
+pub(crate) use address::{Choice, Whereabouts};
 pub(crate) use dynamic::Inlet;
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
 #[cfg(test)]

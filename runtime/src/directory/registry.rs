@@ -5,6 +5,7 @@ use super::dynamic::{ByName, Dynamic, ServiceDescription};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
 use crate::node::{NodeInner, RefError};
+use crate::remote::Spoken;
 use crate::service::contract::Contract;
 use crate::service::message::Message;
 use dashmap::DashMap;
@@ -33,7 +34,8 @@ impl Registry {
         Self { entries: DashMap::new(), bindings }
     }
 
-    fn bound<'a>(&'a self, name: &'a ServiceName) -> &'a ServiceName {
+    /// What a name stands for.
+    pub(crate) fn bound<'a>(&'a self, name: &'a ServiceName) -> &'a ServiceName {
         self.bindings.get(name).unwrap_or(name)
     }
 
@@ -79,7 +81,7 @@ impl Registry {
         let service: ServiceName = name.parse()?;
         let locator = Locator { service, key: key.map(Arc::from) };
         let Some(entry) = self.entries.get(self.bound(&locator.service)) else {
-            return Ok(Address::late(locator, node));
+            return Ok(Address::late(locator, node, Spoken::of::<C>()));
         };
         let provider = entry.provider_for::<C>(&locator.service)?;
         check_locator(&locator, provider.keyed()).map_err(RefError::Refused)?;

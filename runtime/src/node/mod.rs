@@ -13,14 +13,15 @@ use crate::cell::kind::Kind;
 use crate::cell::nursery::Nursery;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
+use crate::remote::Core;
 use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Why there is no reference.
@@ -85,6 +86,8 @@ pub struct NodeInner {
     pub(crate) tree: Tree,
     /// One for each executor.
     pub(crate) nurseries: Box<[Nursery]>,
+    /// The links to other nodes, if it has any.
+    pub(crate) links: OnceLock<Arc<Core>>,
     seeds: AtomicU64,
     spans: AtomicU64,
     cells: AtomicU64,
@@ -138,6 +141,10 @@ impl Node {
         Self(inner)
     }
 
+    pub(crate) fn inner(&self) -> &Arc<NodeInner> {
+        &self.0
+    }
+
     /// Starts a node with the services of an app. All configuration is validated before anything starts.
     ///
     /// # Errors
@@ -153,6 +160,7 @@ impl Node {
             wheel: wheel.clone(),
             tree,
             nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
+            links: OnceLock::new(),
             seeds: AtomicU64::new(1),
             spans: AtomicU64::new(1),
             cells: AtomicU64::new(1),

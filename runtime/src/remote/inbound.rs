@@ -18,10 +18,10 @@ use odeon_core::wire::chain::Place;
 use odeon_core::wire::envelope::{CallId, Content, Head, Request};
 use odeon_core::wire::frame::{self, FrameError};
 use odeon_core::wire::limits;
+use odeon_core::wire::session::SessionId;
 use odeon_core::{NodeId, Refusal, TraceId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use odeon_core::wire::session::SessionId;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -275,8 +275,7 @@ impl One<'_> {
             }
         };
         let due = request.remaining.map(|left| self.peer.wheel.due(left));
-        let mut header =
-            Header::of(head.criticality).with_weight(body.len()).with_awaited(call.is_some());
+        let mut header = Header::of(head.criticality).with_weight(body.len()).with_awaited(call.is_some());
         if let Some(due) = due {
             header = header.with_due(due);
         }
@@ -352,4 +351,3 @@ fn is_same(last: &Origin, request: &Request<'_>) -> bool {
         && request.tenant == last.tenant.as_deref()
         && request.principal == last.principal.as_deref()
 }
-

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use odeon_core::delivery::{Books, Outbound, Receipt, Window};
 use odeon_core::wire::chain::{Chain, Hop, Place};
 use odeon_core::wire::envelope::{
-    CallId, Content, Encoding as WireEncoding, Head, Introduction, MethodNumber, ReceiverNumber, Request, Sender,
-    Target as WireTarget,
+    CallId, Content, Encoding as WireEncoding, Head, Introduction, MethodNumber, ReceiverNumber, Request,
+    Sender, Target as WireTarget,
 };
 use odeon_core::wire::frame::{self, FrameError};
 use odeon_core::wire::limits;
@@ -285,6 +285,11 @@ impl Lane {
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         untold
+    }
+
+    /// Whether nothing was ever handed to a connection.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.state.lock().out.untold() == 0
     }
 
     pub(super) fn books(&self) -> Books {

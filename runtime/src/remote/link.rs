@@ -83,7 +83,11 @@ impl Link {
 
 type Ended = Result<(), LinkEnd>;
 
-fn spawn(executor: &Executor, tasks: &mut JoinSet<Ended>, task: impl Future<Output = Ended> + Send + 'static) {
+fn spawn(
+    executor: &Executor,
+    tasks: &mut JoinSet<Ended>,
+    task: impl Future<Output = Ended> + Send + 'static,
+) {
     executor.spawn_in(tasks, task);
 }
 

@@ -297,8 +297,7 @@ impl Core {
     /// Where messages for a service of this node go.
     pub(super) fn inlet(&self, service: u32, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
         let unknown = |service: String| Refusal::UnknownService { service };
-        let name =
-            self.offers.get(service as usize).ok_or_else(|| unknown(format!("number {service}")))?;
+        let name = self.offers.get(service as usize).ok_or_else(|| unknown(format!("number {service}")))?;
         let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
         node.registry.dynamic(name).ok_or_else(|| unknown(name.to_string()))?.inlet(key)
     }
@@ -317,7 +316,9 @@ impl Core {
         };
         for peer in peers {
             let services = peer.services();
-            let Some(number) = services.services.iter().position(|offer| offer.name == wanted) else { continue };
+            let Some(number) = services.services.iter().position(|offer| offer.name == wanted) else {
+                continue;
+            };
             let offer = &services.services[number];
             return Target::new(&peer, number as u32, offer, spoken, key).map(Arc::new);
         }
@@ -491,7 +492,9 @@ impl Core {
                     old.end("it has begun anew", "link");
                 }
                 if received.is_some() {
-                    return Err(ConnectError::Broken("the session that the peer goes on with is over".into()));
+                    return Err(ConnectError::Broken(
+                        "the session that the peer goes on with is over".into(),
+                    ));
                 }
                 Peer::new(node.clone(), met.sending.number, self)
             }

@@ -19,8 +19,9 @@ mod target;
 pub mod trust;
 
 pub use endpoint::{Endpoint, Member, Transport};
-pub use trust::{Authority, Credentials, Stranger, Trust};
-pub use links::{ConnectError, Links, LinksConfig, LinkStatus};
+pub(crate) use links::Core;
+pub use links::{ConnectError, LinkStatus, Links, LinksConfig, StartLinksError};
 pub(crate) use receipts::Receipts;
 pub(crate) use reply::Answering;
 pub(crate) use target::{Spoken, Target};
+pub use trust::{Authority, Credentials, Stranger, Trust};

@@ -16,13 +16,12 @@ use odeon_core::{NodeId, Refusal};
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 /// One incarnation of another node.
 pub(crate) struct Peer {
     pub(super) node: Arc<NodeId>,
-    pub(super) core: Weak<Core>,
     pub(super) wheel: Arc<Wheel>,
     /// The number of the session towards it.
     pub(super) session: u64,
@@ -42,7 +41,6 @@ impl Peer {
         let teller = Arc::new(Teller::default());
         Arc::new(Self {
             node: Arc::new(node),
-            core: Arc::downgrade(core),
             wheel: core.wheel.clone(),
             session,
             lanes: std::array::from_fn(|number| Lane::new(number as u8)),
@@ -138,10 +136,7 @@ impl Peer {
         };
         let lane = &self.lanes[target.lane(header.criticality())];
         match lane.send(&self.node, &sending, message, waker) {
-            Ok(()) => {
-                self.reach();
-                Ok(call)
-            }
+            Ok(()) => Ok(call),
             Err(unsent) => {
                 if let Some(call) = call {
                     self.pending.unreserve(call);
@@ -150,9 +145,6 @@ impl Peer {
             }
         }
     }
-
-    /// Makes sure that somebody dials, if there is no connection.
-    fn reach(&self) {}
 
     /// A call has ended.
     pub(super) fn settle(&self, id: CallId, outcome: RawOutcome, encoding: Encoding) {
@@ -182,7 +174,8 @@ impl Peer {
     /// What the peer has said of our messages.
     pub(super) fn settle_casts(&self, receipts: Vec<LaneReceipt>) -> Result<(), String> {
         for receipt in receipts {
-            let lane = self.lanes.get(usize::from(receipt.lane)).ok_or("a receipt for a lane that is none")?;
+            let lane =
+                self.lanes.get(usize::from(receipt.lane)).ok_or("a receipt for a lane that is none")?;
             lane.settle(receipt.received, receipt.casts, &receipt.settled)?;
         }
         Ok(())

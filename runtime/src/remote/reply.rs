@@ -90,7 +90,8 @@ impl Answering {
         if let Err(error) = lane.reply(&head, body) {
             tracing::error!(%error, "an answer could not be sent to another node");
             let cause = UnknownCause::AnswerUndecodable;
-            let head = Head { criticality, encoding: head.encoding, content: Content::Unknown { call, cause } };
+            let head =
+                Head { criticality, encoding: head.encoding, content: Content::Unknown { call, cause } };
             let _ = lane.reply(&head, &[]);
         }
     }

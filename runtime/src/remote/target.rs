@@ -68,10 +68,13 @@ impl Target {
             u16::try_from(at).ok()
         });
         // FNV-1a
-        let hash = key.map_or("", |key| key).bytes().chain(offer.name.bytes()).fold(
-            0xcbf2_9ce4_8422_2325_u64,
-            |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3),
-        );
+        let hash = key
+            .map_or("", |key| key)
+            .bytes()
+            .chain(offer.name.bytes())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         Ok(Self {
             id: peer.next_target(),
             peer: peer.clone(),

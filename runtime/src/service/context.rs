@@ -11,7 +11,7 @@ use crate::node::{Node, NodeInner, RefError};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use odeon_core::supervision::{Exit, StopReason};
-use odeon_core::{ActivationId, Criticality, Random, ServiceName, Timestamp, TraceContext};
+use odeon_core::{ActivationId, Criticality, NodeId, Random, ServiceName, Timestamp, TraceContext};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -55,6 +55,8 @@ impl Clone for Cx {
 pub struct Caller {
     /// The activation that called; none for a request from outside.
     pub activation: Option<ActivationId>,
+    /// The node from which it came, as its certificate names it; none for this one.
+    pub node: Option<NodeId>,
     /// Who asked for it in the end: a user or a token.
     pub principal: Option<Arc<str>>,
     /// On whose budget.
@@ -235,6 +237,7 @@ impl Cx {
         let origin = self.origin.as_deref();
         Caller {
             activation: origin.and_then(|o| o.activation),
+            node: origin.and_then(|o| o.node.as_deref().cloned()),
             principal: origin.and_then(|o| o.principal.clone()),
             tenant: origin.and_then(|o| o.tenant.clone()),
             request: origin.map(|o| o.request),

@@ -2,12 +2,14 @@
 
 use super::contract::Contract;
 use super::error::{CallError, ContractError, Never};
-use super::message::{Envelope, Header, Message, Origin};
+use super::message::{Envelope, Header, Origin};
 use super::reply::{Answer, Lost, Reply};
 use crate::cell::ambient;
 use crate::cell::{Tick, Wheel, WheelKey};
-use crate::directory::{Address, Delivery, Whereabouts};
+use crate::directory::{Address, Choice, Whereabouts};
+use crate::remote::Target;
 use futures_util::future::BoxFuture;
+use odeon_core::wire::envelope::CallId;
 use odeon_core::{Criticality, Refusal, UnknownCause};
 use serde::Serialize;
 use std::pin::Pin;
@@ -40,12 +42,17 @@ pub struct Call<'a, R: Contract, T, E = Never> {
     /// Where its deadline is, from the first time on that it waits.
     timer: Option<(&'a Wheel, WheelKey)>,
     tries: u8,
+    /// Where it was sent, if to another node, and its number there: whoever gives up says so.
+    there: Option<(Arc<Target>, Option<CallId>)>,
 }
 
 enum State<M, T, E> {
     Unsent(M),
     /// The mailbox is full and its policy is to wait.
-    WaitingForRoom(BoxFuture<'static, Result<(), Refusal>>, std::marker::PhantomData<fn() -> (T, E)>),
+    WaitingForRoom(
+        BoxFuture<'static, Result<Option<CallId>, Refusal>>,
+        std::marker::PhantomData<fn() -> (T, E)>,
+    ),
     Sent,
 }
 
@@ -89,6 +96,7 @@ where
             due: Tick::NEVER,
             timer: None,
             tries: 1,
+            there: None,
         }
     }
 
@@ -111,10 +119,13 @@ where
         let whereabouts = self.address.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => {
-                picked = whereabouts.pick()?;
-                picked.delivery()
-            }
+            None => match whereabouts.pick()? {
+                Choice::Here(here) => {
+                    picked = here;
+                    picked.delivery()
+                }
+                Choice::There(target) => return self.send_there(target, header, origin, message),
+            },
         };
         // a repetition has no more time than the first try
         self.due = delivery.wheel().due(self.within).earlier(header.due()).earlier(self.due);
@@ -130,11 +141,35 @@ where
             Ok(()) => Ok(()),
             Err((Refusal::MailboxFull, envelope)) if delivery.waits() => {
                 let waiting = delivery.push_waiting(envelope);
+                let waiting = Box::pin(async move { waiting.await.map(|()| None) });
                 self.state = State::WaitingForRoom(waiting, std::marker::PhantomData);
                 Ok(())
             }
             Err((refusal, _)) => Err(refusal),
         }
+    }
+
+    /// To another node. A call waits for room there, whatever the policy of the mailbox: only what is under way is
+    /// bounded so.
+    fn send_there(
+        &mut self,
+        target: Arc<Target>,
+        header: Header,
+        origin: Option<Arc<Origin>>,
+        message: R::Message,
+    ) -> Result<(), Refusal> {
+        self.due = target.due(self.within).earlier(header.due()).earlier(self.due);
+        let header = header.with_awaited(true).with_due(self.due);
+        match target.send(header, origin.as_deref(), message) {
+            Ok(call) => self.there = Some((target, call)),
+            Err((_, Some(message))) => {
+                let waiting = Box::pin(target.clone().send_waiting(header, origin, message));
+                self.there = Some((target, None));
+                self.state = State::WaitingForRoom(waiting, std::marker::PhantomData);
+            }
+            Err((refusal, None)) => return Err(refusal),
+        }
+        Ok(())
     }
 
     /// Sends a read again, unless it must not or there is no time.
@@ -182,12 +217,21 @@ where
         loop {
             if let State::WaitingForRoom(waiting, _) = &mut this.state {
                 match waiting.as_mut().poll(cx) {
-                    Poll::Ready(Ok(())) => this.state = State::Sent,
+                    Poll::Ready(Ok(call)) => {
+                        this.state = State::Sent;
+                        if let Some((_, sent)) = &mut this.there {
+                            *sent = call;
+                        }
+                    }
                     Poll::Ready(Err(refusal)) => return Poll::Ready(Err(CallError::NotExecuted(refusal))),
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            return match Pin::new(&mut this.answer).poll(cx) {
+            let answer = Pin::new(&mut this.answer).poll(cx);
+            if answer.is_ready() {
+                this.there = None;
+            }
+            return match answer {
                 Poll::Ready(Ok(Ok(Ok(value)))) => Poll::Ready(Ok(value)),
                 Poll::Ready(Ok(Ok(Err(error)))) => Poll::Ready(Err(CallError::Failed(error))),
                 Poll::Ready(Ok(Err(Lost::Refused(refusal)))) => match this.again(refusal) {
@@ -209,6 +253,9 @@ impl<R: Contract, T, E> Drop for Call<'_, R, T, E> {
     fn drop(&mut self) {
         if let Some((wheel, key)) = self.timer.take() {
             wheel.remove(key);
+        }
+        if let Some((target, Some(call))) = self.there.take() {
+            target.cancel(call);
         }
     }
 }
@@ -288,12 +335,19 @@ impl<'a, R: Contract> Cast<'a, R> {
         let whereabouts = self.to.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => {
-                picked = whereabouts.pick()?;
-                picked.delivery()
-            }
+            None => match whereabouts.pick()? {
+                Choice::Here(here) => {
+                    picked = here;
+                    picked.delivery()
+                }
+                Choice::There(target) => {
+                    let (header, origin) = told(target.wheel(), self.within, self.criticality)?;
+                    let sent = target.send(header, origin.as_deref(), self.message);
+                    return sent.map(drop).map_err(|(refusal, _)| refusal);
+                }
+            },
         };
-        let (header, origin) = told(&delivery, self.within, self.criticality)?;
+        let (header, origin) = told(delivery.wheel(), self.within, self.criticality)?;
         let refusal = match delivery.admit(header, origin.as_ref(), &self.message) {
             Ok(admission) => {
                 admission.put(origin, self.message);
@@ -308,14 +362,14 @@ impl<'a, R: Contract> Cast<'a, R> {
 
 /// What a cast carries.
 #[inline(always)]
-fn told<M: Message>(
-    delivery: &Delivery<'_, M>,
+fn told(
+    wheel: &Wheel,
     within: Option<Duration>,
     criticality: Option<Criticality>,
 ) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
     let (mut header, origin) = outgoing(criticality)?;
     if let Some(time) = within {
-        header = header.with_due(delivery.wheel().due(time).earlier(header.due()));
+        header = header.with_due(wheel.due(time).earlier(header.due()));
     }
     Ok((header.with_awaited(false), origin))
 }
@@ -327,9 +381,23 @@ impl<'a, R: Contract> IntoFuture for Cast<'a, R> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let waiting = {
-                let picked = self.to.whereabouts().pick()?;
+                let picked = match self.to.whereabouts().pick()? {
+                    Choice::Here(picked) => picked,
+                    Choice::There(target) => {
+                        let (mut header, origin) = told(target.wheel(), self.within, self.criticality)?;
+                        let message = match target.send(header, origin.as_deref(), self.message) {
+                            Ok(_) => return Ok(()),
+                            Err((_, Some(message))) => message,
+                            Err((refusal, None)) => return Err(refusal),
+                        };
+                        if header.due().is_never() {
+                            header = header.with_due(target.due(WITHIN_DEFAULT));
+                        }
+                        return target.send_waiting(header, origin, message).await.map(drop);
+                    }
+                };
                 let delivery = picked.delivery();
-                let (header, origin) = told(&delivery, self.within, self.criticality)?;
+                let (header, origin) = told(delivery.wheel(), self.within, self.criticality)?;
                 match delivery.push(Envelope { header, origin, message: self.message }) {
                     Ok(()) => return Ok(()),
                     Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {

@@ -14,8 +14,8 @@ mod tests;
 mod write;
 
 use super::envelope::{Encoding, Head};
-use super::{layout, limits};
 use super::varint::{self, EndsEarly, Reader};
+use super::{layout, limits};
 
 /// Bytes that the length of a written frame takes: always four, since it is not known when they are left free.
 const LENGTH_WIDTH: usize = 4;

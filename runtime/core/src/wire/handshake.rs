@@ -2,52 +2,14 @@
 //! version adds has a default, and what an earlier one does not know it skips.
 
 use super::duel::Dial;
-use super::limits::{ADDRESS_MAX, CLUSTER_MAX};
+use super::limits::ADDRESS_MAX;
 use super::session::{Received, SessionId};
 use super::version::{NoCommonVersion, Version, VersionRange};
+pub use crate::cluster::ClusterId;
 use crate::id::{NodeId, NodeName};
 use crate::outcome::Retry;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
-
-/// Tells one cluster from another; 1 to [`CLUSTER_MAX`] visible ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ClusterId(String);
-
-/// The text is no id of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no id of a cluster: it has 1 to {CLUSTER_MAX} visible ASCII characters, without blanks")]
-pub struct ClusterIdError;
-
-impl TryFrom<String> for ClusterId {
-    type Error = ClusterIdError;
-
-    fn try_from(text: String) -> Result<Self, ClusterIdError> {
-        let fits = (1..=CLUSTER_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if fits { Ok(Self(text)) } else { Err(ClusterIdError) }
-    }
-}
-
-impl std::str::FromStr for ClusterId {
-    type Err = ClusterIdError;
-
-    fn from_str(text: &str) -> Result<Self, ClusterIdError> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<ClusterId> for String {
-    fn from(id: ClusterId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for ClusterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// SHA-256 of a binary. Nodes with the same one agree on the layout of every type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

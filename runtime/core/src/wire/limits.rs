@@ -20,7 +20,5 @@ pub const LABEL_MAX: usize = 128;
 pub const FAILURE_TEXT_MAX: usize = 4096;
 /// Longest body that goes on a stream of its own, in bytes.
 pub const LARGE_MAX: u64 = 64 * 1024 * 1024;
-/// Longest id of a cluster, in bytes.
-pub const CLUSTER_MAX: usize = 63;
 /// Longest advertised address, in bytes: a host name has 253 at the most, a port and its colon six.
 pub const ADDRESS_MAX: usize = 259;

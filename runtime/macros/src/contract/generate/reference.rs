@@ -58,7 +58,7 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
         impl<'de> #private::serde::Deserialize<'de> for #reference {
             fn deserialize<D: #private::serde::Deserializer<'de>>(deserializer: D) -> ::core::result::Result<Self, D::Error> {
                 let locator = <#private::Locator as #private::serde::Deserialize>::deserialize(deserializer)?;
-                ::core::result::Result::Ok(Self { address: #private::Address::unbound(locator) })
+                ::core::result::Result::Ok(Self { address: #private::Address::unbound::<Self>(locator) })
             }
         }
 

@@ -1,0 +1,135 @@
+//! Calls and casts between two nodes.
+
+use super::stage::{Cluster, Linked, eventually};
+use odeon::core::{NodeId, UnknownCause};
+use odeon::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// What a test calls on the other node.
+#[odeon::contract(name = "counter", version = "1.0")]
+pub trait Counter {
+    async fn add(&mut self, cx: &Cx, amount: u64) -> u64;
+    #[cast]
+    async fn note(&mut self, cx: &Cx, number: u64);
+    #[read]
+    async fn total(&self, cx: &Cx) -> u64;
+    async fn fail(&mut self, cx: &Cx) -> Result<u64, Broken>;
+    async fn panic(&mut self, cx: &Cx);
+    async fn linger(&self, cx: &Cx);
+    async fn caller(&self, cx: &Cx) -> Option<String>;
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct Broken {
+    why: String,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl ContractError for Broken {}
+
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    left: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Counting {
+    total: u64,
+    last: u64,
+    seen: Seen,
+}
+
+#[odeon::service]
+impl Counter for Counting {
+    async fn add(&mut self, _: &Cx, amount: u64) -> u64 {
+        self.total += amount;
+        self.total
+    }
+    async fn note(&mut self, _: &Cx, number: u64) {
+        assert_eq!(number, self.last + 1, "casts of one sender keep their order");
+        self.last = number;
+        self.total += 1;
+    }
+    async fn total(&self, _: &Cx) -> u64 {
+        self.total
+    }
+    async fn fail(&mut self, _: &Cx) -> Result<u64, Broken> {
+        Err(Broken { why: "it is broken".into() })
+    }
+    async fn panic(&mut self, _: &Cx) {
+        panic!("as the test wants");
+    }
+    async fn linger(&self, cx: &Cx) {
+        cx.cancelled().await;
+        self.seen.left.fetch_add(1, SeqCst);
+    }
+    async fn caller(&self, cx: &Cx) -> Option<String> {
+        cx.caller().node.map(|node| node.to_string())
+    }
+}
+
+/// Two nodes: `mars` has the counters, `venus` has a link to it.
+async fn two(seen: Seen) -> (Linked, Linked) {
+    let cluster = Cluster::new();
+    let app = App::new().entity("counter", move || Counting { seen: seen.clone(), ..Counting::default() });
+    let mars = cluster.node("mars", app).await;
+    let venus = cluster.node("venus", App::new()).await;
+    let node = venus.links.connect(mars.links.local_address()).await.expect("a link");
+    assert_eq!(node, NodeId { name: "mars".parse().expect("a name"), incarnation: 1 });
+    let counter: CounterRef = venus.node.entity("counter", "ready").expect("a name");
+    // what mars offers comes after the handshake
+    while counter.total().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    (mars, venus)
+}
+
+#[tokio::test]
+async fn a_call_to_another_node_ends_as_one_on_this_node_does() {
+    let (_mars, venus) = two(Seen::default()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    assert_eq!(counter.add(3).await, Ok(3));
+    assert_eq!(counter.add(4).await, Ok(7));
+    assert_eq!(counter.total().await, Ok(7));
+    let other: CounterRef = venus.node.entity("counter", "b").expect("a name");
+    assert_eq!(other.total().await, Ok(0));
+    assert_eq!(counter.fail().await, Err(CallError::Failed(Broken { why: "it is broken".into() })));
+    assert_eq!(counter.panic().await, Err(CallError::Unknown(UnknownCause::Panicked)));
+    assert_eq!(counter.caller().await, Ok(Some("venus@1".into())));
+}
+
+#[tokio::test]
+async fn casts_arrive_in_order_and_the_books_balance() {
+    let (mars, venus) = two(Seen::default()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    for number in 1..=10_000 {
+        counter.note(number).await.expect("there is room in time");
+    }
+    while counter.total().await != Ok(10_000) {
+        tokio::task::yield_now().await;
+    }
+    eventually("all is accounted for", || {
+        let status = &venus.links.status()[0];
+        status.open == 0 && status.queued == 0
+    })
+    .await;
+    let status = &venus.links.status()[0];
+    assert_eq!(status.sent, status.handled);
+    assert!(status.handled >= 10_001, "{status:?}");
+    assert!(mars.links.status()[0].connected);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_is_told_of_on_the_other_node() {
+    let seen = Seen::default();
+    let (_mars, venus) = two(seen.clone()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    assert!(tokio::time::timeout(Duration::from_millis(50), counter.linger()).await.is_err());
+    eventually("the handler has learned of it", || seen.left.load(SeqCst) == 1).await;
+}

@@ -1,0 +1,6 @@
+//! Nodes that call each other, over real sockets on loopback.
+
+#![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
+
+mod calls;
+mod stage;
