@@ -196,7 +196,8 @@ pub enum Turned {
     /// A node has dialed itself.
     #[error("the node has dialed itself")]
     SelfConnect,
-    /// Another connection between the two stays.
+    /// Another connection between the two stays. Who is turned away waits for it, for longer than a dial takes to time
+    /// out, before it dials again: if that connection is dead, the other side has noticed by then.
     #[error("the connection dialed as {stays} stays")]
     Duplicate {
         /// Which.
@@ -237,11 +238,10 @@ impl Turned {
             | Self::NameMismatch { .. }
             | Self::StaleIncarnation { .. }
             | Self::SelfConnect
-            | Self::Duplicate { .. }
             | Self::Unreadable { .. } => Retry::Never,
             Self::NotExpected { .. } | Self::Superseded { .. } => Retry::Elsewhere,
             Self::StaleSession { .. } => Retry::Now,
-            Self::Busy | Self::Stopping | Self::Other => Retry::Later,
+            Self::Duplicate { .. } | Self::Busy | Self::Stopping | Self::Other => Retry::Later,
         }
     }
 
@@ -257,7 +257,9 @@ impl Turned {
             Self::Superseded { .. } => "dial other members: this one ends",
             Self::NotExpected { .. } => "look its address up again",
             Self::SelfConnect => "leave this address out",
-            Self::Duplicate { .. } => "use the other connection, which is here or on its way",
+            Self::Duplicate { .. } => {
+                "use the other connection, which is here or on its way; dial again only if it does not come"
+            }
             Self::StaleSession { .. } => "dial again with the latest session",
             Self::Busy | Self::Other => "dial again later",
             Self::Stopping => "dial again when it is back",

@@ -7,3 +7,4 @@ mod supervision;
 mod supervision_laws;
 mod wire_duel;
 mod wire_frames;
+mod wire_handshake;
