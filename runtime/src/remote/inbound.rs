@@ -1,8 +1,8 @@
 //! The receiving side of a session: frames become messages in mailboxes, answers reach those who wait.
 
 use super::control::LaneReceipt;
+use super::core::Core;
 use super::lane::encoding_of;
-use super::links::Core;
 use super::peer::Peer;
 use super::receipts::{LaneReceipts, Receipts, Teller};
 use super::reply::{Answering, Left};
@@ -234,6 +234,7 @@ impl One<'_> {
                 }
                 Ok(())
             }
+            Content::Void => Ok(()),
         }
     }
 

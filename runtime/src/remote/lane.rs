@@ -179,6 +179,13 @@ impl Lane {
         Ok(())
     }
 
+    /// Takes back a request that no writer has taken yet.
+    pub(super) fn take_back(&self, frame: u64) -> bool {
+        let mut state = self.state.lock();
+        let position = frame.checked_sub(state.out.next());
+        position.is_some_and(|position| frame::take_back(&mut state.open, position))
+    }
+
     fn wake_writer(&self, state: &mut State) {
         if std::mem::replace(&mut state.idle, false) {
             self.wake.notify_one();

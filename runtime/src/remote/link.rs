@@ -1,9 +1,9 @@
 //! One connection of a session: the tasks that read and write its streams, until one of them finds that it is over.
 
 use super::control::{self, CONTROL_MAX, Control, ControlError};
+use super::core::Core;
 use super::inbound::Nonsense;
 use super::lane::{Lane, priority};
-use super::links::Core;
 use super::peer::Peer;
 use super::target::class_of;
 use crate::host::Executor;

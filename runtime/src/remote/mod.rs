@@ -6,8 +6,10 @@
 //! node of this cluster. There is no way around it, not for tests either.
 
 mod control;
+mod core;
 pub mod endpoint;
 mod inbound;
+mod keeper;
 mod lane;
 mod link;
 mod links;
@@ -18,9 +20,10 @@ mod reply;
 mod target;
 pub mod trust;
 
+pub use core::ConnectError;
+pub(crate) use core::Core;
 pub use endpoint::{Endpoint, Member, Transport};
-pub(crate) use links::Core;
-pub use links::{ConnectError, LinkStatus, Links, LinksConfig, StartLinksError};
+pub use links::{LinkStatus, Links, LinksConfig, StartLinksError};
 pub(crate) use receipts::Receipts;
 pub(crate) use reply::Answering;
 pub(crate) use target::{Spoken, Target};

@@ -1,9 +1,9 @@
 //! A peer: one incarnation of another node, and the session with it, which outlives connections.
 
 use super::control::{LaneReceipt, Services};
+use super::core::Core;
 use super::inbound::Inbound;
 use super::lane::{Lane, Sending, Unsent};
-use super::links::Core;
 use super::pending::Pending;
 use super::receipts::Teller;
 use super::target::{LANES, Target, class_of};
@@ -34,6 +34,10 @@ pub(crate) struct Peer {
     same_artifact: AtomicBool,
     targets: AtomicU64,
     gone: OnceLock<Refusal>,
+    /// There is a connection.
+    up: AtomicBool,
+    /// Something waits for one.
+    pub(super) wanted: Teller,
 }
 
 impl Peer {
@@ -51,6 +55,8 @@ impl Peer {
             same_artifact: AtomicBool::new(false),
             targets: AtomicU64::new(1),
             gone: OnceLock::new(),
+            up: AtomicBool::new(false),
+            wanted: Teller::default(),
         })
     }
 
@@ -77,6 +83,22 @@ impl Peer {
         }
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Release);
+        if !up && self.has_work() {
+            self.wanted.remind();
+        }
+    }
+
+    /// Whether anything waits for the peer.
+    pub(super) fn has_work(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.queue().0 > 0) || self.pending.len() > 0
+    }
+
     /// Whether the session with it is over.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.get().is_some()
@@ -84,13 +106,15 @@ impl Peer {
 
     /// The session is over. What was under way is lost, each call learns what is known of it.
     pub(super) fn end(&self, problem: &str, reason: &'static str) {
-        let refusal = Refusal::Unreachable { node: self.node.to_string(), problem: problem.into() };
+        let refusal = self.unreachable(problem);
         if self.gone.set(refusal.clone()).is_err() {
             return;
         }
         let untold: Vec<u64> = self.lanes.iter().map(|lane| lane.end(refusal.clone(), reason)).collect();
         self.pending.end(|lane| untold[lane], &refusal);
         self.inbound.end();
+        // whoever keeps it up learns that there is nothing more to do
+        self.wanted.remind();
     }
 
     /// Sends a message, or tells why it does not go. `waker` is woken when there may be room.
@@ -136,7 +160,12 @@ impl Peer {
         };
         let lane = &self.lanes[target.lane(header.criticality())];
         match lane.send(&self.node, &sending, message, waker) {
-            Ok(()) => Ok(call),
+            Ok(()) => {
+                if !self.is_up() {
+                    self.wanted.remind();
+                }
+                Ok(call)
+            }
             Err(unsent) => {
                 if let Some(call) = call {
                     self.pending.unreserve(call);
@@ -157,10 +186,14 @@ impl Peer {
         call.awaiting.settle(outcome, encoding);
     }
 
-    /// Nobody waits for the call any more: the handler learns of it.
-    pub(crate) fn cancel(&self, id: CallId) {
-        let Some(call) = self.pending.take(id) else { return };
+    /// Nobody waits for the call any more: the handler learns of it. True: it was never sent, and will not be.
+    pub(crate) fn cancel(&self, id: CallId) -> bool {
+        let Some(call) = self.pending.take(id) else { return false };
         let lane = &self.lanes[call.lane];
+        if lane.take_back(call.frame) {
+            lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
+            return true;
+        }
         // it may yet run: for the books its outcome is unknown, which is no refusal
         lane.settle_call(call.receiver, None);
         let head = Head {
@@ -169,6 +202,11 @@ impl Peer {
             content: Content::Cancel { call: id },
         };
         let _ = lane.reply(&head, &[]);
+        false
+    }
+
+    pub(super) fn unreachable(&self, problem: &str) -> Refusal {
+        Refusal::Unreachable { node: self.node.to_string(), problem: problem.into() }
     }
 
     /// What the peer has said of our messages.
@@ -236,9 +274,9 @@ impl Target {
         sent
     }
 
-    /// Nobody waits for the call any more.
-    pub(crate) fn cancel(&self, id: CallId) {
-        self.peer.cancel(id);
+    /// Nobody waits for the call any more. Gives back why it did not run, if it was never sent, and will not be.
+    pub(crate) fn cancel(&self, id: CallId) -> Option<Refusal> {
+        self.peer.cancel(id).then(|| self.peer.unreachable("there was no connection in time"))
     }
 
     pub(crate) fn wheel(&self) -> &Arc<Wheel> {

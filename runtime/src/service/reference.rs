@@ -185,6 +185,16 @@ where
         self.send(message)
     }
 
+    /// The time is up. It may have run, unless it never left this node.
+    #[cold]
+    fn late(&mut self) -> CallError<E> {
+        let sent = self.there.take().and_then(|(target, call)| Some((target, call?)));
+        match sent.and_then(|(target, call)| target.cancel(call)) {
+            Some(refusal) => CallError::NotExecuted(refusal),
+            None => CallError::Unknown(UnknownCause::TimedOut),
+        }
+    }
+
     /// Whether the time is up; registers the waker otherwise.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some((wheel, key)) = &self.timer {
@@ -240,9 +250,7 @@ where
                 },
                 Poll::Ready(Ok(Err(Lost::Unknown(cause)))) => Poll::Ready(Err(CallError::Unknown(cause))),
                 Poll::Ready(Err(_)) => Poll::Ready(Err(CallError::Unknown(UnknownCause::Unanswered))),
-                Poll::Pending if this.poll_deadline(cx) => {
-                    Poll::Ready(Err(CallError::Unknown(UnknownCause::TimedOut)))
-                }
+                Poll::Pending if this.poll_deadline(cx) => Poll::Ready(Err(this.late())),
                 Poll::Pending => Poll::Pending,
             };
         }

@@ -133,3 +133,36 @@ async fn a_caller_that_leaves_is_told_of_on_the_other_node() {
     assert!(tokio::time::timeout(Duration::from_millis(50), counter.linger()).await.is_err());
     eventually("the handler has learned of it", || seen.left.load(SeqCst) == 1).await;
 }
+
+#[tokio::test]
+async fn a_connection_that_was_closed_is_dialed_again_when_it_is_wanted_and_nothing_is_lost() {
+    let (_mars, venus) = two(Seen::default()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    for round in 0..5 {
+        for number in 1..=500 {
+            counter.note(round * 500 + number).await.expect("there is room in time");
+        }
+        venus.links.drop_connections();
+        assert!(counter.total().await.is_ok(), "round {round}");
+    }
+    while counter.total().await != Ok(2_500) {
+        tokio::task::yield_now().await;
+    }
+    eventually("all is accounted for", || venus.links.status()[0].open == 0).await;
+    assert_eq!(venus.links.status()[0].lost.values().sum::<u64>(), 0);
+}
+
+#[tokio::test]
+async fn what_was_never_sent_did_not_run() {
+    let (mars, venus) = two(Seen::default()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    assert_eq!(counter.add(1).await, Ok(1));
+    let port = mars.links.local_address();
+    mars.node.stop(Duration::from_secs(5)).await;
+    drop(mars);
+    let refused = counter.add(1).within(Duration::from_millis(200)).await.expect_err("nobody is there");
+    assert!(
+        matches!(&refused, CallError::NotExecuted(Refusal::Unreachable { node, .. }) if node == "mars@1"),
+        "{refused:?} at {port}"
+    );
+}

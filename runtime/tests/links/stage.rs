@@ -47,7 +47,7 @@ impl Cluster {
             artifact: Some([7; 32]),
             transport: Transport::default(),
         };
-        let links = Links::start(&node, config).expect("a port is free");
+        let links = Links::start(&node, config).await.expect("a port is free");
         Linked { node, links }
     }
 }

@@ -90,6 +90,8 @@ pub enum Content<'a> {
         /// The call that it belongs to.
         call: CallId,
     },
+    /// Was taken back before it was sent: it only counts. What its bytes say means nothing.
+    Void,
 }
 
 /// A message for an activation.

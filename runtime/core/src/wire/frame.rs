@@ -49,9 +49,6 @@ pub enum FrameError {
     /// The highest bit of the first byte is set.
     #[error("a reserved bit is set")]
     ReservedBit,
-    /// No kind of frame has this number.
-    #[error("there is no kind of frame {0}")]
-    UnknownKind(u8),
     /// No encoding has this number.
     #[error("there is no encoding {0}")]
     UnknownEncoding(u8),
@@ -180,6 +177,24 @@ pub fn begin(out: &mut Vec<u8>, head: &Head<'_>) -> Result<Open, FrameError> {
         return Err(error);
     }
     Ok(Open { start, body: out.len(), bodiless: write::is_bodiless(head) })
+}
+
+/// Takes back a frame that was not sent yet: the one at a position among the whole frames of `lane`. It stays where it
+/// is and says nothing. False: there is no such frame.
+pub fn take_back(lane: &mut [u8], position: u64) -> bool {
+    let mut at = 0;
+    for left in (0..=position).rev() {
+        let Ok(Some(found)) = next(&lane[at..], usize::MAX) else { return false };
+        let (begin, end) = (at + found.consumed - found.bytes.len(), at + found.consumed);
+        match lane.get_mut(begin) {
+            Some(first) if left == 0 && begin < end => {
+                *first |= layout::KIND;
+                return true;
+            }
+            _ => at = end,
+        }
+    }
+    false
 }
 
 /// A frame whose body is being written.

@@ -11,6 +11,7 @@ pub(super) const FAILED: u8 = 3;
 pub(super) const NOT_EXECUTED: u8 = 4;
 pub(super) const UNKNOWN: u8 = 5;
 pub(super) const CANCEL: u8 = 6;
+pub(super) const VOID: u8 = 7;
 
 /// Where the parts of the first byte are: the kind in the lowest three bits, then these, then one that must be zero.
 pub(super) const KIND: u8 = 0b111;

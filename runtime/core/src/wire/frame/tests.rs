@@ -136,7 +136,6 @@ fn what_is_wrong_with_a_frame_is_named() {
     };
     assert_eq!(read(b""), Err(FrameError::Truncated { part: "first byte" }));
     assert_eq!(changed(0, 0x80), FrameError::ReservedBit);
-    assert_eq!(changed(0, 7), FrameError::UnknownKind(7));
     assert_eq!(changed(0, 0b0110_0000), FrameError::UnknownEncoding(3));
     for bit in 12..16 {
         assert_eq!(changed(1, (1_u16 << (bit - 8)) as u8), FrameError::UnknownFlags(1 << bit));
@@ -205,4 +204,29 @@ fn the_text_of_a_failure_is_cut_between_characters() {
     let failure = Failure::new(500, Retry::Later, &text);
     assert_eq!(failure.text.len(), limits::FAILURE_TEXT_MAX - 1);
     assert_eq!(Failure::new(500, Retry::Later, "short").text, "short");
+}
+
+#[test]
+fn a_frame_that_is_taken_back_stays_in_its_place_and_says_nothing() {
+    let mut lane = Vec::new();
+    for call in 1..=3 {
+        let open = begin(&mut lane, &head(Content::Call(CallId(call), usual()))).expect("a head");
+        lane.extend_from_slice(b"body");
+        open.finish(&mut lane, limits::FRAME_MAX).expect("a frame");
+    }
+    let before = lane.len();
+    assert!(take_back(&mut lane, 1));
+    assert!(!take_back(&mut lane, 3), "there are three");
+    assert_eq!(lane.len(), before);
+    let mut calls = Vec::new();
+    let mut at = 0;
+    while let Ok(Some(found)) = next(&lane[at..], limits::FRAME_MAX) {
+        at += found.consumed;
+        match read(found.bytes).expect("a frame").head.content {
+            Content::Call(call, _) => calls.push(call.0),
+            Content::Void => calls.push(0),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(calls, [1, 0, 3]);
 }

@@ -15,7 +15,7 @@ pub(super) fn is_bodiless(head: &Head<'_>) -> bool {
         Content::Cast(request) | Content::Call(_, request) => request.large.is_some(),
         Content::Answer { large, .. } | Content::Failed { large, .. } => large.is_some(),
         Content::NotExecuted { .. } => false,
-        Content::Unknown { .. } | Content::Cancel { .. } => true,
+        Content::Unknown { .. } | Content::Cancel { .. } | Content::Void => true,
     }
 }
 
@@ -56,6 +56,10 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Head<'_>) -> Result<(), FrameError>
         Content::Cancel { call } => {
             out.push(first(layout::CANCEL));
             put_call(out, *call)
+        }
+        Content::Void => {
+            out.push(first(layout::VOID));
+            Ok(())
         }
     }
 }
