@@ -20,14 +20,17 @@ struct Order {
     introduces: Option<(u32, Option<String>)>,
     method: u16,
     remaining: Option<u32>,
-    /// With it, the hops before it: where (a third node has a name and an incarnation), activation, whether held.
-    sender: Option<(u64, bool, Vec<(Spot, u64, bool)>)>,
+    /// Its activation, whether that is held, and the hops before it.
+    sender: Option<(u64, bool, Vec<Before>)>,
     request: Option<u128>,
     trace: Option<(u128, u64, bool)>,
     tenant: Option<String>,
     principal: Option<String>,
     large: Option<LargeBody>,
 }
+
+/// A hop that owns its node: where, which activation, whether held.
+type Before = (Spot, u64, bool);
 
 #[derive(Clone, Debug)]
 enum Spot {
