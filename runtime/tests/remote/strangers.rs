@@ -9,8 +9,7 @@ use odeon::remote::trust::{PROTOCOL, Reason};
 use odeon::remote::{Authority, Stranger, Trust};
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 use rustls::sign::CertifiedKey;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -210,12 +209,14 @@ async fn a_node_that_is_refused_learns_why() {
     assert!(why.contains("Expired"), "{why}");
 }
 
-/// Counts what strangers are told of, and keeps the words of the last.
-#[derive(Clone, Default)]
-struct Warnings {
-    count: Arc<AtomicUsize>,
-    last: Arc<std::sync::Mutex<String>>,
+thread_local! {
+    /// What was warned of on this thread, which is this test's alone.
+    static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Keeps warnings by thread. It is the subscriber of the whole process: one that is put in place for a thread may be
+/// overlooked when another thread reaches a place of logging first.
+struct Warnings;
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -223,10 +224,9 @@ impl Subscriber for Warnings {
     }
 
     fn event(&self, event: &Event<'_>) {
-        self.count.fetch_add(1, Ordering::Relaxed);
         let mut words = Words(String::new());
         event.record(&mut words);
-        *self.last.lock().expect("no panic while it is held") = words.0;
+        WARNINGS.with_borrow_mut(|warnings| warnings.push(words.0));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -248,8 +248,7 @@ impl Visit for Words {
 
 #[tokio::test]
 async fn each_stranger_is_logged_once_with_the_reason_and_what_to_do() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    tracing::subscriber::set_global_default(Warnings).expect("no other test has one");
     let ours = authority(1);
     let north = endpoint(&ours, "north");
     let old = ours.issue(&node("south"), DAY, ago(31 * DAY)).expect("credentials");
@@ -257,10 +256,10 @@ async fn each_stranger_is_logged_once_with_the_reason_and_what_to_do() {
         let stranger = Outsider::dialer(shows, PROTOCOL);
         let (verdict, _) = tokio::join!(answer(&north), stranger.dial(north.local_address()));
         assert!(matches!(verdict, Err(HandshakeError::Stranger { .. })), "{verdict:?}");
-        assert_eq!(warnings.count.load(Ordering::Relaxed), told);
-        let last = warnings.last.lock().expect("no panic while it is held").clone();
+        let warnings = WARNINGS.with_borrow(Vec::clone);
+        assert_eq!(warnings.len(), told, "{warnings:?}");
         for word in ["peer=127.0.0.1:", "reason=it", "advice=", "odeon cluster certificate"] {
-            assert!(last.contains(word), "{word} is missing: {last}");
+            assert!(warnings[told - 1].contains(word), "{word} is missing: {warnings:?}");
         }
     }
 }

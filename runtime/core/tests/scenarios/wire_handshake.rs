@@ -13,7 +13,7 @@ use odeon_core::wire::duel::{Dial, Held};
 use odeon_core::wire::handshake::{
     ArtifactDigest, ClusterId, Expected, Features, Hello, Party, Reply, Turned, Welcome,
 };
-use odeon_core::wire::limits::{ADDRESS_MAX, CLUSTER_MAX, LANES_MAX};
+use odeon_core::wire::limits::{ADDRESS_MAX, LANES_MAX};
 use odeon_core::wire::session::{LaneCounts, Received, Resume, SessionId};
 use odeon_core::wire::version::{Version, VersionRange};
 use odeon_core::{NodeId, NodeName};
@@ -316,8 +316,7 @@ fn a_hello_of_an_earlier_or_a_later_version_is_understood() {
 
 #[test]
 fn what_passes_the_limits_of_a_handshake_is_refused() {
-    assert!("x".repeat(CLUSTER_MAX).parse::<ClusterId>().is_ok());
-    for bad in ["", "two words", "né", &"x".repeat(CLUSTER_MAX + 1)] {
+    for bad in ["", "two words", "né", "blue", &"x".repeat(80)] {
         assert!(bad.parse::<ClusterId>().is_err(), "{bad}");
         assert!(rmp_serde::from_slice::<ClusterId>(&packed(&bad)).is_err(), "{bad}");
     }

@@ -19,7 +19,7 @@ pub(super) enum Trial {
 
 /// Reads the sample as the type, writes and reads it in the encoding, and compares.
 pub(super) fn run<T: Serialize + DeserializeOwned>(sample: &Value, encoding: Encoding) -> Trial {
-    match serde_json::from_str::<T>(&sample.to_string()) {
+    match serde_json::from_slice::<T>(sample.to_string().as_bytes()) {
         Err(why) => Trial::NoSample(why.to_string()),
         Ok(value) => match there_and_back(&value, encoding) {
             Ok(()) => Trial::Arrived,
