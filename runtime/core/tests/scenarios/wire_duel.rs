@@ -1,6 +1,7 @@
 //! Two nodes that dial each other, in every order in which dials, messages, losses and restarts can come: in the end
 //! one connection is left, and both nodes hold it.
 
+use odeon_core::ClusterId;
 use odeon_core::wire::admission::{Known, Ours, admit, confirm};
 use odeon_core::wire::duel::{Dial, Held};
 use odeon_core::wire::handshake::{Expected, Features, Turned, Welcome};
@@ -81,7 +82,7 @@ impl World {
 
     fn ours(&self, side: Side) -> Ours {
         Ours {
-            cluster: "blue".parse().expect("an id"),
+            cluster: ClusterId::new("blue", 1).expect("a name"),
             node: NodeId { name: name(side), incarnation: self.nodes[side].incarnation },
             versions: VersionRange::SPOKEN,
             artifact: None,

@@ -207,9 +207,13 @@ fn received(text: &str) -> Result<Received, String> {
     Ok(Received { session, lanes })
 }
 
+fn cluster(name: &str) -> Result<ClusterId, String> {
+    ClusterId::new(name, 1).map_err(|e| e.to_string())
+}
+
 fn ours(words: &Words<'_>) -> Result<Ours, String> {
     Ok(Ours {
-        cluster: words.option("cluster", parsed)?.unwrap_or_else(|| "blue".parse().expect("an id")),
+        cluster: words.option("cluster", cluster)?.unwrap_or_else(|| cluster("blue").expect("a name")),
         node: node(words.first()?)?,
         versions: words.option("versions", versions)?.unwrap_or(VersionRange::SPOKEN),
         artifact: words.option("artifact", parsed)?.map(|byte| ArtifactDigest([byte; 32])),
