@@ -59,7 +59,7 @@ struct State {
 struct Receiver {
     target: u64,
     window: Window,
-    /// What the receiver has said that it has settled.
+    /// Casts that were settled under this number, whatever it stood for.
     settled: u64,
     /// Senders that wait because the window is used up.
     waiting: Vec<Waker>,
@@ -339,8 +339,8 @@ impl State {
             self.hand = free.map_or(self.hand + 64, |i| i + 1) % count;
             free?
         };
-        let receiver =
-            Receiver { target: target.id, window: Window::default(), settled: 0, waiting: Vec::new() };
+        let settled = self.receivers.get(number).map_or(0, |last| last.settled);
+        let receiver = Receiver { target: target.id, window: Window::default(), settled, waiting: Vec::new() };
         match self.receivers.get_mut(number) {
             Some(old) => *old = receiver,
             None => self.receivers.push(receiver),

@@ -163,6 +163,9 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
 async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream) -> Ended {
     let _ = stream.set_priority(CONTROL_PRIORITY);
     control::write(&mut stream, &Control::Services(core.services())).await?;
+    for receipt in peer.inbound.all_receipts() {
+        control::write(&mut stream, &Control::Receipts(vec![receipt])).await?;
+    }
     loop {
         tokio::select! {
             biased;
