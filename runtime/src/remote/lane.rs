@@ -303,6 +303,12 @@ impl Lane {
         self.state.lock().books.clone()
     }
 
+    /// Whether frames wait for the receiver, or messages for word of what became of them.
+    pub(super) fn has_work(&self) -> bool {
+        let state = self.state.lock();
+        state.ended.is_none() && (state.frames > 0 || !state.out.is_empty() || state.books.open() > 0)
+    }
+
     /// Frames and bytes that wait or are not acknowledged.
     pub(super) fn queue(&self) -> (u64, usize) {
         let state = self.state.lock();
