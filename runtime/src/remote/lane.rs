@@ -61,6 +61,8 @@ struct State {
 /// What a receiver number stands for at the moment.
 struct Receiver {
     target: u64,
+    /// The frame that tells the peer so.
+    introduced_by: u64,
     window: Window,
     /// Casts that were settled under this number, whatever it stood for.
     settled: u64,
@@ -183,11 +185,22 @@ impl Lane {
         Ok(())
     }
 
-    /// Takes back a request that no writer has taken yet.
-    pub(super) fn take_back(&self, frame: u64) -> bool {
+    /// Takes back a request that no writer has taken yet. Not one that tells what the number of its receiver stands for,
+    /// as long as others rely on it.
+    pub(super) fn take_back(&self, frame: u64, receiver: u32) -> bool {
         let mut state = self.state.lock();
-        let position = frame.checked_sub(state.out.next());
-        position.is_some_and(|position| frame::take_back(&mut state.open, position))
+        let state = &mut *state;
+        let Some(position) = frame.checked_sub(state.out.next()) else { return false };
+        let receiver = state.receivers.get_mut(receiver as usize).filter(|r| r.introduced_by == frame);
+        if receiver.as_ref().is_some_and(|receiver| receiver.window.out() > 1) {
+            return false;
+        }
+        let taken = frame::take_back(&mut state.open, position);
+        if let Some(receiver) = receiver.filter(|_| taken) {
+            // the peer will not be told what the number stands for
+            receiver.target = 0;
+        }
+        taken
     }
 
     fn wake_writer(&self, state: &mut State) {
@@ -363,7 +376,13 @@ impl State {
             free?
         };
         let settled = self.receivers.get(number).map_or(0, |last| last.settled);
-        let receiver = Receiver { target: target.id, window: Window::default(), settled, waiting: Vec::new() };
+        let receiver = Receiver {
+            target: target.id,
+            introduced_by: self.out.next() + self.frames,
+            window: Window::default(),
+            settled,
+            waiting: Vec::new(),
+        };
         match self.receivers.get_mut(number) {
             Some(old) => *old = receiver,
             None => self.receivers.push(receiver),

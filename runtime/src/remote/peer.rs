@@ -190,7 +190,7 @@ impl Peer {
     pub(crate) fn cancel(&self, id: CallId) -> bool {
         let Some(call) = self.pending.take(id) else { return false };
         let lane = &self.lanes[call.lane];
-        if lane.take_back(call.frame) {
+        if lane.take_back(call.frame, call.receiver) {
             lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
             return true;
         }
