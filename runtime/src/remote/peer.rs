@@ -143,7 +143,7 @@ impl Peer {
         }
         let call = match header.awaited() {
             false => None,
-            true => match self.pending.reserve() {
+            true => match self.pending.reserve(waker) {
                 Some(id) => Some(id),
                 None => return Err(Unsent::Full(message)),
             },
