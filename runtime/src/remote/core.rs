@@ -313,7 +313,12 @@ impl Core {
                 Ok(admitted) => {
                     let held = Held { dial: hello.dial(), peer: Some(hello.from.node.incarnation) };
                     entry.held = Some(Holding { held, connection: connection.clone(), is_up: false });
-                    entry.address = hello.from.address.parse().ok();
+                    let mut address: Option<SocketAddr> = hello.from.address.parse().ok();
+                    if let Some(address) = address.as_mut().filter(|address| address.ip().is_unspecified()) {
+                        // it listens everywhere: here it is where it came from
+                        address.set_ip(connection.remote_address().ip());
+                    }
+                    entry.address = address;
                     Ok((admitted.welcome, admitted.met))
                 }
             }
