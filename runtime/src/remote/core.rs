@@ -428,6 +428,10 @@ impl Core {
         self.executor.spawn(async move {
             let end: LinkEnd = link.run(core.clone()).await;
             let ended = (dial.dialer.name == peer.node.name).then_some(dial);
+            if end.is_for_good() {
+                // over another connection the same would come again
+                peer.end(&end.to_string(), "broken");
+            }
             core.forget(&peer.node.name, &connection, ended);
             tracing::info!(peer = %peer.node, reason = %end, "a link is down");
         });

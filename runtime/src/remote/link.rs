@@ -44,6 +44,13 @@ pub(super) enum LinkEnd {
     False(String),
 }
 
+impl LinkEnd {
+    /// Whether the session cannot go on: what the peer sends makes no sense.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::Nonsense(_) | Self::False(_))
+    }
+}
+
 /// A connection whose handshake is done.
 pub(super) struct Link {
     pub(super) peer: Arc<Peer>,
@@ -144,6 +151,10 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
     // the beginning of a frame whose end has not come
     let mut rest = BytesMut::new();
     while let Some(chunk) = stream.read_chunk(READ_MAX, true).await? {
+        if peer.is_gone() {
+            // what had come before its session ended does not run any more
+            return Err(LinkEnd::Ended);
+        }
         let bytes = if rest.is_empty() {
             chunk.bytes
         } else {
