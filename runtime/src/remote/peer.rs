@@ -11,6 +11,7 @@ use crate::cell::{Tick, Wheel};
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
+use odeon_core::delivery::Books;
 use odeon_core::wire::envelope::{CallId, Content, Head};
 use odeon_core::{NodeId, Refusal};
 use parking_lot::Mutex;
@@ -38,11 +39,15 @@ pub(crate) struct Peer {
     up: AtomicBool,
     /// Something waits for one.
     pub(super) wanted: Teller,
+    /// The books of earlier sessions with it.
+    past: Books,
 }
 
 impl Peer {
-    pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>) -> Arc<Self> {
+    /// `last` is the one before it of this name: books go on between the same incarnations.
+    pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>, last: Option<&Self>) -> Arc<Self> {
         let teller = Arc::new(Teller::default());
+        let past = last.filter(|last| *last.node == node).map(Self::books).unwrap_or_default();
         Arc::new(Self {
             node: Arc::new(node),
             wheel: core.wheel.clone(),
@@ -57,7 +62,15 @@ impl Peer {
             gone: OnceLock::new(),
             up: AtomicBool::new(false),
             wanted: Teller::default(),
+            past,
         })
+    }
+
+    /// What became of all that was ever sent to it.
+    pub(super) fn books(&self) -> Books {
+        let mut all = self.past.clone();
+        self.lanes.iter().for_each(|lane| all.add(&lane.books()));
+        all
     }
 
     pub(super) fn next_target(&self) -> u64 {
