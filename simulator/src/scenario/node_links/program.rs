@@ -290,7 +290,8 @@ impl Seat {
                 let waits = random.chance(0.2);
                 self.scribe.cast(&tallies[key as usize], &stream, class, (ballast, waits)).await;
             }
-            sleep(Duration::from_millis(random.below(200))).await;
+            // no more than even a poor link carries
+            sleep(Duration::from_millis(random.below(200) + self.start.ballast_max / 15)).await;
         }
     }
 
