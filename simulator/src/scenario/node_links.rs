@@ -46,7 +46,9 @@ pub(super) fn run(sim: &mut Simulation) {
         board.open(|b| b.answered.len() == pairs)
     });
     board.open(|b| b.phase = Phase::Quiet);
-    sim.demand("every call ends", Duration::from_secs(10), |_| board.open(|b| b.open.values().all(|n| *n == 0)));
+    sim.demand("every call ends", Duration::from_secs(10), |_| {
+        board.open(|b| b.open.values().all(|n| *n == 0))
+    });
     let closed = sim.demand("the books of all links close", CLOSED_WITHIN, |_| {
         board.open(|b| b.living_links().all(|(_, link)| invariants::closed(link)))
     });
@@ -83,7 +85,8 @@ fn today() -> SystemTime {
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let today = today();
     let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
-    let authority = Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let authority =
+        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
     let names: Vec<NodeName> =
         NAMES[..2 + (sim.random() % 4) as usize].iter().map(|name| name.parse().expect("a name")).collect();
     let ballast_max = [0, 100, 100, 2_000, 60_000][(sim.random() % 5) as usize];
@@ -112,7 +115,8 @@ fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     let at = (sim.random() % hosts.len() as u64) as usize;
-    let (one, other) = (hosts[at], hosts[(at + 1 + (sim.random() % (hosts.len() as u64 - 1)) as usize) % hosts.len()]);
+    let (one, other) =
+        (hosts[at], hosts[(at + 1 + (sim.random() % (hosts.len() as u64 - 1)) as usize) % hosts.len()]);
     let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
     let away = milliseconds(sim, 0, 4_000);
     match sim.random() % 8 {

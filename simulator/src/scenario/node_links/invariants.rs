@@ -43,7 +43,8 @@ pub(super) fn ends_once(call: u64, record: &Record, end: &End) -> Option<String>
 
 /// An answer is the answer to this call.
 pub(super) fn right_answer(call: u64, value: u64) -> Option<String> {
-    (value != answer(call)).then(|| format!("call {call} was answered with {value}, which answers another one"))
+    (value != answer(call))
+        .then(|| format!("call {call} was answered with {value}, which answers another one"))
 }
 
 /// What was sent to one incarnation never runs in another one, and its sender is who it says it is.
@@ -93,5 +94,7 @@ pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> O
     } else {
         return None;
     };
-    Some(format!("the books of the link from {me} are false: {problem}. They say {link:?}, and {truth:?} is true"))
+    Some(format!(
+        "the books of the link from {me} are false: {problem}. They say {link:?}, and {truth:?} is true"
+    ))
 }

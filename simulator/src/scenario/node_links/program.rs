@@ -113,7 +113,13 @@ impl Scribe {
     }
 
     /// Sends a cast at once, or once there is room.
-    async fn cast(&self, tally: &TallyRef, stream: &Stream, class: Criticality, (ballast, waits): (u64, bool)) {
+    async fn cast(
+        &self,
+        tally: &TallyRef,
+        stream: &Stream,
+        class: Criticality,
+        (ballast, waits): (u64, bool),
+    ) {
         let number = self.board.open(|b| b.next_cast(stream));
         let stamp = Self::stamp(&stream.pair, stream.sender, stream.key, number);
         let cast = tally.note(stamp, "x".repeat(ballast as usize)).criticality(class);
@@ -235,7 +241,8 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         if start.dials.contains(other) {
             spawn(Box::pin(dial(own.clone(), *address)));
         }
-        let seat = Seat { node: node.clone(), scribe: scribe.clone(), to: other.clone(), start: start.clone() };
+        let seat =
+            Seat { node: node.clone(), scribe: scribe.clone(), to: other.clone(), start: start.clone() };
         spawn(Box::pin(seat.clone().cast_for_ever(number as u64)));
         let relays = others.iter().map(|(name, _)| name.clone()).filter(|name| name != other).collect();
         spawn(Box::pin(seat.call_for_ever(relays)));
