@@ -94,9 +94,9 @@ impl Peer {
         }
     }
 
-    /// Whether anything waits for the peer.
+    /// Whether anything waits for the peer, or for word from it.
     pub(super) fn has_work(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.queue().0 > 0) || self.pending.len() > 0
+        self.lanes.iter().any(Lane::has_work) || self.pending.len() > 0 || self.services().number == 0
     }
 
     /// Whether the session with it is over.
