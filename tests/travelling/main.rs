@@ -1,8 +1,9 @@
 //! Typed messages on their way to another node and their answers on the way back: in each encoding they arrive as they
 //! were sent, or it is told that they do not.
 
-use super::adversarial::{self as odd, AdversaryMessage, AdversaryRef};
-use super::api::by_name;
+mod adversarial;
+
+use adversarial::{self as odd, AdversaryMessage, AdversaryRef};
 use odeon::Contract;
 use odeon::service::compact::{Compact, Compactness};
 use odeon::service::contract::{Arguments, Encoding, method_named};
@@ -248,11 +249,6 @@ fn what_cannot_be_written_is_refused_and_leaves_nothing_behind() {
     assert_eq!(refusal.name(), "unencodable");
     assert!(refusal.to_string().contains("key must be a string"), "{refusal}");
     assert_eq!(answer.try_recv(), Ok(RawOutcome::NotExecuted(refusal)));
-}
-
-#[test]
-fn samples_of_the_ledger_survive_the_way() {
-    assert_eq!(by_name::<super::api::LedgerRef>(), [""; 0]);
 }
 
 /// An address is a text in JSON and bytes in MessagePack; what reads it by its form takes it for a text always.
