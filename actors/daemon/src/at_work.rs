@@ -1,10 +1,11 @@
 //! A node at work: started in order, findable by its directory, stopped in reverse.
 
+use crate::cluster::{Cluster, Prepared};
 use crate::config::Settings;
 use crate::directory::{Directory, DirectoryError, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
-use crate::signals::Signals;
+use crate::signals::{Hangups, OnHangup, Signals};
 use crate::watcher;
 use odeon::host::{Executor, Host, Threads};
 use odeon::{App, Node};
@@ -12,6 +13,9 @@ use odeon_actors::gateway::Gateway;
 use odeon_actors::management::api::StopRequest;
 use odeon_actors::management::token::Token;
 use odeon_actors::management::{Management, ManagementConfig};
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -34,6 +38,8 @@ pub(crate) struct AtWork {
     pub(crate) whereabouts: Whereabouts,
     /// Whether all services were ready when it was announced.
     pub(crate) is_ready: bool,
+    /// Its links to other nodes, if it is in a cluster.
+    pub(crate) cluster: Option<Cluster>,
     gateway: Gateway,
     /// Dropped, it ends: it is kept until the node has stopped.
     _management: Management,
@@ -59,12 +65,14 @@ pub(crate) struct Ended {
 pub(crate) fn run(
     settings: &Settings,
     app: App,
+    on_hangup: OnHangup,
     announce: impl FnOnce(&AtWork) -> Result<(), Failure>,
     stopping: impl FnOnce(&str) -> Result<(), Failure>,
 ) -> Result<Ended, Failure> {
     crate::commands::block_on(async {
-        let mut signals = Signals::listen()
-            .map_err(|e| Failure::failed(format_args!("signals cannot be listened to: {e}")))?;
+        let mut signals = Signals::listen().map_err(cannot_hear)?;
+        let renews = on_hangup == OnHangup::Renew && settings.cluster.is_some();
+        let mut hangups = renews.then(Hangups::listen).transpose().map_err(cannot_hear)?;
         let starting = AtWork::start(settings, app);
         let mut at_work = tokio::select! {
             started = starting => started?,
@@ -77,6 +85,7 @@ pub(crate) fn run(
         let why = match said {
             Ok(()) => tokio::select! {
                 signal = signals.next() => signal,
+                never = tend(at_work.cluster.as_ref(), hangups.as_mut()) => match never {},
                 () = watcher::watch(&node, watcher::log) => "the watcher's end",
                 exit = node.ended() => {
                     failed = Some(exit);
@@ -110,9 +119,15 @@ impl AtWork {
             .map_err(|e| Failure::failed(format_args!("the executors cannot start: {e}")))?;
         let host = host(settings, &executors)?;
         let first = host.executors[0].clone();
+        let blocking = host.blocking.clone();
+        let prepared = Prepared::of(settings, &*blocking).await?;
         let config = settings.node();
         let node = on(&first, async move { Node::start(host, config, app).await }).await?;
         let node = node.map_err(|e| settings.explain(&e))?;
+        let cluster = match prepared {
+            Some(prepared) => Some(prepared.start(&node, &blocking).await?),
+            None => None,
+        };
         let gateway =
             Gateway::start(&node, settings.http.clone()).await.map_err(|e| cannot_listen(&e, "--http"))?;
         let (on_stop, asked_to_stop) = mpsc::channel(1);
@@ -125,6 +140,7 @@ impl AtWork {
             pid: std::process::id(),
             http: gateway.address(),
             management: management.address(),
+            links: cluster.as_ref().map(Cluster::address),
         };
         let is_ready = become_ready(&node).await;
         occupied.publish(&whereabouts).map_err(Failure::failed)?;
@@ -133,6 +149,7 @@ impl AtWork {
             node,
             whereabouts,
             is_ready,
+            cluster,
             gateway,
             _management: management,
             occupied,
@@ -157,6 +174,18 @@ impl AtWork {
         }
         Ended { code: Code::Done, killed }
     }
+}
+
+/// What a cluster wants while its node runs: nothing, when there is none. Never returns.
+async fn tend(cluster: Option<&Cluster>, hangups: Option<&mut Hangups>) -> Infallible {
+    match cluster {
+        Some(cluster) => cluster.tend(hangups).await,
+        None => pending().await,
+    }
+}
+
+fn cannot_hear(error: io::Error) -> Failure {
+    Failure::failed(format_args!("signals cannot be listened to: {error}"))
 }
 
 fn host(settings: &Settings, executors: &Executors) -> Result<Host, Failure> {

@@ -1,6 +1,8 @@
 //! What can be typed: the subcommands, their common flags, and their help.
 
-use crate::commands::{self, bench, call, cluster, config, new, node, ps, services, status, stop, tree, up};
+use crate::commands::{
+    self, bench, call, cluster, config, links, new, node, ps, services, status, stop, tree, up,
+};
 use crate::exit::{CODES, Code, Failure};
 use crate::program::Invocation;
 use clap::error::ErrorKind;
@@ -40,6 +42,9 @@ enum Command {
     /// Show the supervision tree: mailboxes, restarts and their reasons, stuck handlers
     #[command(after_help = tree::EXAMPLES)]
     Tree(tree::Arguments),
+    /// Show the links to other nodes: who is connected, what became of messages, rates
+    #[command(after_help = links::EXAMPLES)]
+    Links(links::Arguments),
     /// Measure a method: load over HTTP through the gateway
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Arguments),
@@ -83,6 +88,7 @@ pub(crate) fn run(
         Command::Services(arguments) => commands::block_on(services::run(invocation, &arguments)),
         Command::Call(arguments) => commands::block_on(call::run(invocation, &arguments)),
         Command::Tree(arguments) => commands::block_on(tree::run(invocation, &arguments)),
+        Command::Links(arguments) => commands::block_on(links::run(invocation, &arguments)),
         Command::Bench(arguments) => commands::block_on(bench::run(invocation, &arguments)),
         Command::Stop(arguments) => commands::block_on(stop::run(invocation, &arguments)),
     }

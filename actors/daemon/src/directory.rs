@@ -71,6 +71,9 @@ pub(crate) struct Whereabouts {
     pub(crate) http: SocketAddr,
     /// Where the command line asks.
     pub(crate) management: SocketAddr,
+    /// Where other nodes find it (UDP), if it is in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) links: Option<SocketAddr>,
 }
 
 /// The directory of a node.
@@ -212,8 +215,8 @@ pub(crate) fn read_token(path: &Path) -> Result<String, DirectoryError> {
     Ok(token)
 }
 
-/// Writes beside and renames, so that a reader sees all of it or nothing.
-fn write_whole(path: &Path, text: &str) -> Result<(), DirectoryError> {
+/// Writes beside and renames, so that a reader sees all of it or nothing. Others than the owner cannot read it.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), DirectoryError> {
     let beside = path.with_extension("new");
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
@@ -277,6 +280,7 @@ mod tests {
             pid: 7,
             http: ([127, 0, 0, 1], 1).into(),
             management: ([127, 0, 0, 1], 2).into(),
+            links: None,
         };
         node.publish(&here).expect("written");
         assert_eq!(directory.whereabouts().expect("published"), here);

@@ -9,6 +9,7 @@
 
 mod address;
 mod at_work;
+mod cluster;
 mod command_line;
 mod commands;
 mod config;

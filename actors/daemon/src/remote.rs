@@ -13,7 +13,8 @@ use odeon::core::ServiceName;
 use odeon_actors::gateway::request::service_segment;
 use odeon_actors::http::ProblemBody;
 use odeon_actors::management::api::{
-    CallRequest, CallResponse, Processes, ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree,
+    CallRequest, CallResponse, Links, Processes, ServiceDetail, Services, Status, StopAccepted, StopRequest,
+    Tree,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,6 +91,11 @@ impl Remote {
     /// The busiest activations of each service.
     pub(crate) async fn processes(&self, entities: usize) -> Result<Processes, Failure> {
         self.get(&format!("/api/v1/ps?entities={entities}")).await
+    }
+
+    /// The links to other nodes.
+    pub(crate) async fn links(&self) -> Result<Links, Failure> {
+        self.get("/api/v1/links").await
     }
 
     /// Calls a service.

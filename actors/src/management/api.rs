@@ -191,6 +191,55 @@ pub struct CellSummary {
     pub last_exit: Option<String>,
 }
 
+/// Links to other nodes: `GET /api/v1/links`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Links {
+    /// What the node is called among others, `name@incarnation`; none if it is in no cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Where others find it (UDP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Milliseconds since the node started: rates are differences between two answers.
+    pub uptime_ms: u64,
+    /// By the name of the peer.
+    pub links: Vec<LinkSummary>,
+}
+
+/// A link to another node. Of the messages to it: sent = handled + refused + expired + lost + open. All counts begin
+/// anew with a new incarnation of the peer, or after it was given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkSummary {
+    /// The peer, `name@incarnation`.
+    pub node: String,
+    /// Where it is dialed, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Whether there is a connection. One that nobody uses is closed, and dialed again when it is wanted.
+    pub connected: bool,
+    /// Messages sent to it.
+    pub sent: u64,
+    /// Those with which a handler began.
+    pub handled: u64,
+    /// Those that were refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Those that expired before a handler began.
+    pub expired: u64,
+    /// Those of which nothing will be heard, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Those of which nothing has been heard yet.
+    pub open: u64,
+    /// Frames that wait or are not acknowledged.
+    pub queued: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// Calls that wait for an answer.
+    pub calls: u64,
+    /// The round trip in microseconds as QUIC has measured it, while there is a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_us: Option<u64>,
+}
+
 /// A call by the operator: `POST /api/v1/call`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -17,6 +17,7 @@ use hyper::body::{Body, Incoming};
 use odeon::Node;
 use odeon::core::{Refusal, ServiceName};
 use odeon::directory::RawRequest;
+use odeon::remote::Links;
 use odeon::service::contract::{Arguments, Encoding};
 use odeon::service::reply::RawOutcome;
 use serde::Serialize;
@@ -134,6 +135,7 @@ impl Console {
             Ask::Service => self.service(name)?,
             Ask::Tree => said(StatusCode::OK, &Tree { root: self.node.tree(entities(uri)?).await }),
             Ask::Processes => said(StatusCode::OK, &view::processes(&self.node.tree(entities(uri)?).await)),
+            Ask::Links => said(StatusCode::OK, &view::links(&self.node)),
             Ask::Document | Ask::Call | Ask::Stop => said(StatusCode::OK, &openapi::describe()),
         })
     }
@@ -157,6 +159,7 @@ impl Console {
     fn metrics(&self) -> Reply {
         let snapshot = Snapshot {
             services: self.node.services(),
+            links: Links::of(&self.node).map(|links| links.status()),
             gateway: self.gateway.as_ref().map(|(_, books)| books.clone()),
             ready: self.node.is_ready(),
             uptime: self.node.uptime(),

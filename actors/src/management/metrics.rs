@@ -1,8 +1,11 @@
 //! The metrics of a node in OpenMetrics text, read from its books when they are asked for.
 
+mod links;
+
 use crate::gateway::GatewayBooks;
 use crate::gateway::meter::{CLASSES, Reading, bucket_end};
 use odeon::node::ServiceStatus;
+use odeon::remote::LinkStatus;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -16,6 +19,8 @@ pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.
 /// What is told at one moment.
 pub(crate) struct Snapshot {
     pub(crate) services: Vec<ServiceStatus>,
+    /// None: the node is in no cluster.
+    pub(crate) links: Option<Vec<LinkStatus>>,
     pub(crate) gateway: Option<GatewayBooks>,
     pub(crate) ready: bool,
     pub(crate) uptime: Duration,
@@ -44,6 +49,9 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.encode_node(&mut encoder)?;
         self.encode_services(&mut encoder)?;
+        if let Some(links) = &self.links {
+            links::encode(links, &mut encoder)?;
+        }
         match &self.gateway {
             Some(books) => encode_gateway(books, &mut encoder),
             None => Ok(()),

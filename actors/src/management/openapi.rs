@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document of the management interface, from the table of operations and the types of the api.
 
 use super::api::{
-    CallRequest, CallResponse, Health, Processes, Readiness, ServiceDetail, Services, Status, StopAccepted,
-    StopRequest, Tree,
+    CallRequest, CallResponse, Health, Links, Processes, Readiness, ServiceDetail, Services, Status,
+    StopAccepted, StopRequest, Tree,
 };
 use super::metrics::OPENMETRICS;
 use super::operation::{Ask, OPERATIONS, Operation};
@@ -76,6 +76,7 @@ fn answer(ask: Ask, generator: &mut SchemaGenerator) -> (&'static str, Value) {
         Ask::Service => ("200", generator.subschema_for::<ServiceDetail>()),
         Ask::Tree => ("200", generator.subschema_for::<Tree>()),
         Ask::Processes => ("200", generator.subschema_for::<Processes>()),
+        Ask::Links => ("200", generator.subschema_for::<Links>()),
         Ask::Call => ("200", generator.subschema_for::<CallResponse>()),
         Ask::Stop => ("202", generator.subschema_for::<StopAccepted>()),
     };

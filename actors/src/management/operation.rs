@@ -13,6 +13,7 @@ pub(super) enum Ask {
     Service,
     Tree,
     Processes,
+    Links,
     Call,
     Stop,
     Document,
@@ -53,7 +54,7 @@ impl Operation {
 }
 
 /// All of them.
-pub(super) const OPERATIONS: [Operation; 11] = [
+pub(super) const OPERATIONS: [Operation; 12] = [
     Operation::get(Ask::Health, "/healthz", "Whether the process runs.").open(),
     Operation::get(Ask::Readiness, "/readyz", "Whether the node takes requests, and what it waits for.")
         .open(),
@@ -63,6 +64,7 @@ pub(super) const OPERATIONS: [Operation; 11] = [
     Operation::get(Ask::Service, "/api/v1/services/{name}", "A service with its methods and their schemas."),
     Operation::get(Ask::Tree, "/api/v1/tree", "The supervision tree with the busiest activations."),
     Operation::get(Ask::Processes, "/api/v1/ps", "The busiest activations of each service."),
+    Operation::get(Ask::Links, "/api/v1/links", "The links to other nodes and what became of messages."),
     Operation::post(Ask::Call, "/api/v1/call", "Calls a method and tells the outcome."),
     Operation::post(Ask::Stop, "/api/v1/stop", "Ends the node in order."),
     Operation::get(Ask::Document, "/api/v1/openapi.json", "This document."),

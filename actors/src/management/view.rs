@@ -1,7 +1,8 @@
 //! The node in terms of the api.
 
 use super::api::{
-    Books, CallEnd, CallResponse, CellSummary, MethodDetail, Processes, ServiceDetail, ServiceSummary,
+    Books, CallEnd, CallResponse, CellSummary, LinkSummary, Links, MethodDetail, Processes, ServiceDetail,
+    ServiceSummary,
 };
 use crate::gateway::request::service_segment;
 use crate::http::Identity;
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use odeon::core::{Refusal, Retry};
 use odeon::directory::{Dynamic, ServiceDescription, ServiceKind};
 use odeon::node::ServiceStatus;
+use odeon::remote::{self, LinkStatus};
 use odeon::service::message::Access;
 use odeon::service::reply::RawOutcome;
 use odeon::telemetry::ServiceMeter;
-use odeon::{TreeNode, TreeNodeKind};
+use odeon::{Node, TreeNode, TreeNodeKind};
 use schemars::generate::SchemaSettings;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -101,6 +103,35 @@ fn cell(service: &str, node: &TreeNode) -> CellSummary {
         current: load.current,
         polling_ms: load.polling_ms,
         last_exit: node.last_exit.as_ref().map(|exit| exit.reason.clone()),
+    }
+}
+
+/// The links of a node, with none if it is in no cluster.
+pub(super) fn links(node: &Node) -> Links {
+    let links = remote::Links::of(node);
+    Links {
+        node: links.as_ref().map(|links| links.node().to_string()),
+        address: links.as_ref().map(|links| links.local_address().to_string()),
+        uptime_ms: millis(node.uptime()),
+        links: links.iter().flat_map(remote::Links::status).map(link).collect(),
+    }
+}
+
+fn link(status: LinkStatus) -> LinkSummary {
+    LinkSummary {
+        node: status.node.to_string(),
+        address: status.address.map(|address| address.to_string()),
+        connected: status.connected,
+        sent: status.sent,
+        handled: status.handled,
+        refused: status.refused,
+        expired: status.expired,
+        lost: status.lost.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+        open: status.open,
+        queued: status.queued,
+        queued_bytes: status.queued_bytes as u64,
+        calls: status.calls as u64,
+        round_trip_us: status.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
     }
 }
 

@@ -19,7 +19,10 @@ pub trait Blocking: Send + Sync {
 }
 
 /// Runs work and waits for its result.
-pub(crate) async fn run_blocking<T: Send + 'static>(
+///
+/// # Errors
+/// [`BlockingError`].
+pub async fn run_blocking<T: Send + 'static>(
     blocking: &dyn Blocking,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, BlockingError> {

@@ -3,8 +3,7 @@
 mod blocking;
 mod executor;
 
-pub(crate) use blocking::run_blocking;
-pub use blocking::{Blocking, Inline, Job, Threads};
+pub use blocking::{Blocking, Inline, Job, Threads, run_blocking};
 pub use executor::Executor;
 
 use std::sync::Arc;

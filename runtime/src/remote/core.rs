@@ -4,9 +4,10 @@ use super::control::{self, HANDSHAKE_MAX, Services};
 use super::endpoint::{Endpoint, HandshakeError, Incoming, Member};
 use super::keeper;
 use super::link::{Link, LinkEnd};
-use super::links::LinkStatus;
+use super::links::{LinkStatus, RenewError};
 use super::peer::Peer;
 use super::target::{Spoken, Target};
+use super::trust::Trust;
 use crate::cell::Wheel;
 use crate::directory::Inlet;
 use crate::host::Executor;
@@ -133,6 +134,24 @@ impl Core {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.endpoint.local_address()
+    }
+
+    pub(super) fn us(&self) -> &NodeId {
+        &self.us.node
+    }
+
+    /// New handshakes use these credentials, if they are this node's.
+    pub(super) fn renew(&self, trust: Trust) -> Result<(), RenewError> {
+        let Ours { cluster, node: NodeId { name, .. }, .. } = &self.us;
+        if trust.node() != name {
+            return Err(RenewError::Name { certificate: trust.node().clone(), node: name.clone() });
+        }
+        if trust.cluster() != cluster {
+            let (certificate, cluster) = (trust.cluster().clone(), cluster.clone());
+            return Err(RenewError::Cluster { certificate, cluster });
+        }
+        self.endpoint.renew(trust);
+        Ok(())
     }
 
     /// The next who dials this node.
@@ -313,12 +332,7 @@ impl Core {
                 Ok(admitted) => {
                     let held = Held { dial: hello.dial(), peer: Some(hello.from.node.incarnation) };
                     entry.held = Some(Holding { held, connection: connection.clone(), is_up: false });
-                    let mut address: Option<SocketAddr> = hello.from.address.parse().ok();
-                    if let Some(address) = address.as_mut().filter(|address| address.ip().is_unspecified()) {
-                        // it listens everywhere: here it is where it came from
-                        address.set_ip(connection.remote_address().ip());
-                    }
-                    entry.address = address;
+                    entry.address = reachable(&hello.from.address, connection.remote_address());
                     Ok((admitted.welcome, admitted.met))
                 }
             }
@@ -450,6 +464,16 @@ impl Core {
             entry.ended = ended;
         }
     }
+}
+
+/// Where to dial a peer that says where it listens. One that listens on all interfaces does not know by which of its
+/// addresses it can be reached; the one that it has dialed from is one.
+fn reachable(listens: &str, from: SocketAddr) -> Option<SocketAddr> {
+    let mut address: SocketAddr = listens.parse().ok()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(from.ip().to_canonical());
+    }
+    Some(address)
 }
 
 /// The dialer's part of the handshake.

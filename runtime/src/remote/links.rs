@@ -10,7 +10,7 @@ use crate::supervision::{AddPartError, PartSpec, Running};
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
 use odeon_core::wire::version::VersionRange;
-use odeon_core::{NodeId, NodeName, ServiceName};
+use odeon_core::{ClusterId, NodeId, NodeName, ServiceName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,6 +53,27 @@ pub enum StartLinksError {
     /// It has some already.
     #[error("the node has links already")]
     Again,
+}
+
+/// Why a node goes on with the credentials that it has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenewError {
+    /// The certificate is another node's.
+    #[error("the certificate is that of {certificate}, but this node is {node}")]
+    Name {
+        /// Whom the certificate names.
+        certificate: NodeName,
+        /// What the node is called.
+        node: NodeName,
+    },
+    /// The certificate is of another cluster.
+    #[error("the certificate is of the cluster {certificate}, but this node is in {cluster}")]
+    Cluster {
+        /// Whose certificate it is.
+        certificate: ClusterId,
+        /// Where the node is.
+        cluster: ClusterId,
+    },
 }
 
 /// A link as it is now.
@@ -120,6 +141,24 @@ impl Links {
         let listening = core.clone();
         node.add_part(&spec, move |running| accept(listening.clone(), running)).await?;
         Ok(Self(core))
+    }
+
+    /// Those of a node, if it has any.
+    pub fn of(node: &Node) -> Option<Self> {
+        node.inner().links.get().cloned().map(Self)
+    }
+
+    /// What the node is called in its cluster.
+    pub fn node(&self) -> &NodeId {
+        self.0.us()
+    }
+
+    /// New connections use these credentials. Those that exist go on, for their peers have accepted them.
+    ///
+    /// # Errors
+    /// [`RenewError`]; the links go on with what they have.
+    pub fn renew(&self, trust: Trust) -> Result<(), RenewError> {
+        self.0.renew(trust)
     }
 
     /// Where it listens.

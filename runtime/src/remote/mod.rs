@@ -23,7 +23,7 @@ pub mod trust;
 pub use core::ConnectError;
 pub(crate) use core::Core;
 pub use endpoint::{Endpoint, Member, Transport};
-pub use links::{LinkStatus, Links, LinksConfig, StartLinksError};
+pub use links::{LinkStatus, Links, LinksConfig, RenewError, StartLinksError};
 pub(crate) use receipts::Receipts;
 pub(crate) use reply::Answering;
 pub(crate) use target::{Spoken, Target};

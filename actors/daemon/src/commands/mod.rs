@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod call;
 pub(crate) mod cluster;
 pub(crate) mod config;
+pub(crate) mod links;
 pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod ps;

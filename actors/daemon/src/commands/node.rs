@@ -1,9 +1,11 @@
 //! `node`: a node for machines.
 
 use crate::at_work;
+use crate::cluster::{self, Cluster};
 use crate::config::{Flags, Settings};
 use crate::exit::{Code, Failure};
 use crate::log;
+use crate::signals::OnHangup;
 use clap::Args;
 use odeon::App;
 use std::path::PathBuf;
@@ -12,7 +14,8 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   odeon node --config /etc/odeon.toml
   odeon node --config odeon.toml --check
-  odeon node --dir /var/lib/odeon --name one --http 0.0.0.0:8080";
+  odeon node --dir /var/lib/odeon --name one --http 0.0.0.0:8080
+  odeon node --name north --credentials shop-cluster/nodes/north --cluster-listen 10.0.0.1:7000 --peer 10.0.0.2:7000";
 
 /// Which log lines are written by default.
 const LOG_DEFAULT: &str = "info";
@@ -38,12 +41,14 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
     let settings = Settings::load(&arguments.flags, arguments.config.as_deref())?;
     if arguments.check {
         app.check(&settings.node()).map_err(|e| settings.explain(&e))?;
+        cluster::check(&settings)?;
         return Ok(Code::Done);
     }
     log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
     let ended = at_work::run(
         &settings,
         app,
+        OnHangup::Renew,
         |at_work| {
             let here = &at_work.whereabouts;
             tracing::info!(
@@ -51,6 +56,8 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
                 pid = here.pid,
                 http = %here.http,
                 management = %here.management,
+                links = here.links.map(tracing::field::display),
+                identity = at_work.cluster.as_ref().map(Cluster::identity),
                 directory = %settings.directory.display(),
                 ready = at_work.is_ready,
                 "the node is up"

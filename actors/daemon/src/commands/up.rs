@@ -7,6 +7,7 @@ use crate::exit::{Code, Failure};
 use crate::log;
 use crate::program::{Invocation, Suggestion};
 use crate::sample;
+use crate::signals::OnHangup;
 use crate::terminal::Tone;
 use clap::Args;
 use odeon::App;
@@ -49,6 +50,7 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> R
     let ended = at_work::run(
         &settings,
         app,
+        OnHangup::End,
         |at_work| {
             terminal.progress("")?;
             banner(invocation, &settings, at_work)
@@ -68,6 +70,7 @@ fn banner(invocation: &Invocation, settings: &Settings, at_work: &AtWork) -> Res
     let terminal = invocation.terminal;
     let here = &at_work.whereabouts;
     let directory = settings.directory.display();
+    let typed = Typed { program: &invocation.typed, directory: &settings.directory };
     let state = match at_work.is_ready {
         true => terminal.paint(Tone::Good, "is up"),
         false => terminal.paint(Tone::Warning, "is up, but not all services are ready"),
@@ -79,10 +82,18 @@ fn banner(invocation: &Invocation, settings: &Settings, at_work: &AtWork) -> Res
     ))?;
     terminal.line(format_args!("  services    http://{}/v1/...  described in /openapi.json", here.http))?;
     terminal.line(format_args!(
-        "  management  http://{}  with the token in {}\n",
+        "  management  http://{}  with the token in {}",
         here.management,
         Path::new(&settings.directory).join("token").display()
     ))?;
+    if let Some(cluster) = &at_work.cluster {
+        let (address, identity) = (cluster.address(), cluster.identity());
+        terminal.line(format_args!(
+            "  links       {address} (UDP)  as {identity}; see {}",
+            typed.with("links", "")
+        ))?;
+    }
+    terminal.line("")?;
     let mut suggestions = invocation.suggestions.clone();
     if suggestions.is_empty() {
         suggestions = from_schemas(&at_work.node);
@@ -92,16 +103,15 @@ fn banner(invocation: &Invocation, settings: &Settings, at_work: &AtWork) -> Res
     for suggestion in &suggestions {
         terminal.line(format_args!("  {}", curl(suggestion, &here.http.to_string())))?;
     }
-    let command = Typed { program: &invocation.typed, directory: &settings.directory };
     terminal.line("")?;
     if let Some(suggestion) = suggestions.first() {
-        terminal.line(format_args!("  {}", command.with("call", &call(suggestion))))?;
-        terminal.line(format_args!("  {}", command.with("bench", &call(suggestion))))?;
+        terminal.line(format_args!("  {}", typed.with("call", &call(suggestion))))?;
+        terminal.line(format_args!("  {}", typed.with("bench", &call(suggestion))))?;
     }
     for name in ["tree", "services"] {
-        terminal.line(format_args!("  {}", command.with(name, "")))?;
+        terminal.line(format_args!("  {}", typed.with(name, "")))?;
     }
-    terminal.line(format_args!("\nCtrl-C stops it; so does {}.", command.with("stop", "")))?;
+    terminal.line(format_args!("\nCtrl-C stops it; so does {}.", typed.with("stop", "")))?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The configuration file: its sections and keys. What it does not know it refuses.
 
+use super::cluster;
 use super::place::{Placed, Source};
 use crate::duration;
 use odeon::core::{NodeName, ServiceName};
@@ -21,6 +22,8 @@ pub(crate) struct File {
     pub(crate) http: HttpSection,
     /// Where the command line and monitoring ask.
     pub(crate) management: ManagementSection,
+    /// Other nodes; without it there are none.
+    pub(crate) cluster: Option<cluster::Section>,
     /// What each service is told; its constructor says what it wants.
     pub(crate) services: BTreeMap<ServiceName, toml::Table>,
     /// Names that stand for others.
@@ -158,6 +161,10 @@ mod tests {
             ("[node]\nstop_within = \"5\"\n", "odeon.toml:2:15", "expected a number with a unit"),
             ("[http]\naddress = \"localhost\"\n", "odeon.toml:2:11", "invalid socket address"),
             ("[node\n", "odeon.toml:1:6", "expected `]`"),
+            ("[cluster]\nlisten = \"7000\"\n", "odeon.toml:2:10", "invalid socket address"),
+            ("[cluster]\npeers = [\"a:1\", \"b\"]\n", "odeon.toml:2:17", "expected HOST:PORT"),
+            ("[cluster]\nmtu_max = 900\n", "odeon.toml:2:11", "expected 1200 to 6500"),
+            ("[cluster]\nseeds = []\n", "odeon.toml:2:1", "unknown field `seeds`, expected"),
             ("[bindings]\n\"a b\" = \"c\"\n", "odeon.toml:2:1", "' ' at position 2"),
         ];
         for (text, place, problem) in cases {

@@ -1,5 +1,6 @@
 //! What a node is told: flags beat the file, the file beats the defaults.
 
+mod cluster;
 mod file;
 mod place;
 mod show;
@@ -8,12 +9,14 @@ use crate::directory::DIRECTORY_DEFAULT;
 use crate::executors::executors_default;
 use crate::exit::Failure;
 use clap::Args;
+pub(crate) use cluster::{Cluster, PeerAddress};
 use file::File;
 use odeon::core::{NodeName, ServiceName};
 use odeon::node::{ConfigError, NodeConfig, StartNodeError};
 use odeon_actors::gateway::GatewayConfig;
 use place::{Part, Source};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -41,7 +44,16 @@ pub(crate) struct Flags {
     /// Where the command line and monitoring ask; port 0 picks a free one [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub(crate) management: Option<SocketAddr>,
-    /// How many threads run services and their I/O [default: 1]
+    /// Where other nodes of the cluster find this one (UDP) [default: 127.0.0.1:0, when it is in a cluster]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) cluster_listen: Option<SocketAddr>,
+    /// The directory with this node's ca.pem, node.pem and node.key: it is in that cluster
+    #[arg(long, value_name = "DIR")]
+    pub(crate) credentials: Option<PathBuf>,
+    /// A node that is dialed until it is reached; may be repeated
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    pub(crate) peers: Vec<PeerAddress>,
+    /// How many threads run services and their I/O [default: one for each core]
     #[arg(long, value_name = "N")]
     pub(crate) executors: Option<NonZeroUsize>,
     /// Which log lines are written, such as info or warn,odeon=debug (also: ODEON_LOG)
@@ -61,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) log: Option<String>,
     pub(crate) http: GatewayConfig,
     pub(crate) management: SocketAddr,
+    /// None: the node is alone.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) services: BTreeMap<ServiceName, toml::Table>,
     pub(crate) bindings: BTreeMap<ServiceName, ServiceName>,
     source: Option<Source>,
@@ -77,6 +91,15 @@ impl Settings {
             Some(source) => File::parse(source).map_err(Failure::usage)?,
             None => File::default(),
         };
+        let cluster = Cluster::of(flags, file.cluster).map_err(|missing| {
+            let section =
+                source.as_ref().and_then(|source| Some((source, source.key(&["cluster"], Part::Name)?)));
+            let failure = match section {
+                Some((source, at)) => Failure::usage(source.place(at, missing)),
+                None => Failure::usage(missing),
+            };
+            failure.advice("name it there, or with --credentials DIR")
+        })?;
         let name_default = || NAME_DEFAULT.parse().expect("the constant is a name");
         let count = |n: NonZeroUsize| n.get();
         Ok(Self {
@@ -95,6 +118,7 @@ impl Settings {
                 None => file.http.gateway(),
             },
             management: flags.management.or(file.management.address).unwrap_or(MANAGEMENT_DEFAULT),
+            cluster,
             services: file.services,
             bindings: file.bindings,
             source,
@@ -107,6 +131,15 @@ impl Settings {
             services: self.services.clone(),
             bindings: self.bindings.clone(),
             ..NodeConfig::named(self.name.clone())
+        }
+    }
+
+    /// A problem with a key of a section, at its place when the file has it.
+    fn failure_at(&self, section: &str, key: &str, problem: impl fmt::Display) -> Failure {
+        let place = |source| Some((source, Source::key(source, &[section, key], Part::Value)?));
+        match self.source.as_ref().and_then(place) {
+            Some((source, at)) => Failure::usage(source.place(at, problem)),
+            None => Failure::usage(problem),
         }
     }
 

@@ -48,6 +48,18 @@ impl Source {
         }
     }
 
+    /// Where a key stands that is named from the top, its name or its value.
+    pub(crate) fn key(&self, path: &[&str], part: Part) -> Option<Range<usize>> {
+        let document = DeTable::parse(&self.text).ok()?;
+        let (first, rest) = path.split_first()?;
+        let (name, mut value) = document.get_ref().get_key_value(*first)?;
+        let mut found = name.span();
+        for key in rest {
+            (found, value) = descend(value, Step::Key(key), part)?;
+        }
+        Some(found)
+    }
+
     /// Where a field of a service's section stands, its name or its value; the section or the nearest part of the
     /// path that exists when the field does not. The path is as errors name it: `limits[2].max`.
     pub(crate) fn locate(&self, service: &ServiceName, field: &str, part: Part) -> Option<Range<usize>> {
@@ -168,6 +180,15 @@ mod tests {
         assert_eq!(found(text, "shop", "card"), Some("card".into()));
         let name = source(text).locate(&"shop".parse().expect("a name"), "card.kind", Part::Name);
         assert_eq!(name.map(|range| &text[range]), Some("kind"));
+    }
+
+    #[test]
+    fn a_key_is_found_from_the_top() {
+        let text = "[cluster]\n[node]\nname = \"one\"\n";
+        let key = |path: &[&str]| source(text).key(path, Part::Value).map(|range| &text[range]);
+        assert_eq!(key(&["node", "name"]), Some("\"one\""));
+        assert_eq!(key(&["cluster"]), Some("cluster"));
+        assert_eq!(key(&["node", "log"]), None);
     }
 
     #[test]

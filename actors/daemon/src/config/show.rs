@@ -1,6 +1,6 @@
 //! The effective configuration, written as a file that says all of it.
 
-use super::Settings;
+use super::{Cluster, Settings};
 use crate::duration::show;
 use crate::exit::Failure;
 use odeon::core::{NodeName, ServiceName};
@@ -14,6 +14,8 @@ struct Whole<'a> {
     node: Node<'a>,
     http: Http,
     management: Management,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a Cluster>,
     bindings: &'a BTreeMap<ServiceName, ServiceName>,
     services: &'a BTreeMap<ServiceName, toml::Table>,
 }
@@ -75,6 +77,7 @@ impl Settings {
                 timeout_write: show(limits.timeout_write),
             },
             management: Management { address: self.management },
+            cluster: self.cluster.as_ref(),
             bindings: &self.bindings,
             services: &self.services,
         };
