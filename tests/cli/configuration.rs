@@ -71,7 +71,8 @@ fn a_bad_flag_is_named_and_nothing_runs() {
 fn every_command_explains_itself_with_examples_and_exit_codes() {
     let place = Place::new("help");
     let commands = [
-        "up", "node", "status", "ps", "services", "call", "tree", "bench", "cluster", "new", "config", "stop",
+        "up", "node", "status", "ps", "services", "call", "tree", "links", "bench", "cluster", "new",
+        "config", "stop",
     ];
     let overview = place.run(&["--help"]);
     for command in commands {

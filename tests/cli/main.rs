@@ -4,6 +4,7 @@ mod calls;
 mod cluster;
 mod configuration;
 mod life;
+mod links;
 mod looking;
 mod project;
 mod stage;

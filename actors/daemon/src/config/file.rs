@@ -162,7 +162,11 @@ mod tests {
             ("[http]\naddress = \"localhost\"\n", "odeon.toml:2:11", "invalid socket address"),
             ("[node\n", "odeon.toml:1:6", "expected `]`"),
             ("[cluster]\nlisten = \"7000\"\n", "odeon.toml:2:10", "invalid socket address"),
-            ("[cluster]\npeers = [\"a:1\", \"b\"]\n", "odeon.toml:2:17", "expected HOST:PORT"),
+            (
+                "[cluster]\npeers = [\"a:1\", \"b\"]\n",
+                "odeon.toml:2:9",
+                "\"b\" is no address of a peer: expected HOST:PORT",
+            ),
             ("[cluster]\nmtu_max = 900\n", "odeon.toml:2:11", "expected 1200 to 6500"),
             ("[cluster]\nseeds = []\n", "odeon.toml:2:1", "unknown field `seeds`, expected"),
             ("[bindings]\n\"a b\" = \"c\"\n", "odeon.toml:2:1", "' ' at position 2"),
