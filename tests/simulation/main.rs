@@ -25,6 +25,11 @@ fn the_shop_charges_nobody_twice(sim: &mut Simulation) {
     scenario(sim, "node-shop");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn nodes_call_each_other_through_every_misfortune(sim: &mut Simulation) {
+    scenario(sim, "node-links");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

@@ -236,6 +236,7 @@ async fn every_refusal_and_every_unknown_has_its_status() {
         (Refusal::WrongAddress { service: s.clone(), problem: m.clone() }, 400, "never"),
         (Refusal::Cycle { path: vec![] }, 508, "never"),
         (Refusal::HopLimit { max: 16, path: vec![] }, 508, "never"),
+        (Refusal::Unencodable { problem: m.clone() }, 500, "never"),
         (Refusal::StartFailed { problem: m.clone() }, 503, "elsewhere"),
         (Refusal::NoNode { address: m.clone() }, 500, "never"),
         (Refusal::Unreachable { node: m.clone(), problem: m.clone() }, 503, "elsewhere"),

@@ -269,6 +269,9 @@ mod tests {
     fn a_refusal_says_what_and_where() {
         let refusal = Refusal::Undecodable { path: "items[2].price".into(), problem: "expected u32".into() };
         assert_eq!(refusal.to_string(), "the arguments do not decode: items[2].price: expected u32");
+        let refusal = Refusal::Unencodable { problem: "key must be a string".into() };
+        assert_eq!(refusal.to_string(), "the arguments do not encode: key must be a string");
+        assert_eq!((refusal.name(), refusal.retry()), ("unencodable", Retry::Never));
         let cycle = Refusal::Cycle { path: vec![ActivationId(1), ActivationId(2), ActivationId(1)] };
         assert_eq!(cycle.to_string(), "call cycle: #1 -> #2 -> #1");
     }

@@ -156,7 +156,7 @@ impl<C: Contract> Inlet for TypedInlet<C> {
                 }
                 let mut waiting = delivery.push_waiting(envelope);
                 // the first poll takes its place in the line: those behind it stay behind it
-                if let std::task::Poll::Pending = waiting.as_mut().poll(&mut noop_context()) {
+                if waiting.as_mut().poll(&mut noop_context()).is_pending() {
                     self.kind.executors[0].spawn(waiting);
                 }
             }

@@ -29,7 +29,7 @@ pub(super) struct LaneReceipt {
     pub(super) received: u64,
     #[serde(default)]
     pub(super) casts: Receipt,
-    /// How many casts each receiver has settled, from the time on when it got its number.
+    /// How many casts were settled under each receiver number, whatever it stood for.
     #[serde(default)]
     pub(super) settled: Vec<(u32, u64)>,
 }

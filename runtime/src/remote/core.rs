@@ -230,7 +230,7 @@ impl Core {
     fn begin_anew(self: &Arc<Self>, entry: &mut Entry) -> Option<Arc<Peer>> {
         let old = entry.peer.as_ref().filter(|_| !self.is_closed())?;
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer::new((*old.node).clone(), session, self);
+        let peer = Peer::new((*old.node).clone(), session, self, Some(old));
         peer.offers((*old.services()).clone());
         keeper::start(self, &peer);
         entry.peer = Some(peer.clone());
@@ -407,16 +407,15 @@ impl Core {
         });
         let peer = match goes_on {
             Some(peer) => peer,
+            None if received.is_some() => {
+                return Err(ConnectError::Broken("the session that the peer goes on with is over".into()));
+            }
             None => {
-                if let Some(old) = entry.peer.take() {
+                let old = entry.peer.take();
+                if let Some(old) = &old {
                     old.end("it has begun anew", "link");
                 }
-                if received.is_some() {
-                    return Err(ConnectError::Broken(
-                        "the session that the peer goes on with is over".into(),
-                    ));
-                }
-                let peer = Peer::new(node.clone(), met.sending.number, self);
+                let peer = Peer::new(node.clone(), met.sending.number, self, old.as_deref());
                 keeper::start(self, &peer);
                 peer
             }
@@ -442,6 +441,10 @@ impl Core {
         self.executor.spawn(async move {
             let end: LinkEnd = link.run(core.clone()).await;
             let ended = (dial.dialer.name == peer.node.name).then_some(dial);
+            if end.is_for_good() {
+                // over another connection the same would come again
+                peer.end(&end.to_string(), "broken");
+            }
             core.forget(&peer.node.name, &connection, ended);
             tracing::info!(peer = %peer.node, reason = %end, "a link is down");
         });

@@ -141,6 +141,20 @@ impl Inbound {
         all
     }
 
+    /// All that ever became of casts, lane by lane: what was told over a connection that broke may not have arrived.
+    pub(super) fn all_receipts(&self) -> Vec<LaneReceipt> {
+        let lanes = self.lanes.iter().enumerate().map(|(number, lane)| {
+            // what is settled from here on is told anew
+            let (casts, _) = lane.receipts.read();
+            let state = lane.state.lock();
+            let settled = state.receivers.iter().flatten().map(|receiver| receiver.receipts.settled());
+            let settled = settled.filter(|(_, count)| *count > 0).collect();
+            let received = state.counting.received();
+            LaneReceipt { lane: number as u8, received, casts, settled }
+        });
+        lanes.filter(|lane| lane.received > 0).collect()
+    }
+
     /// Whether a connection may go on with a lane at this frame.
     pub(super) fn begin(&self, lane: u64, first: u64) -> Result<usize, Nonsense> {
         let index = usize::try_from(lane).ok().filter(|lane| *lane < LANES).ok_or(Nonsense::Lane(lane))?;
@@ -253,7 +267,8 @@ impl One<'_> {
             if state.receivers.len() <= at {
                 state.receivers.resize_with(at + 1, || None);
             }
-            let receipts = Receipts::new(number, self.receipts.clone());
+            let last = state.receivers[at].as_ref().map(|last| &*last.receipts);
+            let receipts = Receipts::new(number, self.receipts.clone(), last);
             state.receivers[at] = Some(Receiver { inlet, receipts, last: None });
         }
         let receiver = state.receivers.get_mut(at).and_then(Option::as_mut);

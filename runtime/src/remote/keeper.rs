@@ -43,7 +43,8 @@ async fn keep(core: &Weak<Core>, peer: &Arc<Peer>) -> bool {
                 }
             }
         }
-        if peer.wheel.elapsed().saturating_sub(since) > CONTACT_WITHIN {
+        // while this one dialed in vain the peer may have come by itself
+        if !peer.is_up() && peer.wheel.elapsed().saturating_sub(since) > CONTACT_WITHIN {
             tracing::warn!(peer = %peer.node, %problem, "a peer is given up");
             peer.end(&problem, "link");
             return false;

@@ -7,6 +7,7 @@ use crate::service::contract::Encoding;
 use crate::service::encode::Awaiting;
 use crate::service::message::{Header, Message, Origin};
 use bytes::Bytes;
+use odeon_core::delivery::outbound::NeverSent;
 use odeon_core::delivery::{Books, Outbound, Receipt, Window};
 use odeon_core::wire::chain::{Chain, Hop, Place};
 use odeon_core::wire::envelope::{
@@ -43,6 +44,8 @@ struct State {
     out: Outbound<Bytes>,
     /// The writer has found nothing.
     idle: bool,
+    /// Counts connections: the writer of an earlier one gets nothing more.
+    connection: u64,
     receivers: Vec<Receiver>,
     /// Where the search for a receiver number that can be given away goes on.
     hand: usize,
@@ -58,8 +61,10 @@ struct State {
 /// What a receiver number stands for at the moment.
 struct Receiver {
     target: u64,
+    /// The frame that tells the peer so.
+    introduced_by: u64,
     window: Window,
-    /// What the receiver has said that it has settled.
+    /// Casts that were settled under this number, whatever it stood for.
     settled: u64,
     /// Senders that wait because the window is used up.
     waiting: Vec<Waker>,
@@ -92,6 +97,7 @@ impl Lane {
             frames: 0,
             out: Outbound::default(),
             idle: false,
+            connection: 0,
             receivers: Vec::new(),
             hand: 0,
             books: Books::default(),
@@ -179,11 +185,22 @@ impl Lane {
         Ok(())
     }
 
-    /// Takes back a request that no writer has taken yet.
-    pub(super) fn take_back(&self, frame: u64) -> bool {
+    /// Takes back a request that no writer has taken yet. Not one that tells what the number of its receiver stands for,
+    /// as long as others rely on it.
+    pub(super) fn take_back(&self, frame: u64, receiver: u32) -> bool {
         let mut state = self.state.lock();
-        let position = frame.checked_sub(state.out.next());
-        position.is_some_and(|position| frame::take_back(&mut state.open, position))
+        let state = &mut *state;
+        let Some(position) = frame.checked_sub(state.out.next()) else { return false };
+        let receiver = state.receivers.get_mut(receiver as usize).filter(|r| r.introduced_by == frame);
+        if receiver.as_ref().is_some_and(|receiver| receiver.window.out() > 1) {
+            return false;
+        }
+        let taken = frame::take_back(&mut state.open, position);
+        if let Some(receiver) = receiver.filter(|_| taken) {
+            // the peer will not be told what the number stands for
+            receiver.target = 0;
+        }
+        taken
     }
 
     fn wake_writer(&self, state: &mut State) {
@@ -192,12 +209,18 @@ impl Lane {
         }
     }
 
-    /// The next piece for the current connection, once there is one. Cancelling loses none before it is given back.
-    pub(super) async fn next(&self) -> Bytes {
+    /// The next piece for a connection, once there is one; none when there is a later connection. Cancelling loses none
+    /// before it is given back.
+    pub(super) async fn next(&self, connection: u64) -> Option<Bytes> {
         loop {
             {
                 let mut state = self.state.lock();
                 let state = &mut *state;
+                if state.connection != connection {
+                    // what woke this one was meant for the other
+                    self.wake.notify_one();
+                    return None;
+                }
                 if state.frames > 0 {
                     let room = state.open.len().min(BUFFER_MAX);
                     let piece = std::mem::replace(&mut state.open, Vec::with_capacity(room));
@@ -205,7 +228,7 @@ impl Lane {
                     state.out.push(frames, piece.len(), Bytes::from(piece));
                 }
                 if let Some(piece) = state.out.hand_over() {
-                    return piece.clone();
+                    return Some(piece.clone());
                 }
                 state.idle = true;
             }
@@ -213,14 +236,21 @@ impl Lane {
         }
     }
 
-    /// A new connection goes on where the receiver is. Gives back the number of the frame that it begins with.
+    /// A new connection goes on where the receiver is. Gives back its number, which [`Lane::next`] wants, and that of
+    /// the frame that it begins with.
     ///
     /// # Errors
     /// The receiver cannot have that many frames.
-    pub(super) fn resume(&self, received: u64) -> Result<u64, odeon_core::delivery::outbound::NeverSent> {
+    pub(super) fn resume(&self, received: u64) -> Result<(u64, u64), NeverSent> {
         let mut state = self.state.lock();
         state.idle = false;
-        Ok(state.out.resume(received)?.first)
+        state.connection += 1;
+        let begun = (state.connection, state.out.resume(received)?.first);
+        // what the receiver has had since it last said so has made room
+        let wakers = std::mem::take(&mut state.waiting);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(begun)
     }
 
     /// What the receiver has said.
@@ -303,6 +333,12 @@ impl Lane {
         self.state.lock().books.clone()
     }
 
+    /// Whether frames wait for the receiver, or messages for word of what became of them.
+    pub(super) fn has_work(&self) -> bool {
+        let state = self.state.lock();
+        state.ended.is_none() && (state.frames > 0 || !state.out.is_empty() || state.books.open() > 0)
+    }
+
     /// Frames and bytes that wait or are not acknowledged.
     pub(super) fn queue(&self) -> (u64, usize) {
         let state = self.state.lock();
@@ -339,8 +375,14 @@ impl State {
             self.hand = free.map_or(self.hand + 64, |i| i + 1) % count;
             free?
         };
-        let receiver =
-            Receiver { target: target.id, window: Window::default(), settled: 0, waiting: Vec::new() };
+        let settled = self.receivers.get(number).map_or(0, |last| last.settled);
+        let receiver = Receiver {
+            target: target.id,
+            introduced_by: self.out.next() + self.frames,
+            window: Window::default(),
+            settled,
+            waiting: Vec::new(),
+        };
         match self.receivers.get_mut(number) {
             Some(old) => *old = receiver,
             None => self.receivers.push(receiver),

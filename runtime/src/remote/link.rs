@@ -44,6 +44,13 @@ pub(super) enum LinkEnd {
     False(String),
 }
 
+impl LinkEnd {
+    /// Whether the session cannot go on: what the peer sends makes no sense.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::Nonsense(_) | Self::False(_))
+    }
+}
+
 /// A connection whose handshake is done.
 pub(super) struct Link {
     pub(super) peer: Arc<Peer>,
@@ -60,14 +67,14 @@ impl Link {
         let executor = core.executor.clone();
         let mut tasks = JoinSet::new();
         for index in 0..peer.lanes.len() {
-            let first = match peer.lanes[index].resume(received.of(index)) {
-                Ok(first) => first,
+            let begun = match peer.lanes[index].resume(received.of(index)) {
+                Ok(begun) => begun,
                 Err(error) => {
                     connection.close(BROKEN, error.to_string().as_bytes());
                     return LinkEnd::False(error.to_string());
                 }
             };
-            spawn(&executor, &mut tasks, write_lane(peer.clone(), index, first, connection.clone()));
+            spawn(&executor, &mut tasks, write_lane(peer.clone(), index, begun, connection.clone()));
         }
         spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), to));
         spawn(&executor, &mut tasks, read_control(peer.clone(), from));
@@ -92,20 +99,25 @@ fn spawn(
 }
 
 /// Sends the frames of a lane, from the first one that the peer does not have.
-async fn write_lane(peer: Arc<Peer>, index: usize, first: u64, connection: Connection) -> Ended {
+async fn write_lane(
+    peer: Arc<Peer>,
+    index: usize,
+    (number, first): (u64, u64),
+    connection: Connection,
+) -> Ended {
     let lane: &Lane = &peer.lanes[index];
     // most lanes of most links are never used: no stream before there is something to send
-    let mut piece = lane.next().await;
+    let mut piece = lane.next(number).await.ok_or(LinkEnd::Ended)?;
     let mut stream = connection.open_uni().await?;
     let _ = stream.set_priority(priority(class_of(index)));
     let mut head = Vec::with_capacity(16);
-    for number in [u64::from(lane.number()), first] {
-        varint::put(&mut head, number).map_err(|e| LinkEnd::False(e.to_string()))?;
+    for part in [u64::from(lane.number()), first] {
+        varint::put(&mut head, part).map_err(|e| LinkEnd::False(e.to_string()))?;
     }
     stream.write_chunk(Bytes::from(head)).await?;
     loop {
         stream.write_chunk(piece).await?;
-        piece = lane.next().await;
+        piece = lane.next(number).await.ok_or(LinkEnd::Ended)?;
     }
 }
 
@@ -139,6 +151,10 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
     // the beginning of a frame whose end has not come
     let mut rest = BytesMut::new();
     while let Some(chunk) = stream.read_chunk(READ_MAX, true).await? {
+        if peer.is_gone() {
+            // what had come before its session ended does not run any more
+            return Err(LinkEnd::Ended);
+        }
         let bytes = if rest.is_empty() {
             chunk.bytes
         } else {
@@ -163,6 +179,9 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
 async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream) -> Ended {
     let _ = stream.set_priority(CONTROL_PRIORITY);
     control::write(&mut stream, &Control::Services(core.services())).await?;
+    for receipt in peer.inbound.all_receipts() {
+        control::write(&mut stream, &Control::Receipts(vec![receipt])).await?;
+    }
     loop {
         tokio::select! {
             biased;

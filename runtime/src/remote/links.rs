@@ -189,37 +189,27 @@ impl Entry {
     pub(super) fn status(&self) -> Option<LinkStatus> {
         let peer = self.peer.as_ref()?;
         let up = self.held.as_ref().filter(|holding| holding.is_up);
-        let mut status = LinkStatus {
+        let books = peer.books();
+        let (mut queued, mut queued_bytes) = (0, 0);
+        for (frames, bytes) in peer.lanes.iter().map(|lane| lane.queue()) {
+            queued += frames;
+            queued_bytes += bytes;
+        }
+        Some(LinkStatus {
             node: (*peer.node).clone(),
             address: self.address,
             connected: up.is_some(),
-            sent: 0,
-            handled: 0,
-            expired: 0,
-            refused: BTreeMap::new(),
-            lost: BTreeMap::new(),
-            open: 0,
-            queued: 0,
-            queued_bytes: 0,
+            sent: books.sent(),
+            handled: books.handled(),
+            expired: books.expired(),
+            refused: books.refused().into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
+            lost: books.lost().clone(),
+            open: books.open(),
+            queued,
+            queued_bytes,
             calls: peer.pending.len(),
             round_trip: up.map(|holding| holding.connection.rtt()),
-        };
-        for lane in &peer.lanes {
-            let (books, (frames, bytes)) = (lane.books(), lane.queue());
-            status.sent += books.sent();
-            status.handled += books.handled();
-            status.expired += books.expired();
-            status.open += books.open();
-            status.queued += frames;
-            status.queued_bytes += bytes;
-            for (reason, count) in books.refused() {
-                *status.refused.entry(reason.into()).or_default() += count;
-            }
-            for (reason, count) in books.lost() {
-                *status.lost.entry(reason).or_default() += count;
-            }
-        }
-        Some(status)
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cell::{Tick, Wheel};
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
+use odeon_core::delivery::Books;
 use odeon_core::wire::envelope::{CallId, Content, Head};
 use odeon_core::{NodeId, Refusal};
 use parking_lot::Mutex;
@@ -38,11 +39,15 @@ pub(crate) struct Peer {
     up: AtomicBool,
     /// Something waits for one.
     pub(super) wanted: Teller,
+    /// The books of earlier sessions with it.
+    past: Books,
 }
 
 impl Peer {
-    pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>) -> Arc<Self> {
+    /// `last` is the one before it of this name: books go on between the same incarnations.
+    pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>, last: Option<&Self>) -> Arc<Self> {
         let teller = Arc::new(Teller::default());
+        let past = last.filter(|last| *last.node == node).map(Self::books).unwrap_or_default();
         Arc::new(Self {
             node: Arc::new(node),
             wheel: core.wheel.clone(),
@@ -57,7 +62,15 @@ impl Peer {
             gone: OnceLock::new(),
             up: AtomicBool::new(false),
             wanted: Teller::default(),
+            past,
         })
+    }
+
+    /// What became of all that was ever sent to it.
+    pub(super) fn books(&self) -> Books {
+        let mut all = self.past.clone();
+        self.lanes.iter().for_each(|lane| all.add(&lane.books()));
+        all
     }
 
     pub(super) fn next_target(&self) -> u64 {
@@ -94,9 +107,9 @@ impl Peer {
         }
     }
 
-    /// Whether anything waits for the peer.
+    /// Whether anything waits for the peer, or for word from it.
     pub(super) fn has_work(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.queue().0 > 0) || self.pending.len() > 0
+        self.lanes.iter().any(Lane::has_work) || self.pending.len() > 0 || self.services().number == 0
     }
 
     /// Whether the session with it is over.
@@ -143,7 +156,7 @@ impl Peer {
         }
         let call = match header.awaited() {
             false => None,
-            true => match self.pending.reserve() {
+            true => match self.pending.reserve(waker) {
                 Some(id) => Some(id),
                 None => return Err(Unsent::Full(message)),
             },
@@ -190,7 +203,7 @@ impl Peer {
     pub(crate) fn cancel(&self, id: CallId) -> bool {
         let Some(call) = self.pending.take(id) else { return false };
         let lane = &self.lanes[call.lane];
-        if lane.take_back(call.frame) {
+        if lane.take_back(call.frame, call.receiver) {
             lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
             return true;
         }

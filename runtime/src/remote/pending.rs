@@ -6,6 +6,7 @@ use crate::service::reply::RawOutcome;
 use odeon_core::UnknownCause;
 use odeon_core::wire::envelope::CallId;
 use parking_lot::Mutex;
+use std::task::Waker;
 
 /// Most calls under way to one peer.
 const CALLS_MAX: usize = 1 << 16;
@@ -19,6 +20,8 @@ pub(super) struct Pending(Mutex<Table>);
 struct Table {
     slots: Vec<Slot>,
     free: Vec<u16>,
+    /// Senders that wait because there are as many as there may be.
+    waiting: Vec<Waker>,
 }
 
 struct Slot {
@@ -36,8 +39,9 @@ pub(super) struct Call {
 }
 
 impl Pending {
-    /// A number for a call that is about to be sent. None: too many are under way.
-    pub(super) fn reserve(&self) -> Option<CallId> {
+    /// A number for a call that is about to be sent. None: too many are under way; the waker, if one is given, is woken
+    /// when there is room.
+    pub(super) fn reserve(&self, waker: Option<&Waker>) -> Option<CallId> {
         let mut table = self.0.lock();
         let index = match table.free.pop() {
             Some(index) => usize::from(index),
@@ -45,7 +49,10 @@ impl Pending {
                 table.slots.push(Slot { generation: 0, call: None });
                 table.slots.len() - 1
             }
-            None => return None,
+            None => {
+                table.waiting.extend(waker.cloned());
+                return None;
+            }
         };
         let slot = &mut table.slots[index];
         slot.generation += 1;
@@ -59,7 +66,11 @@ impl Pending {
 
     /// It was not sent after all.
     pub(super) fn unreserve(&self, id: CallId) {
-        self.0.lock().free.push(index_of(id) as u16);
+        let mut table = self.0.lock();
+        table.free.push(index_of(id) as u16);
+        let wakers = std::mem::take(&mut table.waiting);
+        drop(table);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Takes a call out: it has ended, or nobody waits any more.
@@ -69,15 +80,25 @@ impl Pending {
         let slot = table.slots.get_mut(index).filter(|slot| slot.generation == id.0 >> INDEX_BITS)?;
         let call = slot.call.take()?;
         table.free.push(index as u16);
+        let wakers = std::mem::take(&mut table.waiting);
+        drop(table);
+        wakers.into_iter().for_each(Waker::wake);
         Some(call)
     }
 
     /// The session has ended: those that were never sent did not run, of the others nobody knows.
     pub(super) fn end(&self, untold: impl Fn(usize) -> u64, unsent: &odeon_core::Refusal) {
-        let calls: Vec<Call> = {
+        let (calls, wakers): (Vec<Call>, _) = {
             let mut table = self.0.lock();
-            table.slots.iter_mut().filter_map(|slot| slot.call.take()).collect()
+            let Table { slots, free, waiting } = &mut *table;
+            let ended = slots.iter_mut().enumerate().filter_map(|(index, slot)| {
+                let call = slot.call.take()?;
+                free.push(index as u16);
+                Some(call)
+            });
+            (ended.collect(), std::mem::take(waiting))
         };
+        wakers.into_iter().for_each(Waker::wake);
         for call in calls {
             let outcome = if call.frame >= untold(call.lane) {
                 RawOutcome::NotExecuted(unsent.clone())

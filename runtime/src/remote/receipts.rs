@@ -55,7 +55,7 @@ impl LaneReceipts {
         let changed = std::mem::take(&mut *self.changed.lock());
         let settled = changed.into_iter().map(|receipts| {
             receipts.listed.store(false, Ordering::Release);
-            (receipts.number, receipts.settled.load(Ordering::Acquire))
+            receipts.settled()
         });
         let settled = settled.collect();
         let others = self.others.lock();
@@ -73,8 +73,15 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    pub(crate) fn new(number: u32, lane: Arc<LaneReceipts>) -> Arc<Self> {
-        Arc::new(Self { number, lane, settled: AtomicU64::new(0), listed: AtomicBool::new(false) })
+    /// Goes on where the last receiver of that number was: a late word on that one must say nothing new.
+    pub(crate) fn new(number: u32, lane: Arc<LaneReceipts>, last: Option<&Self>) -> Arc<Self> {
+        let settled = AtomicU64::new(last.map_or(0, |last| last.settled.load(Ordering::Acquire)));
+        Arc::new(Self { number, lane, settled, listed: AtomicBool::new(false) })
+    }
+
+    /// Its number, and how many casts were settled under it.
+    pub(crate) fn settled(&self) -> (u32, u64) {
+        (self.number, self.settled.load(Ordering::Acquire))
     }
 
     /// A handler is about to begin.

@@ -24,12 +24,26 @@ pub fn arguments<T: DeserializeOwned>(arguments: &Arguments) -> Result<T, Refusa
 }
 
 /// Reads an answer or an error, which may come from another node. Named and compact ones are read alike: what cannot
-/// be compact is named in the answer to a compact call too.
+/// be compact is named in the answer to a compact call too. Without the path of what is wrong: that would be another
+/// reader for each type, and whoever reads an answer cannot mend it.
 ///
 /// # Errors
-/// [`Refusal::Undecodable`] with the path of the field and what was expected there.
+/// [`Refusal::Undecodable`] with what was expected.
 pub(super) fn answer<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {
-    read(body, encoding)
+    let problem = match encoding {
+        Encoding::Json => match serde_json::from_slice(body) {
+            Ok(value) => return Ok(value),
+            Err(error) => error.to_string(),
+        },
+        Encoding::Named | Encoding::Compact => match messagepack::check(body) {
+            Ok(()) => match T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body)) {
+                Ok(value) => return Ok(value),
+                Err(error) => error.to_string(),
+            },
+            Err(problem) => problem,
+        },
+    };
+    Err(undecodable(String::new(), problem))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {

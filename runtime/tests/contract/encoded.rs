@@ -79,3 +79,8 @@ async fn a_cast_is_accepted_and_an_unknown_method_refused() {
     let outcome = raw(ledger.node(), "ledger", "dance", Encoding::Json, "{}").await;
     assert!(matches!(&outcome, RawOutcome::NotExecuted(Refusal::UnknownMethod { .. })), "{outcome:?}");
 }
+
+#[test]
+fn samples_of_the_ledger_survive_the_way() {
+    assert_eq!(super::api::by_name::<super::api::LedgerRef>(), [""; 0]);
+}

@@ -1,6 +1,5 @@
 //! Contracts as their users see them: calls, casts and errors by type and by bytes, references, mocks, schemas.
 
-mod adversarial;
 mod api;
 mod calls;
 mod edges;
@@ -12,5 +11,4 @@ mod mocks;
 mod references;
 mod schemas;
 mod shapes;
-mod travelling;
 mod weight;

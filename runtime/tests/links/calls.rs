@@ -3,8 +3,10 @@
 use super::stage::{Cluster, Linked, eventually};
 use odeon::core::{NodeId, UnknownCause};
 use odeon::prelude::*;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::task::Poll;
 
 /// What a test calls on the other node.
 #[odeon::contract(name = "counter", version = "1.0")]
@@ -36,6 +38,7 @@ impl ContractError for Broken {}
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     left: Arc<AtomicU64>,
+    noted: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -55,6 +58,7 @@ impl Counter for Counting {
         assert_eq!(number, self.last + 1, "casts of one sender keep their order");
         self.last = number;
         self.total += 1;
+        self.seen.noted.fetch_add(1, SeqCst);
     }
     async fn total(&self, _: &Cx) -> u64 {
         self.total
@@ -165,4 +169,44 @@ async fn what_was_never_sent_did_not_run() {
         matches!(&refused, CallError::NotExecuted(Refusal::Unreachable { node, .. }) if node == "mars@1"),
         "{refused:?} at {port}"
     );
+}
+
+/// Sends a call, and does not wait for it.
+async fn begin<T>(call: &mut (impl Future<Output = T> + Unpin)) {
+    std::future::poll_fn(|cx| Poll::Ready(assert!(Pin::new(&mut *call).poll(cx).is_pending()))).await;
+}
+
+#[tokio::test]
+async fn a_first_call_that_is_taken_back_leaves_its_receiver_reachable() {
+    let (_mars, venus) = two(Seen::default()).await;
+    let counter: CounterRef = venus.node.entity("counter", "alone").expect("a name");
+    let mut first = counter.add(1);
+    begin(&mut first).await;
+    drop(first);
+    assert_eq!(counter.add(2).await, Ok(2), "the first one was never sent");
+
+    let counter: CounterRef = venus.node.entity("counter", "followed").expect("a name");
+    let (mut first, mut second) = (counter.add(1), counter.add(2));
+    begin(&mut first).await;
+    begin(&mut second).await;
+    drop(first);
+    assert_eq!(second.await, Ok(3), "the first one was sent, for it names the receiver of the second");
+    eventually("all is accounted for", || venus.links.status()[0].open == 0).await;
+}
+
+#[tokio::test]
+async fn what_became_of_casts_is_heard_of_though_the_connection_breaks_as_they_are_handled() {
+    let seen = Seen::default();
+    let (_mars, venus) = two(seen.clone()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    for round in 1..=20 {
+        for number in 1..=10 {
+            counter.note((round - 1) * 10 + number).await.expect("there is room in time");
+        }
+        while seen.noted.load(SeqCst) < round * 10 {
+            tokio::task::yield_now().await;
+        }
+        venus.links.drop_connections();
+        eventually("all is accounted for", || venus.links.status()[0].open == 0).await;
+    }
 }

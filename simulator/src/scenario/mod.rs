@@ -7,6 +7,7 @@ mod books;
 mod http_client;
 mod http_hello;
 mod node_counter;
+mod node_links;
 mod node_shop;
 mod quic_trust;
 mod udp_ping;
@@ -46,6 +47,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-shop",
         about: "A real node runs the shop and its shoppers and crashes twice; nobody is charged twice",
         run: node_shop::run,
+    },
+    Scenario {
+        name: "node-links",
+        about: "Real nodes call each other through every misfortune; nothing runs twice, and all books are true",
+        run: node_links::run,
     },
     Scenario {
         name: "quic-trust",

@@ -46,6 +46,14 @@ impl Receipt {
         self.handled.saturating_add(self.expired).saturating_add(refused)
     }
 
+    fn add(&mut self, other: &Self) {
+        self.handled += other.handled;
+        self.expired += other.expired;
+        for (reason, count) in &other.refused {
+            *self.refused.entry(reason.clone()).or_default() += count;
+        }
+    }
+
     /// One was refused.
     pub fn add_refused(&mut self, reason: &str) {
         let known = self.refused.len() < Self::REASONS_MAX || self.refused.contains_key(reason);
@@ -118,6 +126,17 @@ impl Books {
             *self.lost.entry(reason).or_default() += open;
         }
         open
+    }
+
+    /// Enters what other books say, of another lane or of an earlier session.
+    pub fn add(&mut self, other: &Self) {
+        self.casts += other.casts;
+        self.calls += other.calls;
+        self.receipt.add(&other.receipt);
+        self.outcomes.add(&other.outcomes);
+        for (reason, count) in &other.lost {
+            *self.lost.entry(reason).or_default() += count;
+        }
     }
 
     /// What was sent and is not accounted for yet.

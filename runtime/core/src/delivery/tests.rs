@@ -196,3 +196,21 @@ fn reasons_without_end_are_counted_under_one_name() {
     assert!(receipt.refused.len() <= Receipt::REASONS_MAX + 1);
     assert_eq!(receipt.settled(), 1_000);
 }
+
+#[test]
+fn books_of_two_sessions_say_what_both_say() {
+    let mut first = Books::default();
+    (0..5).for_each(|_| first.add_cast());
+    let told = Receipt { handled: 1, expired: 1, refused: [("shed".into(), 1)].into() };
+    assert_eq!(first.settle_casts(told.clone()), Ok(3));
+    assert_eq!(first.lose("link"), 2);
+    let mut second = Books::default();
+    (0..4).for_each(|_| second.add_cast());
+    second.add_call();
+    second.settle_call(Some("shed"));
+    assert_eq!(second.settle_casts(told), Ok(3));
+    second.add(&first);
+    assert_eq!((second.sent(), second.handled(), second.expired()), (10, 2, 2));
+    assert_eq!(second.refused(), [("shed", 3)].into());
+    assert_eq!((second.lost()["link"], second.open()), (2, 1));
+}

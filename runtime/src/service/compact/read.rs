@@ -1,5 +1,6 @@
 //! Reads a type from a [`Tree`] as it would from MessagePack, and fails where a struct is not read as the struct that
-//! was written: there a list of its fields could be taken for something else.
+//! was written: there a list of its fields could be taken for something else. It also fails where a type looks at what
+//! is there before it knows what it wants: structs may be among what it looks for, even if no sample has one.
 
 use super::tree::Tree;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer, StrDeserializer};
@@ -30,7 +31,7 @@ fn visit<'de, V: Visitor<'de>>(tree: &'de Tree, visitor: V) -> Result<V::Value, 
             pairs.end()?;
             Ok(value)
         }
-        Tree::Struct { name, .. } => Err(by_form(name)),
+        Tree::Struct { .. } => Err(by_form(tree)),
         Tree::Variant(name, content) => {
             let mut pair = MapDeserializer::new(std::iter::once((*name, &**content)));
             let value = visitor.visit_map(&mut pair)?;
@@ -47,9 +48,10 @@ fn visit_all<'de, V: Visitor<'de>>(items: &'de [Tree], visitor: V) -> Result<V::
     Ok(value)
 }
 
-fn by_form(name: &str) -> Error {
+fn by_form(tree: &Tree) -> Error {
+    let what = tree.a_struct().map_or_else(|| "a value".into(), |name| format!("`{name}`"));
     Error::custom(format_args!(
-        "`{name}` is read by its form, not by its type, as untagged, internally tagged and flattened types are"
+        "{what} is read by its form, not by its type, as untagged, internally tagged and flattened types are"
     ))
 }
 
@@ -129,12 +131,8 @@ impl<'de> Deserializer<'de> for &'de Tree {
         false
     }
 
-    /// Asked for by those who look at what is there before they know what they want of it.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.a_struct() {
-            Some(name) => Err(by_form(name)),
-            None => visit(self, visitor),
-        }
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(by_form(self))
     }
 
     fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -1,8 +1,9 @@
 //! Typed messages on their way to another node and their answers on the way back: in each encoding they arrive as they
 //! were sent, or it is told that they do not.
 
-use super::adversarial::{self as odd, AdversaryMessage, AdversaryRef};
-use super::api::by_name;
+mod adversarial;
+
+use adversarial::{self as odd, AdversaryMessage, AdversaryRef};
 use odeon::Contract;
 use odeon::service::compact::{Compact, Compactness};
 use odeon::service::contract::{Arguments, Encoding, method_named};
@@ -26,25 +27,8 @@ fn reason(method: &str) -> String {
 #[test]
 fn types_that_are_read_by_type_travel_compactly() {
     for method in [
-        "empty",
-        "thin",
-        "unit",
-        "tuple",
-        "plain",
-        "adjacent",
-        "untagged_leaves",
-        "defaults",
-        "skipped",
-        "aliased",
-        "hexed",
-        "wide",
-        "floats",
-        "binary",
-        "tree",
-        "tables",
-        "double",
-        "ask",
-        "nudge",
+        "empty", "thin", "unit", "tuple", "plain", "adjacent", "defaults", "skipped", "aliased", "hexed",
+        "wide", "floats", "binary", "tree", "tables", "double", "ask", "nudge",
     ] {
         assert_eq!(verdict(method), Compact::Safe, "{method}");
     }
@@ -58,6 +42,8 @@ fn types_that_could_be_mistaken_go_by_name_and_it_is_told_why() {
         ("adjacent_named", "`Named` is read by its form"),
         ("untagged", "is read by its form"),
         ("untagged_named", "is read by its form"),
+        ("untagged_leaves", "a value is read by its form"),
+        ("flat", "a value is read by its form"),
         ("flat_nested", "`Point` is read by its form"),
         ("flat_enum", "is read by its form"),
         ("sparse", "of `Sparse` is left out"),
@@ -263,11 +249,6 @@ fn what_cannot_be_written_is_refused_and_leaves_nothing_behind() {
     assert_eq!(refusal.name(), "unencodable");
     assert!(refusal.to_string().contains("key must be a string"), "{refusal}");
     assert_eq!(answer.try_recv(), Ok(RawOutcome::NotExecuted(refusal)));
-}
-
-#[test]
-fn samples_of_the_ledger_survive_the_way() {
-    assert_eq!(by_name::<super::api::LedgerRef>(), [""; 0]);
 }
 
 /// An address is a text in JSON and bytes in MessagePack; what reads it by its form takes it for a text always.

@@ -1,0 +1,205 @@
+//! What the nodes of the scenario write down while they send and handle: the truth that the books of links are held
+//! against.
+
+use super::invariants;
+use odeon::core::{NodeId, NodeName, Refusal, UnknownCause};
+use odeon::prelude::CallError;
+use odeon::remote::LinkStatus;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// What the script wants of the nodes at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Faults happen while all talk.
+    #[default]
+    Chaos,
+    /// All talk, and nothing is wrong with the world any more.
+    Healed,
+    /// Nobody sends anything new.
+    Quiet,
+}
+
+/// Who sends, and to whom: two incarnations.
+pub(super) type Pair = (NodeId, NodeId);
+
+/// Casts among which order is promised: of one sender to one receiver, in one class.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stream {
+    pub(super) pair: Pair,
+    /// Which task or activation of the sending node.
+    pub(super) sender: u64,
+    /// Which entity of the receiving node.
+    pub(super) key: u64,
+    /// The class.
+    pub(super) level: usize,
+}
+
+/// What happened from one incarnation to another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Truth {
+    /// Casts that were accepted where they were sent.
+    pub(super) casts_sent: u64,
+    /// Casts with which a handler began.
+    pub(super) casts_run: u64,
+    /// Casts that a later one of the same stream has overtaken for good.
+    pub(super) casts_passed: u64,
+    /// Calls by how they ended.
+    pub(super) answered: u64,
+    pub(super) not_executed: u64,
+    pub(super) unknown: u64,
+    /// Unknown since the session ended.
+    pub(super) lost: u64,
+    /// Calls that their caller has left.
+    pub(super) left: u64,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Answered,
+    NotExecuted(Refusal),
+    Unknown(UnknownCause),
+    Left,
+}
+
+/// One call, from its beginning on.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) pair: Pair,
+    pub(super) runs: u32,
+    pub(super) end: Option<End>,
+}
+
+/// All that is written down.
+#[derive(Default)]
+pub(super) struct Board {
+    pub(super) phase: Phase,
+    pub(super) addresses: BTreeMap<NodeName, SocketAddr>,
+    /// The latest incarnation of each node.
+    pub(super) living: BTreeMap<NodeName, u64>,
+    pub(super) truth: BTreeMap<Pair, Truth>,
+    pub(super) calls: BTreeMap<u64, Record>,
+    calls_begun: u64,
+    /// Calls that have not ended, by pair.
+    pub(super) open: BTreeMap<Pair, u64>,
+    /// The number of the next cast.
+    next: BTreeMap<Stream, u64>,
+    /// The number of the last cast with which a handler began.
+    last: BTreeMap<Stream, u64>,
+    /// The links of each node as they were seen last.
+    pub(super) links: BTreeMap<NodeId, Vec<LinkStatus>>,
+    /// Who was answered by whom since this was last wiped.
+    pub(super) answered: BTreeSet<(NodeName, NodeName)>,
+    /// Nodes that are to drop their connections.
+    pub(super) dropping: BTreeSet<NodeName>,
+    pub(super) broken: Vec<String>,
+}
+
+impl Board {
+    pub(super) fn truth(&mut self, pair: &Pair) -> &mut Truth {
+        self.truth.entry(pair.clone()).or_default()
+    }
+
+    fn note(&mut self, broken: Option<String>) {
+        self.broken.extend(broken);
+    }
+
+    /// A call begins. Gives back its number, which no other has.
+    pub(super) fn begin(&mut self, pair: &Pair) -> u64 {
+        self.calls_begun += 1;
+        self.calls.insert(self.calls_begun, Record { pair: pair.clone(), runs: 0, end: None });
+        *self.open.entry(pair.clone()).or_default() += 1;
+        self.calls_begun
+    }
+
+    /// A handler begins with a call.
+    pub(super) fn runs(&mut self, call: u64) {
+        let Some(record) = self.calls.get_mut(&call) else {
+            return self.broken.push(format!("a handler began with call {call}, which nobody made"));
+        };
+        record.runs += 1;
+        let broken = invariants::runs_once(call, record);
+        self.note(broken);
+    }
+
+    /// A call ends.
+    pub(super) fn ends(&mut self, call: u64, outcome: Result<u64, CallError>) {
+        let (end, value) = match outcome {
+            Ok(value) => (End::Answered, Some(value)),
+            Err(CallError::NotExecuted(refusal)) => (End::NotExecuted(refusal), None),
+            Err(CallError::Unknown(cause)) => (End::Unknown(cause), None),
+            Err(CallError::Failed(never)) => match never {},
+        };
+        if let Some(value) = value {
+            self.note(invariants::right_answer(call, value));
+        }
+        self.finish(call, end);
+    }
+
+    /// Nobody waits for a call any more, or it has ended.
+    pub(super) fn finish(&mut self, call: u64, end: End) {
+        let Some(record) = self.calls.get_mut(&call) else { return };
+        let broken = invariants::ends_once(call, record, &end);
+        let pair = record.pair.clone();
+        record.end = Some(end.clone());
+        let never_ran = invariants::not_executed_never_ran(call, record);
+        self.note(broken);
+        self.note(never_ran);
+        *self.open.entry(pair.clone()).or_default() -= 1;
+        let truth = self.truth(&pair);
+        match end {
+            End::Answered => truth.answered += 1,
+            End::NotExecuted(_) => truth.not_executed += 1,
+            End::Unknown(UnknownCause::LinkLost) => truth.lost += 1,
+            End::Unknown(_) => truth.unknown += 1,
+            End::Left => truth.left += 1,
+        }
+        if end == End::Answered {
+            self.answered.insert((pair.0.name, pair.1.name));
+        }
+    }
+
+    /// The number that the next cast of a stream has.
+    pub(super) fn next_cast(&mut self, stream: &Stream) -> u64 {
+        *self.next.entry(stream.clone()).or_insert(1)
+    }
+
+    /// A cast was accepted.
+    pub(super) fn cast_sent(&mut self, stream: &Stream) {
+        *self.next.entry(stream.clone()).or_insert(1) += 1;
+        self.truth(&stream.pair).casts_sent += 1;
+    }
+
+    /// A handler begins with a cast.
+    pub(super) fn cast_runs(&mut self, stream: Stream, number: u64) {
+        let last = self.last.insert(stream.clone(), number).unwrap_or(0);
+        let broken = invariants::in_order(&stream, last, number);
+        let truth = self.truth(&stream.pair);
+        truth.casts_run += 1;
+        truth.casts_passed += number.saturating_sub(last + 1);
+        self.note(broken);
+    }
+
+    /// A node shows its links.
+    pub(super) fn shows(&mut self, me: &NodeId, links: Vec<LinkStatus>) {
+        for link in &links {
+            let open = self.open.get(&(me.clone(), link.node.clone())).copied().unwrap_or(0);
+            let broken = invariants::bounded(me, link, open);
+            self.broken.extend(broken);
+        }
+        self.links.insert(me.clone(), links);
+    }
+
+    /// Whether this is the latest incarnation of its node.
+    pub(super) fn lives(&self, node: &NodeId) -> bool {
+        self.living.get(&node.name) == Some(&node.incarnation)
+    }
+
+    /// The links between living incarnations, as they were seen last.
+    pub(super) fn living_links(&self) -> impl Iterator<Item = (&NodeId, &LinkStatus)> {
+        let living = self.links.iter().filter(|(node, _)| self.lives(node));
+        let links = living.flat_map(|(node, links)| links.iter().map(move |link| (node, link)));
+        links.filter(|(_, link)| self.lives(&link.node))
+    }
+}

@@ -1,0 +1,100 @@
+//! What must hold between nodes, whatever happens to them and to the network. Each gives the sentence of its violation.
+
+use super::board::{End, Pair, Record, Stream, Truth};
+use odeon::core::NodeId;
+use odeon::remote::LinkStatus;
+
+/// Bytes that wait or are unacknowledged on one link at the most: four MiB and one frame on each of eight lanes.
+const QUEUED_MAX: usize = 8 * ((4 << 20) + (256 << 10));
+
+/// What a call is answered with.
+pub(super) fn answer(call: u64) -> u64 {
+    call.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn told(pair: &Pair) -> String {
+    format!("from {} to {}", pair.0, pair.1)
+}
+
+/// Casts of one sender to one receiver and class are handled in their order, and none twice.
+pub(super) fn in_order(stream: &Stream, last: u64, number: u64) -> Option<String> {
+    (number <= last).then(|| format!("cast {number} was handled after cast {last} of the same {stream:?}"))
+}
+
+/// No handler runs twice for one call, and none after the caller was told that it will not.
+pub(super) fn runs_once(call: u64, record: &Record) -> Option<String> {
+    if record.runs > 1 {
+        return Some(format!("call {call} {} ran {} times", told(&record.pair), record.runs));
+    }
+    not_executed_never_ran(call, record)
+}
+
+/// A call that was not executed has not run.
+pub(super) fn not_executed_never_ran(call: u64, record: &Record) -> Option<String> {
+    let Some(End::NotExecuted(refusal)) = &record.end else { return None };
+    (record.runs > 0).then(|| format!("call {call} {} ran, but was refused: {refusal}", told(&record.pair)))
+}
+
+/// A call has one outcome.
+pub(super) fn ends_once(call: u64, record: &Record, end: &End) -> Option<String> {
+    let before = record.end.as_ref()?;
+    Some(format!("call {call} {} ended as {end:?} after it had ended as {before:?}", told(&record.pair)))
+}
+
+/// An answer is the answer to this call.
+pub(super) fn right_answer(call: u64, value: u64) -> Option<String> {
+    (value != answer(call))
+        .then(|| format!("call {call} was answered with {value}, which answers another one"))
+}
+
+/// What was sent to one incarnation never runs in another one, and its sender is who it says it is.
+pub(super) fn of_this_incarnation(pair: &Pair, me: &NodeId, caller: Option<&NodeId>) -> Option<String> {
+    if pair.1 != *me {
+        return Some(format!("a message {} ran in {me}", told(pair)));
+    }
+    let expected = Some(&pair.0).filter(|from| from.name != me.name);
+    (caller != expected).then(|| format!("a message {} came from {caller:?}", told(pair)))
+}
+
+/// No link keeps more than it may, and no more calls than there are.
+pub(super) fn bounded(me: &NodeId, link: &LinkStatus, open: u64) -> Option<String> {
+    let (bytes, calls) = (link.queued_bytes, link.calls as u64);
+    (bytes > QUEUED_MAX || (link.connected && calls > open)).then(|| {
+        format!("the link from {me} to {} keeps {bytes} bytes, and {calls} calls of {open}", link.node)
+    })
+}
+
+/// All that was sent is accounted for.
+pub(super) fn closed(link: &LinkStatus) -> bool {
+    link.open == 0 && link.calls == 0
+}
+
+/// When all has come to rest the books say what happened: nothing is open, what was sent is what was handled, refused,
+/// expired and lost, and what was handled is what handlers began with. A call of which its caller knows nothing
+/// counts as handled, one that its caller left may.
+pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
+    let refused: u64 = link.refused.values().sum();
+    let lost: u64 = link.lost.values().sum();
+    let elsewhere = refused + link.expired + lost;
+    let handled = truth.casts_run + truth.answered + truth.unknown;
+    let known = truth.casts_sent + truth.answered + truth.unknown + truth.lost;
+    // a lost message may have run, and counts as lost all the same
+    let at_least = handled.saturating_sub(lost);
+    let problem = if link.sent != link.handled + elsewhere + link.open {
+        "they do not balance"
+    } else if link.sent < known || link.sent > known + truth.left + 3 * truth.not_executed {
+        "they tell of another number of messages"
+    } else if link.handled < at_least || link.handled > handled + truth.left {
+        "handlers began with another number of messages"
+    } else if truth.casts_run > truth.casts_sent
+        || truth.casts_passed > elsewhere
+        || truth.casts_sent - truth.casts_run > elsewhere
+    {
+        "casts are missing of which they do not tell"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "the books of the link from {me} are false: {problem}. They say {link:?}, and {truth:?} is true"
+    ))
+}

@@ -1,0 +1,329 @@
+//! The program of a node: a service that others call, and those who call.
+
+use super::board::{Board, End, Pair, Phase, Stream};
+use super::invariants::{self, answer};
+use crate::Machine;
+use crate::scenario::books::Books;
+use odeon::core::{NodeId, NodeName, Random};
+use odeon::host::{Executor, Host, Inline};
+use odeon::prelude::*;
+use odeon::remote::{Credentials, Links, LinksConfig, Transport, Trust};
+use odeon::{Node, NodeConfig};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Where nodes listen.
+pub(super) const PORT: u16 = 7_000;
+/// How often a node shows its links.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+/// A call ends no later than this after its deadline.
+const LATE_MAX: Duration = Duration::from_secs(1);
+/// Entities of each node that are called.
+const KEYS: u64 = 2;
+
+/// What a node starts with.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) credentials: Credentials,
+    pub(super) issued: SystemTime,
+    /// Others that it dials by itself.
+    pub(super) dials: Vec<NodeName>,
+    /// Bytes that a cast carries at the most.
+    pub(super) ballast_max: u64,
+    /// Longest time that a handler takes.
+    pub(super) work_max: Duration,
+}
+
+/// What every message says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub(super) struct Stamp {
+    from: (String, u64),
+    to: (String, u64),
+    sender: u64,
+    key: u64,
+    /// The number of the call, or of the cast in its stream.
+    number: u64,
+}
+
+/// What nodes call each other for.
+#[odeon::contract(name = "tally", version = "1.0")]
+pub(super) trait Tally {
+    /// Answers what only this call is answered with.
+    async fn add(&mut self, cx: &Cx, stamp: Stamp) -> u64;
+    /// The same, where calls may overlap.
+    #[read]
+    async fn look(&self, cx: &Cx, stamp: Stamp) -> u64;
+    /// The same, after casts and a call to the node that is named.
+    async fn relay(&mut self, cx: &Cx, stamp: Stamp, to: String) -> u64;
+    /// Nothing comes back.
+    #[cast]
+    async fn note(&mut self, cx: &Cx, stamp: Stamp, ballast: String);
+}
+
+/// Who sends messages from a node and writes down what becomes of them.
+#[derive(Clone)]
+struct Scribe {
+    me: NodeId,
+    links: Arc<OnceLock<Links>>,
+    board: Books<Board>,
+}
+
+fn service_of(node: &NodeName) -> String {
+    format!("tally-{node}")
+}
+
+fn node_of((name, incarnation): &(String, u64)) -> NodeId {
+    NodeId { name: name.parse().expect("it was one when it was sent"), incarnation: *incarnation }
+}
+
+impl Scribe {
+    /// Both ends of a message that is sent now. Incarnation 0: nobody of that name is known yet.
+    fn pair(&self, to: &NodeName) -> Pair {
+        let links = self.links.get().map(Links::status).unwrap_or_default();
+        let known = links.into_iter().map(|link| link.node).find(|node| node.name == *to);
+        (self.me.clone(), known.unwrap_or_else(|| NodeId { name: to.clone(), incarnation: 0 }))
+    }
+
+    fn stamp((from, to): &Pair, sender: u64, key: u64, number: u64) -> Stamp {
+        let named = |node: &NodeId| (node.name.to_string(), node.incarnation);
+        Stamp { from: named(from), to: named(to), sender, key, number }
+    }
+
+    /// Makes a call, and holds it to its deadline.
+    async fn call<F>(&self, to: &NodeName, within: Duration, call: impl FnOnce(Stamp) -> F)
+    where
+        F: Future<Output = Result<u64, CallError>>,
+    {
+        let pair = self.pair(to);
+        let (number, phase) = self.board.open(|b| (b.begin(&pair), b.phase));
+        let mut attempt = Attempt { board: self.board.clone(), number: Some(number) };
+        let begun = Instant::now();
+        let outcome = call(Self::stamp(&pair, 0, 0, number)).await;
+        attempt.number = None;
+        let took = begun.elapsed();
+        self.board.open(|b| {
+            if phase != Phase::Chaos && took > within + LATE_MAX {
+                b.broken.push(format!("call {number} had {within:?} and took {took:?}: {outcome:?}"));
+            }
+            b.ends(number, outcome);
+        });
+    }
+
+    /// Sends a cast at once, or once there is room.
+    async fn cast(
+        &self,
+        tally: &TallyRef,
+        stream: &Stream,
+        class: Criticality,
+        (ballast, waits): (u64, bool),
+    ) {
+        let number = self.board.open(|b| b.next_cast(stream));
+        let stamp = Self::stamp(&stream.pair, stream.sender, stream.key, number);
+        let cast = tally.note(stamp, "x".repeat(ballast as usize)).criticality(class);
+        let sent = if waits { cast.await } else { cast.send() };
+        match sent {
+            Ok(()) => self.board.open(|b| b.cast_sent(stream)),
+            Err(refusal) => tracing::debug!(%refusal, "a cast was not accepted"),
+        }
+    }
+}
+
+/// A call under way: whoever drops it has left.
+struct Attempt {
+    board: Books<Board>,
+    number: Option<u64>,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.board.open(|b| b.finish(number, End::Left));
+        }
+    }
+}
+
+struct Counting {
+    scribe: Scribe,
+    work_max: Duration,
+}
+
+impl Counting {
+    /// A call, from its beginning to its end.
+    async fn run(&self, cx: &Cx, stamp: &Stamp, is_read: bool) -> u64 {
+        self.check(cx, stamp, is_read);
+        self.scribe.board.open(|b| b.runs(stamp.number));
+        cx.sleep(self.work_max.mul_f64(cx.random(Random::fraction))).await;
+        answer(stamp.number)
+    }
+
+    fn check(&self, cx: &Cx, stamp: &Stamp, is_read: bool) {
+        let mut pair = (node_of(&stamp.from), node_of(&stamp.to));
+        if is_read {
+            // it may have been sent again, by then to a later incarnation
+            pair.1 = self.scribe.me.clone();
+        }
+        let caller = cx.caller().node;
+        let broken = invariants::of_this_incarnation(&pair, &self.scribe.me, caller.as_ref());
+        self.scribe.board.open(|b| b.broken.extend(broken));
+    }
+}
+
+#[odeon::service]
+impl Tally for Counting {
+    async fn add(&mut self, cx: &Cx, stamp: Stamp) -> u64 {
+        self.run(cx, &stamp, false).await
+    }
+
+    async fn look(&self, cx: &Cx, stamp: Stamp) -> u64 {
+        self.run(cx, &stamp, true).await
+    }
+
+    async fn relay(&mut self, cx: &Cx, stamp: Stamp, to: String) -> u64 {
+        let to: NodeName = to.parse().expect("it was one when it was sent");
+        let key = cx.random(|r| r.below(KEYS));
+        if let Ok(tally) = cx.entity::<TallyRef>(&service_of(&to), &key.to_string()) {
+            let (pair, class) = (self.scribe.pair(&to), cx.criticality());
+            let stream = Stream { pair, sender: 1_000 + cx.id().0, key, level: class.level() };
+            for _ in 0..cx.random(|r| r.below(4)) {
+                self.scribe.cast(&tally, &stream, class, (10, false)).await;
+            }
+            let within = cx.deadline().unwrap_or(Duration::from_secs(5));
+            self.scribe.call(&to, within, |stamp| async { tally.add(stamp).await }).await;
+        }
+        self.run(cx, &stamp, false).await
+    }
+
+    async fn note(&mut self, cx: &Cx, stamp: Stamp, _: String) {
+        self.check(cx, &stamp, false);
+        let pair = (node_of(&stamp.from), node_of(&stamp.to));
+        let level = cx.criticality().level();
+        let stream = Stream { pair, sender: stamp.sender, key: stamp.key, level };
+        self.scribe.board.open(|b| b.cast_runs(stream, stamp.number));
+    }
+}
+
+/// The node's program.
+pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
+    let executors = machine.executors.iter().enumerate();
+    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
+    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
+    let name: NodeName = machine.name.parse().expect("a node name");
+    let me = NodeId { name: name.clone(), incarnation: machine.incarnation };
+    let links = Arc::new(OnceLock::new());
+    let scribe = Scribe { me: me.clone(), links: links.clone(), board: board.clone() };
+    let make = {
+        let (scribe, work_max) = (scribe.clone(), start.work_max);
+        move || Counting { scribe: scribe.clone(), work_max }
+    };
+    let app = App::new().entity(&service_of(&name), make);
+    let node = Node::start(host, NodeConfig::named(name.clone()), app).await.expect("the node starts");
+    let config = LinksConfig {
+        address: SocketAddr::from((machine.address, PORT)),
+        trust: Trust::new(&start.credentials, start.issued).expect("it held when it was issued"),
+        incarnation: machine.incarnation,
+        artifact: Some([7; 32]),
+        transport: Transport::default(),
+    };
+    let own = Links::start(&node, config).await.expect("a fresh host has the port free");
+    let own = links.get_or_init(|| own);
+    let others: Vec<_> = board.open(|b| {
+        b.living.insert(name.clone(), machine.incarnation);
+        b.addresses.iter().filter(|(other, _)| **other != name).map(|(n, a)| (n.clone(), *a)).collect()
+    });
+    let mut spread = machine.executors.iter().cycle();
+    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        spread.next().expect("a machine has an executor").spawn(task);
+    };
+    for (number, (other, address)) in others.iter().enumerate() {
+        if start.dials.contains(other) {
+            spawn(Box::pin(dial(own.clone(), *address)));
+        }
+        let seat =
+            Seat { node: node.clone(), scribe: scribe.clone(), to: other.clone(), start: start.clone() };
+        spawn(Box::pin(seat.clone().cast_for_ever(number as u64)));
+        let relays = others.iter().map(|(name, _)| name.clone()).filter(|name| name != other).collect();
+        spawn(Box::pin(seat.call_for_ever(relays)));
+    }
+    loop {
+        if board.open(|b| b.dropping.remove(&name)) {
+            own.drop_connections();
+        }
+        let shown = own.status();
+        board.open(|b| b.shows(&me, shown));
+        sleep(SHOW_EVERY).await;
+    }
+}
+
+/// Dials until there has been a link once: from then on it is kept up by itself.
+async fn dial(links: Links, address: SocketAddr) {
+    while let Err(error) = links.connect(address).await {
+        tracing::debug!(%error, "not connected");
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// From where one other node is called.
+#[derive(Clone)]
+struct Seat {
+    node: Node,
+    scribe: Scribe,
+    to: NodeName,
+    start: Start,
+}
+
+impl Seat {
+    fn tallies(&self) -> Vec<TallyRef> {
+        let service = service_of(&self.to);
+        (0..KEYS).map(|key| self.node.entity(&service, &key.to_string()).expect("a name and a key")).collect()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.scribe.board.open(|b| b.phase == Phase::Quiet)
+    }
+
+    async fn cast_for_ever(self, sender: u64) {
+        let tallies = self.tallies();
+        let mut random = Random::seeded(self.node.draw_seed());
+        while !self.is_quiet() {
+            let key = random.below(KEYS);
+            let class = Criticality::ALL[random.below(Criticality::ALL.len() as u64) as usize];
+            for _ in 0..=random.below(30) {
+                let pair = self.scribe.pair(&self.to);
+                let stream = Stream { pair, sender, key, level: class.level() };
+                let ballast = random.below(1 + self.start.ballast_max);
+                let waits = random.chance(0.2);
+                self.scribe.cast(&tallies[key as usize], &stream, class, (ballast, waits)).await;
+            }
+            // no more than even a poor link carries
+            sleep(Duration::from_millis(random.below(200) + self.start.ballast_max / 15)).await;
+        }
+    }
+
+    async fn call_for_ever(self, relays: Vec<NodeName>) {
+        let tallies = self.tallies();
+        let mut random = Random::seeded(self.node.draw_seed());
+        while !self.is_quiet() {
+            let tally = &tallies[random.below(KEYS) as usize];
+            let within = Duration::from_millis(50 + random.below(3_000));
+            let scribe = &self.scribe;
+            match random.below(6) {
+                0 | 1 => scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await }).await,
+                2 => scribe.call(&self.to, within, |s| async { tally.look(s).within(within).await }).await,
+                3 => {
+                    let call = scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await });
+                    let _ = timeout(Duration::from_millis(random.below(100)), call).await;
+                }
+                _ if relays.is_empty() => {}
+                _ => {
+                    let by = relays[random.below(relays.len() as u64) as usize].to_string();
+                    let call = |s| async { tally.relay(s, by).within(within).await };
+                    scribe.call(&self.to, within, call).await;
+                }
+            }
+            sleep(Duration::from_millis(random.below(60))).await;
+        }
+    }
+}
