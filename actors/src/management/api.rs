@@ -206,8 +206,8 @@ pub struct Links {
     pub links: Vec<LinkSummary>,
 }
 
-/// A link to another node. Of the messages to it: sent = handled + refused + expired + lost + open. All counts begin
-/// anew with a new incarnation of the peer, or after it was given up.
+/// A link to another node. Of the messages to it: sent = handled + refused + expired + lost + open. Counts begin anew
+/// with a new incarnation of the peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkSummary {
     /// The peer, `name@incarnation`.
