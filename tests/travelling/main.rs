@@ -50,7 +50,7 @@ fn types_that_could_be_mistaken_go_by_name_and_it_is_told_why() {
         ("write_only", "`WriteOnly`"),
         ("read_only", "`ReadOnly`"),
         ("crossed", "`b` of `Crossed` is written, but not read under that name"),
-        ("one_or_many", "`Point` is read by its form"),
+        ("one_or_many", "is read by its form"),
         ("pairs", "no sample of"),
         ("anything", "`value` allows anything"),
         ("tell", "of `tell` is left out"),
