@@ -93,11 +93,12 @@ impl<'de> SeqAccess<'de> for Given<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        let Some((_, field)) = self.fields.next() else {
+        let Some((name, field)) = self.fields.next() else {
             self.beyond = true;
             return Ok(None);
         };
-        seed.deserialize(field).map(Some)
+        // so that the problem tells its place
+        seed.deserialize(field).map(Some).map_err(|problem| Error::custom(format_args!("{name}: {problem}")))
     }
 }
 
