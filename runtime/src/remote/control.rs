@@ -32,6 +32,9 @@ pub(super) struct LaneReceipt {
     /// How many casts were settled under each receiver number, whatever it stood for.
     #[serde(default)]
     pub(super) settled: Vec<(u32, u64)>,
+    /// Receivers whose mailboxes had no room.
+    #[serde(default)]
+    pub(super) full: Vec<u32>,
 }
 
 /// What a node offers. A service keeps its number as long as the node lives.

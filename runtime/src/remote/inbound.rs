@@ -3,8 +3,9 @@
 use super::control::LaneReceipt;
 use super::core::Core;
 use super::lane::encoding_of;
+use super::large::Incoming;
 use super::peer::Peer;
-use super::receipts::{LaneReceipts, Receipts, Teller};
+use super::receipts::{LaneReceipts, News, Receipts, Teller};
 use super::reply::{Answering, Left};
 use super::target::LANES;
 use crate::cell::Wheel;
@@ -41,6 +42,8 @@ pub(super) struct Inbound {
     /// Frames have come that the sender need not keep; it may learn of them with the next that is to be told.
     news: AtomicBool,
     arrived: Notify,
+    /// Large bodies that have come.
+    pub(super) bodies: Incoming,
 }
 
 struct InLane {
@@ -77,6 +80,8 @@ pub(super) enum Nonsense {
     Unintroduced(u32),
     #[error("a stream for lane {0}, which is none")]
     Lane(u64),
+    #[error("the frame of body {0}, which has not come")]
+    NoBody(u64),
 }
 
 impl Inbound {
@@ -92,6 +97,7 @@ impl Inbound {
             session: Mutex::new(None),
             news: AtomicBool::new(false),
             arrived: Notify::new(),
+            bodies: Incoming::default(),
         }
     }
 
@@ -133,9 +139,9 @@ impl Inbound {
                 state.untold = 0;
                 state.counting.received()
             };
-            let (casts, settled) = lane.receipts.read();
+            let News { casts, settled, full } = lane.receipts.read();
             if received > lane.told.swap(received, Ordering::Relaxed) || !settled.is_empty() {
-                all.push(LaneReceipt { lane: number as u8, received, casts, settled });
+                all.push(LaneReceipt { lane: number as u8, received, casts, settled, full });
             }
         }
         all
@@ -145,12 +151,12 @@ impl Inbound {
     pub(super) fn all_receipts(&self) -> Vec<LaneReceipt> {
         let lanes = self.lanes.iter().enumerate().map(|(number, lane)| {
             // what is settled from here on is told anew
-            let (casts, _) = lane.receipts.read();
+            let News { casts, full, .. } = lane.receipts.read();
             let state = lane.state.lock();
             let settled = state.receivers.iter().flatten().map(|receiver| receiver.receipts.settled());
             let settled = settled.filter(|(_, count)| *count > 0).collect();
             let received = state.counting.received();
-            LaneReceipt { lane: number as u8, received, casts, settled }
+            LaneReceipt { lane: number as u8, received, casts, settled, full }
         });
         lanes.filter(|lane| lane.received > 0).collect()
     }
@@ -179,7 +185,14 @@ impl Inbound {
             if state.counting.take() {
                 let frame = frame::read(found.bytes)?;
                 let mut one = One { core, peer, lane, receipts: &inlane.receipts, inbound: self };
-                one.frame(&mut state, frame.head, bytes.slice_ref(frame.body))?;
+                let body = match frame.head.content.large() {
+                    None => bytes.slice_ref(frame.body),
+                    Some(large) => {
+                        let body = self.bodies.take(large.id, large.length);
+                        body.ok_or(Nonsense::NoBody(large.id))?
+                    }
+                };
+                one.frame(&mut state, frame.head, body)?;
             }
         }
         state.untold += at;

@@ -3,6 +3,7 @@
 use super::control::{self, CONTROL_MAX, Control, ControlError};
 use super::core::Core;
 use super::inbound::Nonsense;
+use super::large;
 use super::lane::{Lane, priority};
 use super::peer::Peer;
 use super::target::class_of;
@@ -78,6 +79,9 @@ impl Link {
         }
         spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), to));
         spawn(&executor, &mut tasks, read_control(peer.clone(), from));
+        // here as well as the lanes: the tasks of an earlier connection may still begin after those of this one
+        let bodies = peer.large.resume();
+        spawn(&executor, &mut tasks, large::send_all(peer.clone(), bodies, connection.clone()));
         spawn(&executor, &mut tasks, accept_lanes(core.clone(), peer.clone(), connection.clone()));
         let end = match tasks.join_next().await {
             Some(Ok(Err(end))) => end,
@@ -107,7 +111,7 @@ async fn write_lane(
 ) -> Ended {
     let lane: &Lane = &peer.lanes[index];
     // most lanes of most links are never used: no stream before there is something to send
-    let mut piece = lane.next(number).await.ok_or(LinkEnd::Ended)?;
+    let mut piece = lane.next(number, &peer.wheel).await.ok_or(LinkEnd::Ended)?;
     let mut stream = connection.open_uni().await?;
     let _ = stream.set_priority(priority(class_of(index)));
     let mut head = Vec::with_capacity(16);
@@ -117,7 +121,7 @@ async fn write_lane(
     stream.write_chunk(Bytes::from(head)).await?;
     loop {
         stream.write_chunk(piece).await?;
-        piece = lane.next(number).await.ok_or(LinkEnd::Ended)?;
+        piece = lane.next(number, &peer.wheel).await.ok_or(LinkEnd::Ended)?;
     }
 }
 
@@ -130,12 +134,16 @@ async fn accept_lanes(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) 
             stream = connection.accept_uni() => {
                 spawn(&core.executor, &mut readers, read_lane(core.clone(), peer.clone(), stream?));
             }
+            stream = connection.accept_bi() => {
+                let (to, from) = stream?;
+                spawn(&core.executor, &mut readers, large::receive(peer.clone(), to, from));
+            }
         }
     }
 }
 
 /// Reads a number of one byte or more.
-async fn number(stream: &mut RecvStream) -> Result<u64, LinkEnd> {
+pub(super) async fn number(stream: &mut RecvStream) -> Result<u64, LinkEnd> {
     let mut bytes = [0; 8];
     let ended = |_| LinkEnd::Ended;
     stream.read_exact(&mut bytes[..1]).await.map_err(ended)?;

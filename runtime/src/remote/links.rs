@@ -195,6 +195,7 @@ impl Entry {
             queued += frames;
             queued_bytes += bytes;
         }
+        queued_bytes += peer.large.queue().1 as usize;
         Some(LinkStatus {
             node: (*peer.node).clone(),
             address: self.address,

@@ -11,6 +11,7 @@ pub mod endpoint;
 mod inbound;
 mod keeper;
 mod lane;
+mod large;
 mod link;
 mod links;
 mod peer;

@@ -4,6 +4,7 @@ use super::control::{LaneReceipt, Services};
 use super::core::Core;
 use super::inbound::Inbound;
 use super::lane::{Lane, Sending, Unsent};
+use super::large::{Behind, Outgoing};
 use super::pending::Pending;
 use super::receipts::Teller;
 use super::target::{LANES, Target, class_of};
@@ -13,6 +14,7 @@ use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
 use odeon_core::delivery::Books;
 use odeon_core::wire::envelope::{CallId, Content, Head};
+use odeon_core::wire::limits;
 use odeon_core::{NodeId, Refusal};
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -28,6 +30,7 @@ pub(crate) struct Peer {
     pub(super) session: u64,
     pub(super) lanes: [Lane; LANES],
     pub(super) pending: Pending,
+    pub(super) large: Outgoing,
     pub(super) inbound: Inbound,
     pub(super) teller: Arc<Teller>,
     /// What it offers.
@@ -54,6 +57,7 @@ impl Peer {
             session,
             lanes: std::array::from_fn(|number| Lane::new(number as u8)),
             pending: Pending::default(),
+            large: Outgoing::default(),
             inbound: Inbound::new(&teller),
             teller,
             services: Mutex::default(),
@@ -109,7 +113,8 @@ impl Peer {
 
     /// Whether anything waits for the peer, or for word from it.
     pub(super) fn has_work(&self) -> bool {
-        self.lanes.iter().any(Lane::has_work) || self.pending.len() > 0 || self.services().number == 0
+        let has_large = self.large.queue().0 > 0;
+        has_large || self.lanes.iter().any(Lane::has_work) || self.pending.len() > 0 || self.services().number == 0
     }
 
     /// Whether the session with it is over.
@@ -125,6 +130,7 @@ impl Peer {
         }
         let untold: Vec<u64> = self.lanes.iter().map(|lane| lane.end(refusal.clone(), reason)).collect();
         self.pending.end(|lane| untold[lane], &refusal);
+        self.large.end();
         self.inbound.end();
         // whoever keeps it up learns that there is nothing more to do
         self.wanted.remind();
@@ -148,8 +154,12 @@ impl Peer {
             message.refuse(refusal.clone());
             return Err(Unsent::Refused(refusal));
         };
+        if message.weight() > limits::INLINE_MAX && self.large.is_full(waker) {
+            return Err(Unsent::Full(message));
+        }
         let due = header.due();
-        let remaining = (!due.is_never()).then(|| due.until(self.wheel.now()));
+        let now = if due.is_never() { Tick::NEVER } else { self.wheel.now() };
+        let remaining = (!due.is_never()).then(|| due.until(now));
         if remaining.is_some_and(|left| left.is_zero()) {
             message.refuse(Refusal::Expired);
             return Err(Unsent::Refused(Refusal::Expired));
@@ -169,6 +179,8 @@ impl Peer {
             header,
             remaining,
             origin,
+            now,
+            large: &self.large,
             call: call.map(|id| (id, &self.pending)),
         };
         let lane = &self.lanes[target.lane(header.criticality())];
@@ -203,7 +215,8 @@ impl Peer {
     pub(crate) fn cancel(&self, id: CallId) -> bool {
         let Some(call) = self.pending.take(id) else { return false };
         let lane = &self.lanes[call.lane];
-        if lane.take_back(call.frame, call.receiver) {
+        let (large, pending) = (&self.large, &self.pending);
+        if lane.take_back((id, call.frame), call.receiver, (large, pending, &self.wheel)) {
             lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
             return true;
         }
@@ -214,7 +227,7 @@ impl Peer {
             encoding: Default::default(),
             content: Content::Cancel { call: id },
         };
-        let _ = lane.reply(&head, &[]);
+        lane.cancel(&head, call.receiver);
         false
     }
 
@@ -227,9 +240,21 @@ impl Peer {
         for receipt in receipts {
             let lane =
                 self.lanes.get(usize::from(receipt.lane)).ok_or("a receipt for a lane that is none")?;
-            lane.settle(receipt.received, receipt.casts, &receipt.settled)?;
+            let read = lane.settle(&receipt)?;
+            self.large.read(read);
         }
         Ok(())
+    }
+
+    /// The peer has a large body: what waits for it may go.
+    pub(super) fn stored(&self, id: u64) {
+        match self.large.stored(id) {
+            Some((Behind::Request { lane, receiver }, _)) => {
+                self.lanes[lane].release(receiver, id, &self.pending, &self.wheel);
+            }
+            Some((Behind::Answer { lane, frame }, length)) => self.lanes[lane].answer(&frame, length),
+            None => {}
+        }
     }
 }
 

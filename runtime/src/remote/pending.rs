@@ -11,6 +11,8 @@ use std::task::Waker;
 /// Most calls under way to one peer.
 const CALLS_MAX: usize = 1 << 16;
 const INDEX_BITS: u32 = 16;
+/// Stands for the number of a frame that has none yet: it waits for a large body.
+pub(super) const HELD: u64 = u64::MAX;
 
 /// Calls under way to a peer.
 #[derive(Default)]
@@ -62,6 +64,15 @@ impl Pending {
     /// It is sent. Lanes end before their calls do, so this one will.
     pub(super) fn sent(&self, id: CallId, call: Call) {
         self.0.lock().slots[index_of(id)].call = Some(call);
+    }
+
+    /// Its frame has got a number: it is behind the others of its lane.
+    pub(super) fn numbered(&self, id: CallId, frame: u64) {
+        let mut table = self.0.lock();
+        let slot = table.slots.get_mut(index_of(id)).filter(|slot| slot.generation == id.0 >> INDEX_BITS);
+        if let Some(call) = slot.and_then(|slot| slot.call.as_mut()) {
+            call.frame = frame;
+        }
     }
 
     /// It was not sent after all.

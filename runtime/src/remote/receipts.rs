@@ -33,6 +33,16 @@ impl Teller {
     }
 }
 
+/// What a sender does not know yet of the casts of one lane.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) casts: Receipt,
+    /// How many each receiver has settled.
+    pub(crate) settled: Vec<(u32, u64)>,
+    /// Receivers that had no room.
+    pub(crate) full: Vec<u32>,
+}
+
 /// The casts of one lane.
 #[derive(Debug)]
 pub(crate) struct LaneReceipts {
@@ -51,15 +61,19 @@ impl LaneReceipts {
     }
 
     /// All there is to say: the books of the lane, and what each receiver with news has settled.
-    pub(crate) fn read(&self) -> (Receipt, Vec<(u32, u64)>) {
+    pub(crate) fn read(&self) -> News {
         let changed = std::mem::take(&mut *self.changed.lock());
-        let settled = changed.into_iter().map(|receipts| {
+        let mut news = News::default();
+        for receipts in changed {
             receipts.listed.store(false, Ordering::Release);
-            receipts.settled()
-        });
-        let settled = settled.collect();
+            if receipts.full.load(Ordering::Relaxed) && receipts.full.swap(false, Ordering::AcqRel) {
+                news.full.push(receipts.number);
+            }
+            news.settled.push(receipts.settled());
+        }
         let others = self.others.lock();
-        (Receipt { handled: self.handled.load(Ordering::Acquire), ..others.clone() }, settled)
+        news.casts = Receipt { handled: self.handled.load(Ordering::Acquire), ..others.clone() };
+        news
     }
 }
 
@@ -70,13 +84,15 @@ pub(crate) struct Receipts {
     lane: Arc<LaneReceipts>,
     settled: AtomicU64,
     listed: AtomicBool,
+    /// One was refused for want of room.
+    full: AtomicBool,
 }
 
 impl Receipts {
     /// Goes on where the last receiver of that number was: a late word on that one must say nothing new.
     pub(crate) fn new(number: u32, lane: Arc<LaneReceipts>, last: Option<&Self>) -> Arc<Self> {
         let settled = AtomicU64::new(last.map_or(0, |last| last.settled.load(Ordering::Acquire)));
-        Arc::new(Self { number, lane, settled, listed: AtomicBool::new(false) })
+        Arc::new(Self { number, lane, settled, listed: AtomicBool::new(false), full: AtomicBool::new(false) })
     }
 
     /// Its number, and how many casts were settled under it.
@@ -100,6 +116,9 @@ impl Receipts {
             why => others.add_refused(why.name()),
         }
         drop(others);
+        if *why == Refusal::MailboxFull {
+            self.full.store(true, Ordering::Release);
+        }
         self.settle();
     }
 

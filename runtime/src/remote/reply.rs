@@ -1,12 +1,15 @@
 //! The answering end of a call from another node.
 
-use super::lane::wire_encoding;
+use super::lane::{alone, large_body, wire_encoding};
+use super::large::Behind;
 use super::peer::Peer;
 use super::target::class_of;
 use crate::service::contract::Encoding;
-use crate::service::reply::RawOutcome;
+use crate::service::reply::{RawFailure, RawOutcome};
 use futures_util::task::AtomicWaker;
 use odeon_core::wire::envelope::{CallId, Content, Failure, Head};
+use odeon_core::wire::frame::FrameError;
+use odeon_core::wire::limits;
 use odeon_core::{Refusal, UnknownCause};
 use std::fmt;
 use std::sync::Arc;
@@ -84,16 +87,49 @@ impl Answering {
             RawOutcome::Unknown(cause) => (Content::Unknown { call, cause: *cause }, &[]),
             RawOutcome::Accepted => (Content::Answer { call, large: None }, &[]),
         };
-        let criticality = class_of(self.lane);
-        let lane = &self.peer.lanes[self.lane];
-        let head = Head { criticality, encoding: wire_encoding(encoding), content };
-        if let Err(error) = lane.reply(&head, body) {
+        let head = Head {
+            criticality: class_of(self.lane),
+            encoding: wire_encoding(encoding),
+            content,
+        };
+        let sent = if body.len() > limits::INLINE_MAX {
+            self.send_apart(head, outcome)
+        } else {
+            self.peer.lanes[self.lane].reply(&head, body)
+        };
+        if let Err(error) = sent {
             tracing::error!(%error, "an answer could not be sent to another node");
-            let cause = UnknownCause::AnswerUndecodable;
-            let head =
-                Head { criticality, encoding: head.encoding, content: Content::Unknown { call, cause } };
-            let _ = lane.reply(&head, &[]);
+            self.unknown(UnknownCause::AnswerUndecodable);
         }
+    }
+
+    /// The body goes ahead of the answer.
+    fn send_apart(&self, head: Head<'_>, outcome: &RawOutcome) -> Result<(), FrameError> {
+        let (RawOutcome::Answered(body) | RawOutcome::Failed(RawFailure { body, .. })) = outcome else {
+            return Ok(());
+        };
+        let outgoing = &self.peer.large;
+        if outgoing.is_overfull() {
+            tracing::error!(peer = %self.peer.node, "an answer is lost: too many large ones wait for this peer");
+            self.unknown(UnknownCause::Unanswered);
+            return Ok(());
+        }
+        let apart = large_body(outgoing, body.len())?;
+        let large = Some(apart);
+        let content = match head.content {
+            Content::Failed { call, failure, .. } => Content::Failed { call, failure, large },
+            _ => Content::Answer { call: self.call, large },
+        };
+        let frame = alone(&Head { content, ..head })?;
+        let behind = Behind::Answer { lane: self.lane, frame };
+        outgoing.add(apart.id, body.clone(), head.criticality, behind);
+        Ok(())
+    }
+
+    fn unknown(&self, cause: UnknownCause) {
+        let content = Content::Unknown { call: self.call, cause };
+        let head = Head { criticality: class_of(self.lane), encoding: Default::default(), content };
+        let _ = self.peer.lanes[self.lane].reply(&head, &[]);
     }
 }
 

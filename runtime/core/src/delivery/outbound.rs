@@ -60,12 +60,27 @@ impl<B> Outbound<B> {
     }
 
     /// The next batch for the current connection. It counts as sent from now on: whether it arrives is unknown.
-    pub fn hand_over(&mut self) -> Option<&B> {
-        let batch = self.batches.get(self.handed)?;
+    pub fn hand_over(&mut self) -> Option<&mut B> {
+        let batch = self.batches.get_mut(self.handed)?;
         self.handed += 1;
         self.handed_end += batch.frames;
         self.untold = self.untold.max(self.handed_end);
-        Some(&batch.content)
+        Some(&mut batch.content)
+    }
+
+    /// The batch with a frame that no connection ever got, and its position there.
+    pub fn unsent(&mut self, frame: u64) -> Option<(&mut B, u64)> {
+        let mut first = self.first;
+        if frame < self.untold {
+            return None;
+        }
+        for batch in &mut self.batches {
+            if frame < first + batch.frames {
+                return Some((&mut batch.content, frame - first));
+            }
+            first += batch.frames;
+        }
+        None
     }
 
     /// The receiver has so many frames in all: what it has need not be kept. Gives back the bytes that are free now.

@@ -15,12 +15,11 @@ pub struct Window {
     calm: u32,
     /// It kept a message back since then.
     wanted: bool,
-    stopped: bool,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { limit: WINDOW_MIN, out: 0, calm: 0, wanted: false, stopped: false }
+        Self { limit: WINDOW_MIN, out: 0, calm: 0, wanted: false }
     }
 }
 
@@ -28,7 +27,7 @@ impl Window {
     /// Another message, if it may go.
     #[inline]
     pub fn try_take(&mut self) -> bool {
-        let fits = self.out < self.limit && !self.stopped;
+        let fits = self.out < self.limit;
         if fits {
             self.out += 1;
         } else {
@@ -56,17 +55,6 @@ impl Window {
         self.calm = 0;
     }
 
-    /// The receiver wants nothing for now.
-    pub fn stop(&mut self) {
-        self.stopped = true;
-        self.narrow();
-    }
-
-    /// The receiver takes messages again.
-    pub fn resume(&mut self) {
-        self.stopped = false;
-    }
-
     /// Messages under way.
     pub fn out(&self) -> u32 {
         self.out
@@ -74,11 +62,11 @@ impl Window {
 
     /// How many may be.
     pub fn limit(&self) -> u32 {
-        if self.stopped { 0 } else { self.limit }
+        self.limit
     }
 
     /// Whether another one may go.
     pub fn has_room(&self) -> bool {
-        self.out < self.limit()
+        self.out < self.limit
     }
 }

@@ -94,6 +94,17 @@ pub enum Content<'a> {
     Void,
 }
 
+impl Content<'_> {
+    /// Where the body is, if not in the frame.
+    pub const fn large(&self) -> Option<LargeBody> {
+        match self {
+            Self::Cast(request) | Self::Call(_, request) => request.large,
+            Self::Answer { large, .. } | Self::Failed { large, .. } => *large,
+            Self::NotExecuted { .. } | Self::Unknown { .. } | Self::Cancel { .. } | Self::Void => None,
+        }
+    }
+}
+
 /// A message for an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {

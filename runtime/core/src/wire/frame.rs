@@ -16,6 +16,7 @@ mod write;
 use super::envelope::{Encoding, Head};
 use super::varint::{self, EndsEarly, Reader};
 use super::{layout, limits};
+use std::time::Duration;
 
 /// Bytes that the length of a written frame takes: always four, since it is not known when they are left free.
 const LENGTH_WIDTH: usize = 4;
@@ -195,6 +196,20 @@ pub fn take_back(lane: &mut [u8], position: u64) -> bool {
         }
     }
     false
+}
+
+/// Takes time off what is left to the requests among whole frames: so long they have waited here. A request that has
+/// less left has none.
+pub fn shorten(mut lane: &mut [u8], by: Duration) {
+    let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+    while let Ok(Some(found)) = next(lane, usize::MAX) {
+        let (end, begin) = (found.consumed, found.consumed - found.bytes.len());
+        if let Ok(Some((at, left))) = read::remaining(found.bytes) {
+            let replaced = varint::replace(&mut lane[begin + at..end], left.saturating_sub(by));
+            debug_assert!(replaced.is_ok(), "a smaller number needs no more bytes");
+        }
+        lane = &mut lane[end..];
+    }
 }
 
 /// A frame whose body is being written.

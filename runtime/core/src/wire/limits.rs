@@ -18,7 +18,13 @@ pub const HOPS_MAX: usize = 15;
 pub const LABEL_MAX: usize = 128;
 /// Longest text of a handler's own error, in bytes; it may be empty.
 pub const FAILURE_TEXT_MAX: usize = 4096;
+/// Longest body that goes within its frame, in bytes, as long as the sender has it its way: longer ones would hold up
+/// the others of the lane, and get streams of their own.
+pub const INLINE_MAX: usize = 64 * 1024;
 /// Longest body that goes on a stream of its own, in bytes.
 pub const LARGE_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of such bodies that a peer may have under way: those whose streams it has begun, up to where their frames are
+/// read. As much as one of them may have.
+pub const LARGE_UNDER_WAY_MAX: u64 = LARGE_MAX;
 /// Longest advertised address, in bytes: a host name has 253 at the most, a port and its colon six.
 pub const ADDRESS_MAX: usize = 259;

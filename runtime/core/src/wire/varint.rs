@@ -36,6 +36,27 @@ pub fn put(out: &mut Vec<u8>, value: u64) -> Result<(), TooGreat> {
     Ok(())
 }
 
+/// Writes a number over one that is at the beginning of the bytes, in as many bytes as that takes.
+///
+/// # Errors
+/// [`EndsEarly`] when there is no number, or it takes too few bytes. Nothing has been written then.
+pub fn replace(at: &mut [u8], value: u64) -> Result<(), EndsEarly> {
+    let prefix = at.first().ok_or(EndsEarly { wanted: 1, left: 0 })? & 0xc0;
+    let width = 1 << (prefix >> 6);
+    let left = at.len();
+    let place = at.get_mut(..width).ok_or(EndsEarly { wanted: width, left })?;
+    let bytes = value.to_be_bytes();
+    let (above, written) = bytes.split_at(bytes.len() - width);
+    if above.iter().any(|byte| *byte != 0) || written[0] & 0xc0 != 0 {
+        let mut needed = Vec::with_capacity(bytes.len());
+        let wanted = put(&mut needed, value).map_or(bytes.len(), |()| needed.len());
+        return Err(EndsEarly { wanted, left: width });
+    }
+    place.copy_from_slice(written);
+    place[0] |= prefix;
+    Ok(())
+}
+
 /// A place in a slice of bytes: what has been read lies behind it. It never allocates; after an error it stands where
 /// it stood.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +189,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_number_can_take_the_place_of_a_greater_one(shift in 0_u32..62, any in any::<u64>(), less in any::<u64>()) {
+            let value = (any & MAX) >> shift;
+            let mut bytes = written(value);
+            let width = bytes.len();
+            bytes.push(0x55);
+            replace(&mut bytes, less % (value + 1)).expect("no more bytes are needed");
+            let mut reader = Reader::new(&bytes);
+            prop_assert_eq!(reader.varint(), Ok(less % (value + 1)));
+            prop_assert_eq!((reader.rest(), bytes.len()), (&[0x55][..], width + 1));
+            let before = bytes.clone();
+            if value < 1 << 30 {
+                prop_assert!(replace(&mut bytes, 1 << 40).is_err());
+                prop_assert_eq!(bytes, before);
+            }
+        }
+
         #[test]
         fn what_was_written_is_read_and_nothing_less_is_enough(shift in 0_u32..62, any in any::<u64>()) {
             let value = (any & MAX) >> shift;

@@ -60,6 +60,23 @@ pub(super) fn frame(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
     Ok(Frame { head: Head { criticality, encoding, content }, body })
 }
 
+/// Where in the bytes of a request its remaining time is, and how many milliseconds; none in other frames.
+pub(super) fn remaining(bytes: &[u8]) -> Result<Option<(usize, u64)>, FrameError> {
+    let reader = &mut Reader::new(bytes);
+    match part(reader.byte(), "first byte")? & layout::KIND {
+        layout::CAST => {}
+        layout::CALL => drop(call(reader)?),
+        _ => return Ok(None),
+    }
+    let flags = flags(reader)?;
+    if flags & flag::DUE == 0 {
+        return Ok(None);
+    }
+    target(reader, flags)?;
+    let at = bytes.len() - reader.rest().len();
+    Ok(Some((at, number(reader, "remaining time", u32::MAX.into())?)))
+}
+
 #[inline]
 fn encoding(code: u8) -> Result<Encoding, FrameError> {
     layout::encoding(code).ok_or(FrameError::UnknownEncoding(code))
@@ -84,19 +101,27 @@ fn flags(reader: &mut Reader<'_>) -> Result<u16, FrameError> {
     Ok(flags)
 }
 
+/// For whom, and what is to be done.
+#[inline]
+fn target<'a>(reader: &mut Reader<'a>, flags: u16) -> Result<(Target<'a>, MethodNumber), FrameError> {
+    let receiver = number(reader, "receiver", (limits::RECEIVERS_MAX - 1).into())?;
+    let method = number(reader, "method", u16::MAX.into())?;
+    let mut target = Target { receiver: ReceiverNumber(receiver as u32), introduces: None };
+    if flags & flag::INTRODUCES != 0 {
+        let service = ServiceNumber(number(reader, "service", u32::MAX.into())? as u32);
+        let keyed = flags & flag::KEYED != 0;
+        let key = if keyed { Some(text(reader, "key", 1, limits::KEY_MAX)?) } else { None };
+        target.introduces = Some(Introduction { service, key });
+    }
+    Ok((target, MethodNumber(method as u16)))
+}
+
 #[inline]
 fn request<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, FrameError> {
     let flags = flags(reader)?;
     let has = |flag: u16| flags & flag != 0;
-    let receiver = number(reader, "receiver", (limits::RECEIVERS_MAX - 1).into())?;
-    let method = number(reader, "method", u16::MAX.into())?;
-    let target = Target { receiver: ReceiverNumber(receiver as u32), introduces: None };
-    let mut request = Request::new(target, MethodNumber(method as u16));
-    if has(flag::INTRODUCES) {
-        let service = ServiceNumber(number(reader, "service", u32::MAX.into())? as u32);
-        let key = if has(flag::KEYED) { Some(text(reader, "key", 1, limits::KEY_MAX)?) } else { None };
-        request.target.introduces = Some(Introduction { service, key });
-    }
+    let (target, method) = target(reader, flags)?;
+    let mut request = Request::new(target, method);
     if has(flag::DUE) {
         request.remaining = Some(Duration::from_millis(number(reader, "remaining time", u32::MAX.into())?));
     }

@@ -230,3 +230,40 @@ fn a_frame_that_is_taken_back_stays_in_its_place_and_says_nothing() {
     }
     assert_eq!(calls, [1, 0, 3]);
 }
+
+#[test]
+fn time_that_a_frame_has_waited_is_taken_off_what_is_left() {
+    let lasting = |millis| Request { remaining: Some(Duration::from_millis(millis)), ..usual() };
+    let endless = Request { remaining: None, ..usual() };
+    let contents = [
+        Content::Cast(lasting(70)),
+        Content::Call(CallId(5), lasting(5_000)),
+        Content::Cast(endless),
+        Content::Cancel { call: CallId(4) },
+        Content::Call(CallId(6), lasting(u32::MAX.into())),
+    ];
+    let mut lane = Vec::new();
+    for content in contents {
+        let bodiless = matches!(content, Content::Cancel { .. });
+        let open = begin(&mut lane, &head(content)).expect("a head");
+        lane.extend_from_slice(if bodiless { b"" } else { b"body" });
+        open.finish(&mut lane, limits::FRAME_MAX).expect("a frame");
+    }
+    let length = lane.len();
+    shorten(&mut lane, Duration::from_millis(100));
+    let mut left = Vec::new();
+    let mut at = 0;
+    while let Ok(Some(found)) = next(&lane[at..], limits::FRAME_MAX) {
+        at += found.consumed;
+        let frame = read(found.bytes).expect("a frame");
+        match frame.head.content {
+            Content::Call(_, request) | Content::Cast(request) => {
+                assert_eq!(frame.body, b"body");
+                left.push(request.remaining.map(|left| left.as_millis() as u64));
+            }
+            other => assert_eq!(other, Content::Cancel { call: CallId(4) }),
+        }
+    }
+    assert_eq!(at, length);
+    assert_eq!(left, [Some(0), Some(4_900), None, Some(u64::from(u32::MAX) - 100)]);
+}
