@@ -198,6 +198,8 @@ struct Arrived {
     bodies: BTreeMap<u64, Bytes>,
     /// Their bytes, and those of bodies that are on their way.
     bytes: u64,
+    /// Counts connections: what comes late over an earlier one may have been taken already.
+    connection: u64,
 }
 
 /// Room for a body.
@@ -232,9 +234,18 @@ impl Incoming {
         }
     }
 
-    fn store(&self, id: u64, body: Bytes, room: Room<'_>) {
-        // two streams with the same number are one body
-        if self.state.lock().bodies.insert(id, body).is_none() {
+    /// A new connection. Gives back its number, for [`receive`].
+    pub(super) fn begin(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.connection += 1;
+        state.connection
+    }
+
+    fn store(&self, connection: u64, id: u64, body: Bytes, room: Room<'_>) {
+        let mut state = self.state.lock();
+        let is_new = state.connection == connection && state.bodies.insert(id, body).is_none();
+        drop(state);
+        if is_new {
             std::mem::forget(room);
         }
     }
@@ -277,11 +288,17 @@ async fn send(connection: Connection, id: u64, content: Bytes, class: Criticalit
         varint::put(&mut head, part).map_err(|e| LinkEnd::False(e.to_string()))?;
     }
     to.write_chunk(Bytes::from(head)).await?;
-    match to.write_chunk(content).await {
-        Ok(()) => to.finish().map_err(|_| LinkEnd::Ended)?,
-        // an earlier connection has brought it
-        Err(quinn::WriteError::Stopped(_)) => {}
-        Err(error) => return Err(error.into()),
+    // a peer to which an earlier connection has brought it stops the stream; a writer that waits for quinn is not always
+    // woken then
+    let stopped = to.stopped();
+    tokio::select! {
+        biased;
+        written = to.write_chunk(content) => match written {
+            Ok(()) => to.finish().map_err(|_| LinkEnd::Ended)?,
+            Err(quinn::WriteError::Stopped(_)) => {}
+            Err(error) => return Err(error.into()),
+        },
+        _ = stopped => {}
     }
     match from.read_chunk(1, true).await? {
         None => Ok(id),
@@ -294,8 +311,12 @@ fn priority(class: Criticality) -> i32 {
     -((Criticality::ALL.len() + class.level()) as i32)
 }
 
-/// Takes one body.
-pub(super) async fn receive(peer: Arc<Peer>, mut to: SendStream, mut from: RecvStream) -> Result<(), LinkEnd> {
+/// Takes one body, over a connection whose number [`Incoming::begin`] gave.
+pub(super) async fn receive(
+    peer: Arc<Peer>,
+    connection: u64,
+    (mut to, mut from): (SendStream, RecvStream),
+) -> Result<(), LinkEnd> {
     let (id, length) = (number(&mut from).await?, number(&mut from).await?);
     let wrong = |problem: &str| LinkEnd::False(format!("body {id} of {length} bytes: {problem}"));
     if length > limits::LARGE_MAX {
@@ -313,7 +334,7 @@ pub(super) async fn receive(peer: Arc<Peer>, mut to: SendStream, mut from: RecvS
         if body.len() as u64 != length {
             return Err(wrong("less has come"));
         }
-        bodies.store(id, Bytes::from(body), room);
+        bodies.store(connection, id, Bytes::from(body), room);
     }
     // that it ends says that the body is there
     to.finish().map_err(|_| LinkEnd::Ended)

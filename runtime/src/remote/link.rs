@@ -3,8 +3,8 @@
 use super::control::{self, CONTROL_MAX, Control, ControlError};
 use super::core::Core;
 use super::inbound::Nonsense;
-use super::large;
 use super::lane::{Lane, priority};
+use super::large;
 use super::peer::Peer;
 use super::target::class_of;
 use crate::host::Executor;
@@ -127,6 +127,7 @@ async fn write_lane(
 
 async fn accept_lanes(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) -> Ended {
     let mut readers: JoinSet<Ended> = JoinSet::new();
+    let bodies = peer.inbound.bodies.begin();
     loop {
         tokio::select! {
             biased;
@@ -135,8 +136,7 @@ async fn accept_lanes(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) 
                 spawn(&core.executor, &mut readers, read_lane(core.clone(), peer.clone(), stream?));
             }
             stream = connection.accept_bi() => {
-                let (to, from) = stream?;
-                spawn(&core.executor, &mut readers, large::receive(peer.clone(), to, from));
+                spawn(&core.executor, &mut readers, large::receive(peer.clone(), bodies, stream?));
             }
         }
     }

@@ -114,7 +114,10 @@ impl Peer {
     /// Whether anything waits for the peer, or for word from it.
     pub(super) fn has_work(&self) -> bool {
         let has_large = self.large.queue().0 > 0;
-        has_large || self.lanes.iter().any(Lane::has_work) || self.pending.len() > 0 || self.services().number == 0
+        has_large
+            || self.lanes.iter().any(Lane::has_work)
+            || self.pending.len() > 0
+            || self.services().number == 0
     }
 
     /// Whether the session with it is over.

@@ -87,11 +87,7 @@ impl Answering {
             RawOutcome::Unknown(cause) => (Content::Unknown { call, cause: *cause }, &[]),
             RawOutcome::Accepted => (Content::Answer { call, large: None }, &[]),
         };
-        let head = Head {
-            criticality: class_of(self.lane),
-            encoding: wire_encoding(encoding),
-            content,
-        };
+        let head = Head { criticality: class_of(self.lane), encoding: wire_encoding(encoding), content };
         let sent = if body.len() > limits::INLINE_MAX {
             self.send_apart(head, outcome)
         } else {

@@ -49,7 +49,9 @@ impl Lane {
                 self.next += frames;
                 self.out.push(*frames, batch.len() * 10, batch);
             }
-            Event::HandOver => self.wire.extend(self.out.hand_over().into_iter().flatten().map(|frame| *frame)),
+            Event::HandOver => {
+                self.wire.extend(self.out.hand_over().into_iter().flatten().map(|frame| *frame))
+            }
             Event::Arrive(count) => {
                 for frame in self.wire.drain(..(*count).min(self.wire.len())) {
                     if self.inbound.take() {

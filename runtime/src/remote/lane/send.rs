@@ -1,15 +1,15 @@
 //! How a message gets onto a lane, or behind a large body that goes ahead of it.
 
-use super::write::{self, Apart, Written};
 use super::held::Held;
+use super::write::{self, Apart, Written};
 use super::{BYTES_MAX, Lane, Receiver, Sending, State, Unsent};
 use crate::remote::large::Behind;
 use crate::remote::pending::{Call, HELD};
 use crate::service::encode::Awaiting;
 use crate::service::message::Message;
+use odeon_core::NodeId;
 use odeon_core::delivery::Window;
 use odeon_core::wire::limits;
-use odeon_core::NodeId;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::task::Waker;

@@ -82,10 +82,8 @@ pub(super) fn write<M: Message>(
     } else {
         let body = out.split_off(open.body());
         open.abandon(out);
-        apart(sending.large, body, |large| {
-            head(Request { large: Some(large), ..request }, encoded.encoding)
-        })
-        .map(Some)
+        apart(sending.large, body, |large| head(Request { large: Some(large), ..request }, encoded.encoding))
+            .map(Some)
     };
     match finished {
         Ok(apart) => Ok(Written { awaiting, apart }),
@@ -179,4 +177,3 @@ pub(in crate::remote) fn encoding_of(encoding: WireEncoding) -> Encoding {
         WireEncoding::Compact => Encoding::Compact,
     }
 }
-
