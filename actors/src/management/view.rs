@@ -132,6 +132,10 @@ fn link(status: LinkStatus) -> LinkSummary {
         queued_bytes: status.queued_bytes as u64,
         calls: status.calls as u64,
         round_trip_us: status.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+        liveness: status.liveness.name().into(),
+        gossip_sent: status.gossip_sent,
+        gossip_dropped: status.gossip_dropped,
+        gossip_bad: status.gossip_bad,
     }
 }
 

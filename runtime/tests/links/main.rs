@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
 
 mod calls;
+mod gossip;
 mod stage;
