@@ -43,6 +43,15 @@ impl Offers {
         self.0.lock().services.number
     }
 
+    /// As if a service had come of which nobody is told.
+    #[cfg(test)]
+    pub(super) fn grow(&self) {
+        let mut current = self.0.lock();
+        let mut services = current.services.clone();
+        services.number += 1;
+        *current = Arc::new(Offered { names: current.names.clone(), services });
+    }
+
     /// The service of a number.
     pub(super) fn name(&self, number: u32) -> Option<ServiceName> {
         self.0.lock().names.get(number as usize).cloned()

@@ -34,6 +34,13 @@ struct Tried {
     due: Duration,
 }
 
+impl Drop for Dials {
+    fn drop(&mut self) {
+        // one that is cut off in the middle would leave a connection behind that nobody answers for
+        self.running.detach_all();
+    }
+}
+
 impl Dials {
     /// Looks after those who are to be dialed now.
     pub(super) fn look(&mut self, core: &Arc<Core>) {

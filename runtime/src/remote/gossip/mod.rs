@@ -14,6 +14,8 @@ mod digest;
 mod members;
 mod outbox;
 mod rounds;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use members::Liveness;
@@ -53,6 +55,9 @@ impl Gossip {
 
     /// A message has come from a peer.
     pub(super) fn heard(&self, peer: &Arc<Peer>, message: Bytes) {
+        if message.len() > digest::MESSAGE_MAX {
+            return peer.outbox.count(Counts::bad);
+        }
         let mut inbox = self.inbox.lock();
         if inbox.len() < INBOX_MAX {
             inbox.push_back((peer.clone(), message));

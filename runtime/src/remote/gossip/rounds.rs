@@ -65,7 +65,7 @@ async fn run(core: Arc<Core>, last: Last, mut running: Running) -> Result<(), St
     let chitchat = chitchat.map_err(|error| error.to_string())?;
     let mut ended = std::pin::pin!(chitchat.termination_watcher());
     let mut rounds_of = Rounds { core, chitchat, last, dials: Dials::default(), behind: 0 };
-    rounds_of.goes_on().await;
+    rounds_of.begin().await;
     loop {
         tokio::select! {
             biased;
@@ -95,7 +95,7 @@ fn advertised(core: &Core) -> Option<SocketAddr> {
     Some(address)
 }
 
-fn config(core: &Core, address: SocketAddr) -> ChitchatConfig {
+pub(super) fn config(core: &Core, address: SocketAddr) -> ChitchatConfig {
     let NodeId { name, incarnation } = core.us();
     ChitchatConfig {
         chitchat_id: ChitchatId::new(name.as_str(), *incarnation, address),
@@ -118,6 +118,17 @@ fn config(core: &Core, address: SocketAddr) -> ChitchatConfig {
     }
 }
 
+/// Says what there is to say of this node, beyond where an earlier run has stopped.
+pub(super) fn announce(chitchat: &mut Chitchat, last: Option<(Heartbeat, Version)>, services: u64) {
+    let own = chitchat.self_node_state();
+    if let Some((heartbeat, version)) = last {
+        own.try_set_heartbeat(heartbeat);
+        own.set_max_version(version);
+    }
+    own.set(VERSION, env!("CARGO_PKG_VERSION"));
+    own.set(SERVICES, services);
+}
+
 struct Rounds {
     core: Arc<Core>,
     chitchat: ChitchatHandle,
@@ -128,17 +139,11 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// An earlier run has failed: others believe only what goes beyond it.
-    async fn goes_on(&self) {
+    /// What it says of this node.
+    async fn begin(&self) {
         let last = *self.last.lock();
         let mut chitchat = self.chitchat.chitchat().lock_owned().await;
-        let own = chitchat.self_node_state();
-        if let Some((heartbeat, version)) = last {
-            own.try_set_heartbeat(heartbeat);
-            own.set_max_version(version);
-        }
-        own.set(VERSION, env!("CARGO_PKG_VERSION"));
-        own.set(SERVICES, self.core.offers.number());
+        announce(&mut chitchat, last, self.core.offers.number());
     }
 
     /// One look at what is known by now.
