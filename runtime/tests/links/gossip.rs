@@ -7,6 +7,7 @@ use odeon::core::rendezvous;
 use odeon::prelude::*;
 use odeon::remote::Liveness;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Which node has answered.
 #[odeon::contract(name = "place", version = "1.0")]
@@ -74,6 +75,23 @@ async fn a_node_that_only_one_peer_knows_is_found_by_all() {
     .await;
     let gossiped = mars.links.status().iter().all(|link| link.gossip_sent > 0 && link.gossip_bad == 0);
     assert!(gossiped, "{:?}", mars.links.status());
+}
+
+#[tokio::test]
+async fn nodes_that_listen_on_all_interfaces_find_each_other_by_the_address_of_their_first_link() {
+    let cluster = Cluster::new();
+    let all = Ipv4Addr::UNSPECIFIED;
+    let mars = cluster.listening(all, "mars", 1, App::new()).await;
+    let venus = cluster.listening(all, "venus", 1, App::new()).await;
+    let pluto = cluster.listening(all, "pluto", 1, App::new()).await;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, mars.links.local_address().port()));
+    for node in [&venus, &pluto] {
+        node.links.connect(address).await.expect("a link");
+    }
+    eventually("all have links to all", || {
+        knows(&venus, &["mars@1", "pluto@1"]) && knows(&pluto, &["mars@1", "venus@1"])
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::dials::Dials;
 use super::members::{Members, SERVICES, VERSION};
 use super::wire::Wire;
 use crate::node::Node;
-use crate::remote::core::Core;
+use crate::remote::core::{Core, Holding};
 use crate::supervision::{AddPartError, PartSpec, Running};
 use chitchat::{
     Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, Heartbeat, Version,
@@ -12,7 +12,8 @@ use chitchat::{
 };
 use odeon_core::NodeId;
 use parking_lot::Mutex;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -89,10 +90,22 @@ fn advertised(core: &Core) -> Option<SocketAddr> {
     if address.ip().is_unspecified() {
         let entries = core.peers.lock();
         let connections = entries.values().filter_map(|entry| entry.held.as_ref()).filter(|held| held.is_up);
-        let mut used = connections.filter_map(|holding| holding.connection.local_ip());
+        let mut used = connections.filter_map(|Holding { connection, .. }| {
+            // quinn knows it of those who have dialed this node
+            connection.local_ip().or_else(|| way_to(connection.remote_address()).ok())
+        });
         address.set_ip(used.next()?.to_canonical());
     }
     Some(address)
+}
+
+/// The address from which the operating system sends to another one. Nothing is sent.
+fn way_to(other: SocketAddr) -> io::Result<IpAddr> {
+    let any =
+        if other.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(other)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 pub(super) fn config(core: &Core, address: SocketAddr) -> ChitchatConfig {
