@@ -202,6 +202,9 @@ pub struct Links {
     pub address: Option<String>,
     /// Milliseconds since the node started: rates are differences between two answers.
     pub uptime_ms: u64,
+    /// Messages of gossip that were dropped as there was never a link to the node that they were for.
+    #[serde(default)]
+    pub gossip_to_strangers: u64,
     /// By the name of the peer.
     pub links: Vec<LinkSummary>,
 }
@@ -245,7 +248,7 @@ pub struct LinkSummary {
     /// Messages of gossip that were sent to it.
     #[serde(default)]
     pub gossip_sent: u64,
-    /// Those, either way, for which there was no room: the next ones tell the same.
+    /// Those, either way, for which there was no connection or no room: the next ones tell the same.
     #[serde(default)]
     pub gossip_dropped: u64,
     /// Those from it that made no sense.

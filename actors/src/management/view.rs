@@ -113,6 +113,7 @@ pub(super) fn links(node: &Node) -> Links {
         node: links.as_ref().map(|links| links.node().to_string()),
         address: links.as_ref().map(|links| links.local_address().to_string()),
         uptime_ms: millis(node.uptime()),
+        gossip_to_strangers: links.as_ref().map_or(0, remote::Links::gossip_to_strangers),
         links: links.iter().flat_map(remote::Links::status).map(link).collect(),
     }
 }

@@ -112,7 +112,7 @@ pub struct LinkStatus {
     pub liveness: Liveness,
     /// Messages of gossip that were sent to it.
     pub gossip_sent: u64,
-    /// Those, either way, for which there was no room.
+    /// Those, either way, for which there was no connection or no room.
     pub gossip_dropped: u64,
     /// Those from it that made no sense.
     pub gossip_bad: u64,
@@ -192,6 +192,11 @@ impl Links {
     /// Closes all connections without a word, as if the network had failed. Sessions go on over the next ones.
     pub fn drop_connections(&self) {
         self.0.drop_connections();
+    }
+
+    /// Messages of gossip that were dropped as there was never a link to the node that they were for.
+    pub fn gossip_to_strangers(&self) -> u64 {
+        self.0.gossip.to_strangers()
     }
 
     /// All links, by the name of the peer.

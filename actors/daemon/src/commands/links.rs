@@ -131,7 +131,7 @@ impl<'a> Report<'a> {
         terminal.table(&self.table())?;
         for Line { link, .. } in &self.links {
             let gossip = BTreeMap::from([
-                ("no-room".into(), link.gossip_dropped),
+                ("no-room-or-connection".into(), link.gossip_dropped),
                 ("unreadable".into(), link.gossip_bad),
             ]);
             let gossip = gossip.into_iter().filter(|(_, count)| *count > 0).collect();
@@ -231,7 +231,13 @@ mod tests {
             gossip_dropped: 0,
             gossip_bad: 0,
         };
-        Links { node: Some("north@1".into()), address: None, uptime_ms, links: vec![link] }
+        Links {
+            node: Some("north@1".into()),
+            address: None,
+            uptime_ms,
+            gossip_to_strangers: 0,
+            links: vec![link],
+        }
     }
 
     fn rates(before: &Links, now: &Links) -> Option<(f64, f64)> {

@@ -16,9 +16,11 @@ const COUNTERS: [LinkNumber; 6] = [
     ("odeon_link_handled", "Messages with which a handler of the peer began", |link| link.handled),
     ("odeon_link_expired", "Messages that expired at the peer before a handler began", |link| link.expired),
     ("odeon_link_gossip_sent", "Messages of gossip sent to the peer", |link| link.gossip_sent),
-    ("odeon_link_gossip_dropped", "Messages of gossip for which there was no room", |link| {
-        link.gossip_dropped
-    }),
+    (
+        "odeon_link_gossip_dropped",
+        "Messages of gossip for which there was no connection or no room",
+        |link| link.gossip_dropped,
+    ),
     ("odeon_link_gossip_bad", "Messages of gossip from the peer that made no sense", |link| link.gossip_bad),
 ];
 

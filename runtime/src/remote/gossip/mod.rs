@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Messages that have come and wait to be read.
 const INBOX_MAX: usize = 64;
@@ -42,8 +43,10 @@ pub(super) struct Gossip {
     inbox: Mutex<VecDeque<(Arc<Peer>, Bytes)>>,
     came: Teller,
     members: Mutex<Arc<Members>>,
-    /// Where messages were to go for which there was no link.
+    /// Where messages were to go for which there was no link, since somebody looked.
     missed: Mutex<BTreeSet<SocketAddr>>,
+    /// Messages to nodes with which there was never a link.
+    to_strangers: AtomicU64,
     digest: Mutex<Digest>,
 }
 
@@ -51,6 +54,22 @@ impl Gossip {
     /// Who there is, as far as was heard.
     pub(super) fn members(&self) -> Arc<Members> {
         self.members.lock().clone()
+    }
+
+    /// Messages that were dropped as there was never a link to the node that they were for.
+    pub(super) fn to_strangers(&self) -> u64 {
+        self.to_strangers.load(Ordering::Relaxed)
+    }
+
+    /// There is no link for a message: it is dropped, and whom it was for may be dialed.
+    fn miss(&self, address: SocketAddr, peer: Option<&Peer>) {
+        match peer {
+            Some(peer) => peer.outbox.count(Counts::dropped),
+            None => {
+                self.to_strangers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.missed.lock().insert(address);
     }
 
     /// A message has come from a peer.
@@ -89,7 +108,7 @@ impl Core {
         told.map(|member| member.address).or_else(|| self.peers.lock().get(&node.name)?.dialable())
     }
 
-    /// The peer that chitchat believes to be at an address, if there is a connection to it.
+    /// The peer that chitchat believes to be at an address, if there ever was a link to it.
     fn gossip_peer(&self, address: SocketAddr) -> Option<Arc<Peer>> {
         let members = self.gossip.members();
         let entries = self.peers.lock();
@@ -97,7 +116,13 @@ impl Core {
             Some(name) => entries.get(name),
             None => entries.values().find(|entry| entry.dialable() == Some(address)),
         };
-        entry.and_then(Entry::connected).cloned()
+        entry.and_then(|entry| entry.peer.clone())
+    }
+}
+
+impl Peer {
+    fn is_connected(&self) -> bool {
+        self.is_up() && !self.is_gone()
     }
 }
 
@@ -109,6 +134,6 @@ impl Entry {
 
     /// The peer, if there is a connection.
     fn connected(&self) -> Option<&Arc<Peer>> {
-        self.peer.as_ref().filter(|peer| peer.is_up() && !peer.is_gone())
+        self.peer.as_ref().filter(|peer| peer.is_connected())
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::remote) struct Counts {
 }
 
 impl Counts {
-    /// Those that were dropped: there was no room for them.
+    /// Those that were dropped: there was no connection, or no room for them.
     pub(in crate::remote) fn dropped(&self) -> &AtomicU64 {
         &self.dropped
     }

@@ -27,8 +27,9 @@ impl Transport for Wire {
 impl Socket for Wire {
     /// Hands a message to the link, if there is one; if not, somebody is told that one is missed. Never waits.
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
-        let Some(peer) = self.0.gossip_peer(to) else {
-            self.0.gossip.missed.lock().insert(to);
+        let known = self.0.gossip_peer(to);
+        let Some(peer) = known.as_ref().filter(|peer| peer.is_connected()) else {
+            self.0.gossip.miss(to, known.as_deref());
             return Ok(());
         };
         let bytes = message.serialize_to_vec();
