@@ -64,12 +64,13 @@ fn a_service_of_another_node_is_called_over_a_link_and_links_shows_it() {
     let second = south(recommend(&place), &address);
     second.until_error("a peer was reached");
     first.until_error("a link is up");
+    first.until_error("a node is heard of");
     let order = r#"{"order":"a-1","lines":[{"sku":"teapot","quantity":1}],"card":"4242424242424242"}"#;
     let placed = place.run(&["call", "checkout", "place", order, "--dir", "north"]).json();
     assert!(placed["also"].as_array().is_some_and(|also| !also.is_empty()), "south recommends: {placed}");
 
     let shown = place.run(&["links", "--dir", "north", "--over", "10ms"]);
-    for words in ["north@1 listens on", "PEER", "SENT/S", "south@1", " up "] {
+    for words in ["north@1 listens on", "PEER", "GOSSIP", "SENT/S", "south@1", " up "] {
         assert!(shown.ok().contains(words), "{words:?} is missing in\n{}", shown.out);
     }
     let report = place.run(&["links", "--dir", "north", "--over", "0s", "--json"]).json();
@@ -80,6 +81,8 @@ fn a_service_of_another_node_is_called_over_a_link_and_links_shows_it() {
         (&1.into(), &1.into(), &0.into()),
         "{report}"
     );
+    assert!(link["gossip_sent"].as_u64() > Some(0) && link["gossip_bad"] == 0, "{report}");
+    assert_eq!(link["liveness"], "alive", "{report}");
     assert!(link["round_trip_us"].as_u64() > Some(0) && link.get("sent_per_second").is_none(), "{report}");
     let rated = place.run(&["links", "--dir", "south", "--over", "10ms", "--json"]).json();
     assert_eq!(rated["links"][0]["sent_per_second"], 0.0, "{rated}");
@@ -88,7 +91,12 @@ fn a_service_of_another_node_is_called_over_a_link_and_links_shows_it() {
     let node = json(&fs::read_to_string(place.path("north/node.json")).expect("it says where it is"));
     let management = node["management"].as_str().expect("an address");
     let (_, metrics) = http(management, "GET", "/metrics", &[], "");
-    for line in ["odeon_link_sent_total{peer=\"south\"} 1", "odeon_link_connected{peer=\"south\"} 1"] {
+    for line in [
+        "odeon_link_sent_total{peer=\"south\"} 1",
+        "odeon_link_connected{peer=\"south\"} 1",
+        "odeon_link_gossip_bad_total{peer=\"south\"} 0",
+        "odeon_link_alive{peer=\"south\"} 1",
+    ] {
         assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }
     let token = fs::read_to_string(place.path("north/token")).expect("there is one");

@@ -30,6 +30,11 @@ fn nodes_call_each_other_through_every_misfortune(sim: &mut Simulation) {
     scenario(sim, "node-links");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn nodes_that_know_one_other_each_find_all(sim: &mut Simulation) {
+    scenario(sim, "node-gossip");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

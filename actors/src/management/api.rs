@@ -202,6 +202,9 @@ pub struct Links {
     pub address: Option<String>,
     /// Milliseconds since the node started: rates are differences between two answers.
     pub uptime_ms: u64,
+    /// Messages of gossip that were dropped as there was never a link to the node that they were for.
+    #[serde(default)]
+    pub gossip_to_strangers: u64,
     /// By the name of the peer.
     pub links: Vec<LinkSummary>,
 }
@@ -238,6 +241,19 @@ pub struct LinkSummary {
     /// The round trip in microseconds as QUIC has measured it, while there is a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_us: Option<u64>,
+    /// What gossip says of this incarnation of the peer: `alive`, `dead` or `unknown`. Evidence, not a verdict: it
+    /// closes no link.
+    #[serde(default)]
+    pub liveness: String,
+    /// Messages of gossip that were sent to it.
+    #[serde(default)]
+    pub gossip_sent: u64,
+    /// Those, either way, for which there was no connection or no room: the next ones tell the same.
+    #[serde(default)]
+    pub gossip_dropped: u64,
+    /// Those from it that made no sense.
+    #[serde(default)]
+    pub gossip_bad: u64,
 }
 
 /// A call by the operator: `POST /api/v1/call`.

@@ -113,6 +113,7 @@ pub(super) fn links(node: &Node) -> Links {
         node: links.as_ref().map(|links| links.node().to_string()),
         address: links.as_ref().map(|links| links.local_address().to_string()),
         uptime_ms: millis(node.uptime()),
+        gossip_to_strangers: links.as_ref().map_or(0, remote::Links::gossip_to_strangers),
         links: links.iter().flat_map(remote::Links::status).map(link).collect(),
     }
 }
@@ -132,6 +133,10 @@ fn link(status: LinkStatus) -> LinkSummary {
         queued_bytes: status.queued_bytes as u64,
         calls: status.calls as u64,
         round_trip_us: status.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+        liveness: status.liveness.name().into(),
+        gossip_sent: status.gossip_sent,
+        gossip_dropped: status.gossip_dropped,
+        gossip_bad: status.gossip_bad,
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`id`], [`cluster`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how
 //! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`wire`] is what nodes
-//! say to each other, and whom they listen to; [`delivery`] brings messages there.
+//! say to each other, and whom they listen to; [`delivery`] brings messages there; [`rendezvous`] says who has a key.
 
 pub mod cluster;
 pub mod criticality;
@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod id;
 pub mod outcome;
 pub mod random;
+pub mod rendezvous;
 pub mod supervision;
 pub mod time;
 pub mod trace;

@@ -3,7 +3,7 @@
 use super::provider::Provide;
 use crate::cell::{Admission, Handle, Wheel, ambient};
 use crate::node::NodeInner;
-use crate::remote::{Spoken, Target};
+use crate::remote::{Rota, Spoken, Target};
 use crate::service::contract::Contract;
 use crate::service::message::{Envelope, Header, Message, Origin};
 use futures_util::future::BoxFuture;
@@ -47,8 +47,8 @@ struct Late<M: Message> {
     node: Weak<NodeInner>,
     spoken: Spoken,
     found: OnceLock<Address<M>>,
-    /// On another node, as long as the session with that lasts.
-    there: Mutex<Option<Arc<Target>>>,
+    /// On other nodes, as long as nothing changes there.
+    there: Mutex<Option<Rota>>,
     /// The deadlines of the node that uses it.
     wheel: OnceLock<Arc<Wheel>>,
 }
@@ -179,8 +179,8 @@ impl<M: Message> Whereabouts<M> {
             },
             Route::Instances(provider) => provider.pick(None)?,
             Route::Late(late) => {
-                if let Some(target) = late.there.lock().as_ref().filter(|target| target.is_current()) {
-                    return Ok(Choice::There(target.clone()));
+                if let Some(target) = late.there.lock().as_mut().and_then(Rota::next) {
+                    return Ok(Choice::There(target));
                 }
                 return match self.found(late) {
                     Ok(address) => address.0.pick(),
@@ -228,9 +228,11 @@ impl<M: Message> Late<M> {
         let node = self.node(locator)?;
         let Some(links) = node.links.get() else { return Err(refusal) };
         let service = node.registry.bound(&locator.service);
-        let target = links.find(service, locator.key.as_ref(), self.spoken)?;
+        let mut there = self.there.lock();
+        let mut rota = links.find(service, locator.key.as_ref(), self.spoken, there.as_ref())?;
         self.wheel.get_or_init(|| node.wheel.clone());
-        *self.there.lock() = Some(target.clone());
+        let target = rota.next_at_once();
+        *there = Some(rota);
         Ok(target)
     }
 }

@@ -50,6 +50,11 @@ impl Registry {
         self.entries.insert(name, Entry { dynamic: Arc::new(dynamic), provider: Box::new(provider), kind });
     }
 
+    /// Whether a service is registered under this very name.
+    pub(crate) fn has(&self, name: &ServiceName) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// By name, for bytes.
     pub(crate) fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
         self.entries.get(self.bound(name)).map(|e| e.dynamic.clone())

@@ -263,6 +263,7 @@ const fn only_shared<C: Contract>() -> bool {
 
 /// A service that can start.
 pub(super) trait Launch: Send {
+    fn name(&self) -> &ServiceName;
     fn launch(self: Box<Self>, node: &Arc<NodeInner>) -> BoxFuture<'_, ()>;
 }
 
@@ -322,6 +323,10 @@ impl<S: Service> Prepared<S> {
 }
 
 impl<S: Service> Launch for Prepared<S> {
+    fn name(&self) -> &ServiceName {
+        &self.service
+    }
+
     fn launch(self: Box<Self>, node: &Arc<NodeInner>) -> BoxFuture<'_, ()> {
         Box::pin(self.begin(node))
     }

@@ -13,7 +13,7 @@ use crate::cell::kind::Kind;
 use crate::cell::nursery::Nursery;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
-use crate::remote::Core;
+use crate::remote::{Core, TooManyServices};
 use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
@@ -73,6 +73,20 @@ pub enum StartNodeError {
     Tree(String),
 }
 
+/// Why services were not added to a running node.
+#[derive(Debug, thiserror::Error)]
+pub enum AddServicesError {
+    /// They cannot start; none of them runs.
+    #[error("{0}")]
+    Start(#[from] StartNodeError),
+    /// The node is stopping; none of them runs.
+    #[error("the node is stopping")]
+    Stopping,
+    /// They run on this node, but other nodes do not hear of them.
+    #[error("{0}")]
+    Unheard(#[from] TooManyServices),
+}
+
 /// A running node. Cheap to clone; it ends by [`Node::stop`], not by being dropped.
 #[derive(Clone)]
 pub struct Node(Arc<NodeInner>);
@@ -92,6 +106,8 @@ pub struct NodeInner {
     spans: AtomicU64,
     cells: AtomicU64,
     stopping: AtomicBool,
+    /// Held while services are added.
+    adding: tokio::sync::Mutex<()>,
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): spreads a counter over 64 bits.
@@ -165,6 +181,7 @@ impl Node {
             spans: AtomicU64::new(1),
             cells: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
+            adding: tokio::sync::Mutex::default(),
             host,
         });
         for (shard, executor) in inner.host.executors.iter().enumerate().take(wheel.shards()) {
@@ -178,6 +195,29 @@ impl Node {
             service.launch(&inner).await;
         }
         Ok(Node(inner))
+    }
+
+    /// Starts more services on a node that runs; its peers learn of them. They have no section in the node's
+    /// configuration. They stop before those that were there.
+    ///
+    /// # Errors
+    /// [`AddServicesError`].
+    pub async fn add_services(&self, app: App) -> Result<(), AddServicesError> {
+        let _one_at_a_time = self.0.adding.lock().await;
+        let prepared = app.prepare(&NodeConfig::named(self.0.name.clone()))?;
+        if self.is_stopping() {
+            return Err(AddServicesError::Stopping);
+        }
+        if let Some(twice) = prepared.iter().map(|p| p.name()).find(|name| self.0.registry.has(name)) {
+            return Err(StartNodeError::Twice(twice.clone()).into());
+        }
+        for service in prepared {
+            service.launch(&self.0).await;
+        }
+        if let Some(links) = self.0.links.get() {
+            links.offer(&self.0)?;
+        }
+        Ok(())
     }
 
     /// Its name.

@@ -19,6 +19,10 @@ pub(super) enum Control {
     Receipts(Vec<LaneReceipt>),
     /// The services of the sender: all of them, in the order of their numbers.
     Services(Services),
+    /// The sender has heard of a later list of services than it has.
+    WantServices,
+    /// A message of the gossip between nodes, as chitchat writes it.
+    Gossip(Bytes),
 }
 
 /// What has become of the messages of one lane.
@@ -55,6 +59,9 @@ pub(super) struct Offer {
     /// Whether messages need a key.
     #[serde(default)]
     pub(super) keyed: bool,
+    /// Whether there is to be one activation of it: a singleton.
+    #[serde(default)]
+    pub(super) single: bool,
     /// In the order of their numbers.
     pub(super) methods: Vec<String>,
 }
@@ -74,6 +81,12 @@ pub(super) enum ControlError {
 
 /// Writes one message.
 pub(super) async fn write(stream: &mut SendStream, message: &impl Serialize) -> Result<(), ControlError> {
+    stream.write_chunk(encode(message)?).await?;
+    Ok(())
+}
+
+/// One message, behind its length.
+pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, ControlError> {
     let mut bytes = vec![0; 4];
     message
         .serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())
@@ -83,8 +96,7 @@ pub(super) async fn write(stream: &mut SendStream, message: &impl Serialize) -> 
         return Err(ControlError::TooLong { length, max: CONTROL_MAX });
     }
     bytes[..4].copy_from_slice(&(length as u32).to_be_bytes());
-    stream.write_chunk(Bytes::from(bytes)).await?;
-    Ok(())
+    Ok(Bytes::from(bytes))
 }
 
 /// Reads one message of a bounded size. Not cancel-safe: whoever stops in the middle loses the stream.

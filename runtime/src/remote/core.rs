@@ -1,12 +1,14 @@
 //! What a node knows of its peers: whom it has dialed, who has dialed it, which connection stays, which session goes on.
 
-use super::control::{self, HANDSHAKE_MAX, Services};
+use super::control::{self, HANDSHAKE_MAX};
 use super::endpoint::{Endpoint, HandshakeError, Incoming, Member};
+use super::gossip::Gossip;
 use super::keeper;
 use super::link::{Link, LinkEnd};
 use super::links::{LinkStatus, RenewError};
+use super::offers::{Offers, TooManyServices};
 use super::peer::Peer;
-use super::target::{Spoken, Target};
+use super::providers::Changes;
 use super::trust::Trust;
 use crate::cell::Wheel;
 use crate::directory::Inlet;
@@ -17,7 +19,7 @@ use odeon_core::wire::admission::{Known, Met, Ours, Sessions, admit, confirm};
 use odeon_core::wire::duel::{Dial, Held};
 use odeon_core::wire::handshake::{Expected, Hello, Reply, Turned, Welcome};
 use odeon_core::wire::session::{LaneCounts, Received, Resume, SessionId};
-use odeon_core::{NodeId, NodeName, Random, Refusal, ServiceName};
+use odeon_core::{ClusterId, NodeId, NodeName, Random, Refusal};
 use parking_lot::Mutex;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use std::collections::BTreeMap;
@@ -53,20 +55,22 @@ pub(crate) struct Core {
     endpoint: Endpoint,
     us: Ours,
     sessions: AtomicU64,
-    peers: Mutex<BTreeMap<NodeName, Entry>>,
+    pub(super) peers: Mutex<BTreeMap<NodeName, Entry>>,
     /// The node is stopping: nobody is dialed any more.
     closed: AtomicBool,
     random: Mutex<Random>,
-    /// What this node offers; a service's position is its number.
-    offers: Vec<ServiceName>,
-    services: Services,
+    /// What this node offers.
+    pub(super) offers: Offers,
+    pub(super) gossip: Gossip,
+    /// Of what leads messages to one peer or another.
+    pub(super) changes: Arc<Changes>,
 }
 
 /// What is known of a node of some name.
 #[derive(Default)]
 pub(super) struct Entry {
     pub(super) peer: Option<Arc<Peer>>,
-    incarnation: u64,
+    pub(super) incarnation: u64,
     pub(super) held: Option<Holding>,
     /// Dials to it, counted.
     attempts: u64,
@@ -105,14 +109,7 @@ impl Entry {
 }
 
 impl Core {
-    pub(super) fn new(
-        node: &Arc<NodeInner>,
-        executor: &Executor,
-        endpoint: Endpoint,
-        us: Ours,
-        offers: Vec<ServiceName>,
-        services: Services,
-    ) -> Arc<Self> {
+    pub(super) fn new(node: &Arc<NodeInner>, executor: &Executor, endpoint: Endpoint, us: Ours) -> Arc<Self> {
         Arc::new(Self {
             node: Arc::downgrade(node),
             wheel: node.wheel.clone(),
@@ -123,13 +120,21 @@ impl Core {
             peers: Mutex::default(),
             closed: AtomicBool::new(false),
             random: Mutex::new(Random::seeded(node.next_seed())),
-            offers,
-            services,
+            offers: Offers::default(),
+            gossip: Gossip::default(),
+            changes: Arc::default(),
         })
     }
 
-    pub(super) fn services(&self) -> Services {
-        self.services.clone()
+    /// Offers what the node has registered by now, and tells its peers what is new.
+    ///
+    /// # Errors
+    /// It is too much to be told; then peers know what they knew.
+    pub(crate) fn offer(&self, node: &NodeInner) -> Result<(), TooManyServices> {
+        if self.offers.refresh(node)? {
+            self.peers.lock().values().filter_map(|e| e.peer.as_ref()).for_each(|p| p.outbox.tell_services());
+        }
+        Ok(())
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -138,6 +143,10 @@ impl Core {
 
     pub(super) fn us(&self) -> &NodeId {
         &self.us.node
+    }
+
+    pub(super) fn cluster(&self) -> &ClusterId {
+        &self.us.cluster
     }
 
     /// New handshakes use these credentials, if they are this node's.
@@ -160,7 +169,8 @@ impl Core {
     }
 
     pub(super) fn status(&self) -> Vec<LinkStatus> {
-        self.peers.lock().values().filter_map(Entry::status).collect()
+        let members = self.gossip.members();
+        self.peers.lock().values().filter_map(|entry| entry.status(&members)).collect()
     }
 
     /// Ends all links in order. Answers whether all peers were told in time.
@@ -190,6 +200,11 @@ impl Core {
         backoff.wait(attempt, &mut self.random.lock())
     }
 
+    /// One of so many, by chance. There must be one.
+    pub(super) fn draw(&self, count: usize) -> usize {
+        self.random.lock().below(count as u64) as usize
+    }
+
     /// Where a peer can be dialed, if it can.
     pub(super) fn address_of(&self, peer: &NodeName) -> Option<SocketAddr> {
         self.peers.lock().get(peer)?.address
@@ -198,36 +213,13 @@ impl Core {
     /// Where messages for a service of this node go.
     pub(super) fn inlet(&self, service: u32, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
         let unknown = |service: String| Refusal::UnknownService { service };
-        let name = self.offers.get(service as usize).ok_or_else(|| unknown(format!("number {service}")))?;
+        let name = self.offers.name(service).ok_or_else(|| unknown(format!("number {service}")))?;
         let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
-        node.registry.dynamic(name).ok_or_else(|| unknown(name.to_string()))?.inlet(key)
-    }
-
-    /// A receiver on some peer that offers the service.
-    pub(crate) fn find(
-        self: &Arc<Self>,
-        service: &ServiceName,
-        key: Option<&Arc<str>>,
-        spoken: Spoken,
-    ) -> Result<Arc<Target>, Refusal> {
-        let wanted = service.to_string();
-        let mut peers = self.peers.lock();
-        for entry in peers.values_mut() {
-            let Some(known) = &entry.peer else { continue };
-            let services = known.services();
-            let Some(number) = services.services.iter().position(|offer| offer.name == wanted) else {
-                continue;
-            };
-            let offer = &services.services[number];
-            let peer = if known.is_gone() { self.begin_anew(entry) } else { entry.peer.clone() };
-            let Some(peer) = peer else { continue };
-            return Target::new(&peer, number as u32, offer, spoken, key).map(Arc::new);
-        }
-        Err(Refusal::UnknownService { service: wanted })
+        node.registry.dynamic(&name).ok_or_else(|| unknown(name.to_string()))?.inlet(key)
     }
 
     /// Another session with the same incarnation, after one that was given up.
-    fn begin_anew(self: &Arc<Self>, entry: &mut Entry) -> Option<Arc<Peer>> {
+    pub(super) fn begin_anew(self: &Arc<Self>, entry: &mut Entry) -> Option<Arc<Peer>> {
         let old = entry.peer.as_ref().filter(|_| !self.is_closed())?;
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
         let peer = Peer::new((*old.node).clone(), session, self, Some(old));

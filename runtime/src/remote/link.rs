@@ -78,10 +78,10 @@ impl Link {
             spawn(&executor, &mut tasks, write_lane(peer.clone(), index, begun, connection.clone()));
         }
         spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), to));
-        spawn(&executor, &mut tasks, read_control(peer.clone(), from));
         // here as well as the lanes: the tasks of an earlier connection may still begin after those of this one
         let bodies = peer.large.resume();
         spawn(&executor, &mut tasks, large::send_all(peer.clone(), bodies, connection.clone()));
+        spawn(&executor, &mut tasks, read_control(core.clone(), peer.clone(), from));
         spawn(&executor, &mut tasks, accept_lanes(core.clone(), peer.clone(), connection.clone()));
         let end = match tasks.join_next().await {
             Some(Ok(Err(end))) => end,
@@ -186,7 +186,7 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
 /// Tells the peer what becomes of its messages and what there is to call here.
 async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream) -> Ended {
     let _ = stream.set_priority(CONTROL_PRIORITY);
-    control::write(&mut stream, &Control::Services(core.services())).await?;
+    control::write(&mut stream, &Control::Services(core.offers.services())).await?;
     for receipt in peer.inbound.all_receipts() {
         control::write(&mut stream, &Control::Receipts(vec![receipt])).await?;
     }
@@ -194,20 +194,26 @@ async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream)
         tokio::select! {
             biased;
             () = peer.teller.wait() => {}
+            () = peer.outbox.due() => {}
             () = peer.inbound.arrivals(&peer.wheel, TELL_EVERY) => {}
         }
         let receipts = peer.inbound.receipts();
         if !receipts.is_empty() {
             control::write(&mut stream, &Control::Receipts(receipts)).await?;
         }
+        for message in peer.outbox.take(&core.offers) {
+            control::write(&mut stream, &message).await?;
+        }
     }
 }
 
-async fn read_control(peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
+async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
     loop {
         match control::read::<Control>(&mut stream, CONTROL_MAX).await? {
             Control::Receipts(receipts) => peer.settle_casts(receipts).map_err(LinkEnd::False)?,
             Control::Services(services) => peer.offers(services),
+            Control::WantServices => peer.outbox.tell_services(),
+            Control::Gossip(message) => core.gossip.heard(&peer, message),
         }
     }
 }

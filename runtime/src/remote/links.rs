@@ -1,16 +1,16 @@
 //! The links of a node: whom it talks to, who has dialed whom, and which connection stays.
 
-use super::control::{Offer, Services};
 use super::core::{ConnectError, Core, Entry};
 use super::endpoint::{BindError, Endpoint, Transport};
+use super::gossip::{self, Liveness, Members};
+use super::offers::TooManyServices;
 use super::trust::Trust;
-use crate::directory::ServiceKind;
 use crate::node::Node;
 use crate::supervision::{AddPartError, PartSpec, Running};
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
 use odeon_core::wire::version::VersionRange;
-use odeon_core::{ClusterId, NodeId, NodeName, ServiceName};
+use odeon_core::{ClusterId, NodeId, NodeName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,6 +50,9 @@ pub enum StartLinksError {
     /// They cannot run as a part of the node.
     #[error("{0}")]
     Part(#[from] AddPartError),
+    /// Its services cannot be told to others.
+    #[error("{0}")]
+    Services(#[from] TooManyServices),
     /// It has some already.
     #[error("the node has links already")]
     Again,
@@ -105,6 +108,14 @@ pub struct LinkStatus {
     pub calls: usize,
     /// The round trip as QUIC has measured it.
     pub round_trip: Option<Duration>,
+    /// What gossip says of this incarnation of the peer.
+    pub liveness: Liveness,
+    /// Messages of gossip that were sent to it.
+    pub gossip_sent: u64,
+    /// Those, either way, for which there was no connection or no room.
+    pub gossip_dropped: u64,
+    /// Those from it that made no sense.
+    pub gossip_bad: u64,
 }
 
 /// The links of a node. Clones are handles.
@@ -112,7 +123,8 @@ pub struct LinkStatus {
 pub struct Links(Arc<Core>);
 
 impl Links {
-    /// Begins to listen. What the node offers is what it has registered by now.
+    /// Begins to listen, and to gossip: whom one of its peers knows it will know and have a link to. What the node
+    /// offers is what it has registered by now, and what it registers later.
     ///
     /// # Errors
     /// [`StartLinksError`].
@@ -134,12 +146,15 @@ impl Links {
             features: Features::default(),
             session_next: 1,
         };
-        let (offers, services) = offered(node);
-        let core = Core::new(inner, &executor, endpoint, us, offers, services);
+        let core = Core::new(inner, &executor, endpoint, us);
+        core.offer(inner)?;
         inner.links.set(core.clone()).map_err(|_| StartLinksError::Again)?;
+        // what was registered in between
+        core.offer(inner)?;
         let spec = PartSpec::new("links").stop_within(2 * CLOSE_WITHIN).outlives_services();
         let listening = core.clone();
         node.add_part(&spec, move |running| accept(listening.clone(), running)).await?;
+        gossip::begin(node, &core).await?;
         Ok(Self(core))
     }
 
@@ -179,6 +194,11 @@ impl Links {
         self.0.drop_connections();
     }
 
+    /// Messages of gossip that were dropped as there was never a link to the node that they were for.
+    pub fn gossip_to_strangers(&self) -> u64 {
+        self.0.gossip.to_strangers()
+    }
+
     /// All links, by the name of the peer.
     pub fn status(&self) -> Vec<LinkStatus> {
         self.0.status()
@@ -186,7 +206,7 @@ impl Links {
 }
 
 impl Entry {
-    pub(super) fn status(&self) -> Option<LinkStatus> {
+    pub(super) fn status(&self, members: &Members) -> Option<LinkStatus> {
         let peer = self.peer.as_ref()?;
         let up = self.held.as_ref().filter(|holding| holding.is_up);
         let books = peer.books();
@@ -196,6 +216,7 @@ impl Entry {
             queued_bytes += bytes;
         }
         queued_bytes += peer.large.queue().1 as usize;
+        let [gossip_sent, gossip_dropped, gossip_bad] = peer.outbox.counted();
         Some(LinkStatus {
             node: (*peer.node).clone(),
             address: self.address,
@@ -210,22 +231,12 @@ impl Entry {
             queued_bytes,
             calls: peer.pending.len(),
             round_trip: up.map(|holding| holding.connection.rtt()),
+            liveness: members.liveness(&peer.node),
+            gossip_sent,
+            gossip_dropped,
+            gossip_bad,
         })
     }
-}
-
-fn offered(node: &Node) -> (Vec<ServiceName>, Services) {
-    let described: Vec<_> = node.services().into_iter().map(|service| service.description).collect();
-    let names = described.iter().map(|d| d.name.clone()).collect();
-    let offers = described.iter().map(|d| Offer {
-        name: d.name.to_string(),
-        contract: d.contract.into(),
-        major: d.version.major,
-        minor: d.version.minor,
-        keyed: d.kind == ServiceKind::Entity,
-        methods: d.methods.iter().map(|m| m.name.into()).collect(),
-    });
-    (names, Services { number: 1, services: offers.collect() })
 }
 
 /// Takes those who dial, until the node stops.

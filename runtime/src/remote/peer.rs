@@ -2,10 +2,12 @@
 
 use super::control::{LaneReceipt, Services};
 use super::core::Core;
+use super::gossip::Outbox;
 use super::inbound::Inbound;
 use super::lane::{Lane, Sending, Unsent};
 use super::large::{Behind, Outgoing};
 use super::pending::Pending;
+use super::providers::Changes;
 use super::receipts::Teller;
 use super::target::{LANES, Target, class_of};
 use crate::cell::{Tick, Wheel};
@@ -42,6 +44,8 @@ pub(crate) struct Peer {
     up: AtomicBool,
     /// Something waits for one.
     pub(super) wanted: Teller,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) changes: Arc<Changes>,
     /// The books of earlier sessions with it.
     past: Books,
 }
@@ -50,7 +54,8 @@ impl Peer {
     /// `last` is the one before it of this name: books go on between the same incarnations.
     pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>, last: Option<&Self>) -> Arc<Self> {
         let teller = Arc::new(Teller::default());
-        let past = last.filter(|last| *last.node == node).map(Self::books).unwrap_or_default();
+        let last = last.filter(|last| *last.node == node);
+        let past = last.map(Self::books).unwrap_or_default();
         Arc::new(Self {
             node: Arc::new(node),
             wheel: core.wheel.clone(),
@@ -66,6 +71,8 @@ impl Peer {
             gone: OnceLock::new(),
             up: AtomicBool::new(false),
             wanted: Teller::default(),
+            outbox: last.map(|last| last.outbox.clone()).unwrap_or_default(),
+            changes: core.changes.clone(),
             past,
         })
     }
@@ -97,6 +104,8 @@ impl Peer {
         let mut known = self.services.lock();
         if services.number > known.number {
             *known = Arc::new(services);
+            drop(known);
+            self.changes.note();
         }
     }
 
@@ -106,6 +115,7 @@ impl Peer {
 
     pub(super) fn set_up(&self, up: bool) {
         self.up.store(up, Ordering::Release);
+        self.changes.note();
         if !up && self.has_work() {
             self.wanted.remind();
         }
@@ -131,6 +141,7 @@ impl Peer {
         if self.gone.set(refusal.clone()).is_err() {
             return;
         }
+        self.changes.note();
         let untold: Vec<u64> = self.lanes.iter().map(|lane| lane.end(refusal.clone(), reason)).collect();
         self.pending.end(|lane| untold[lane], &refusal);
         self.large.end();

@@ -47,7 +47,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// # Errors
-    /// The peer offers the service under another contract, or the key does not fit.
+    /// The peer offers the service under another contract.
     pub(super) fn new(
         peer: &Arc<Peer>,
         service: u32,
@@ -55,14 +55,7 @@ impl Target {
         spoken: Spoken,
         key: Option<&Arc<str>>,
     ) -> Result<Self, Refusal> {
-        let have = ContractVersion { major: offer.major, minor: offer.minor };
-        if offer.contract != spoken.name || !have.serves(spoken.version) {
-            return Err(Refusal::WrongContract {
-                service: offer.name.clone(),
-                have: format!("{} {have}", offer.contract),
-                want: format!("{} {}", spoken.name, spoken.version),
-            });
-        }
+        Self::check(offer, spoken)?;
         let methods = spoken.methods.iter().map(|method| {
             let at = offer.methods.iter().position(|name| name == method.name)?;
             u16::try_from(at).ok()
@@ -85,6 +78,31 @@ impl Target {
             spread: (hash % SPREAD as u64) as usize,
             numbers: Default::default(),
         })
+    }
+
+    /// # Errors
+    /// A peer offers the service under another contract.
+    pub(super) fn check(offer: &Offer, spoken: Spoken) -> Result<(), Refusal> {
+        let have = ContractVersion { major: offer.major, minor: offer.minor };
+        if offer.contract == spoken.name && have.serves(spoken.version) {
+            return Ok(());
+        }
+        Err(Refusal::WrongContract {
+            service: offer.name.clone(),
+            have: format!("{} {have}", offer.contract),
+            want: format!("{} {}", spoken.name, spoken.version),
+        })
+    }
+
+    /// Whether it is on this peer, in this session.
+    pub(super) fn is_on(&self, peer: &Arc<Peer>) -> bool {
+        Arc::ptr_eq(&self.peer, peer)
+    }
+
+    /// The number of changes by now of where messages should go.
+    #[inline]
+    pub(super) fn changes(&self) -> u64 {
+        self.peer.changes.number()
     }
 
     pub(super) fn service_number(&self) -> ServiceNumber {
@@ -114,7 +132,7 @@ impl Target {
 
     /// Whether it may still be sent to.
     #[inline]
-    pub(crate) fn is_current(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         !self.peer.is_gone()
     }
 }

@@ -3,5 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
 
 mod calls;
+mod gossip;
 mod large;
 mod stage;

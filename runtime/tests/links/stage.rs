@@ -34,6 +34,10 @@ impl Cluster {
     }
 
     pub(crate) async fn incarnation(&self, name: &str, incarnation: u64, app: App) -> Linked {
+        self.listening(Ipv4Addr::LOCALHOST, name, incarnation, app).await
+    }
+
+    pub(crate) async fn listening(&self, at: Ipv4Addr, name: &str, incarnation: u64, app: App) -> Linked {
         let name: NodeName = name.parse().expect("a name");
         let executor = Executor::new(tokio::runtime::Handle::current(), 0);
         let host = Host { executors: vec![executor], blocking: Arc::new(Inline), seed: 7 };
@@ -41,7 +45,7 @@ impl Cluster {
         let (valid, now) = (Duration::from_secs(3_600), SystemTime::now());
         let credentials = self.authority.issue(&name, valid, now).expect("credentials");
         let config = LinksConfig {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            address: SocketAddr::from((at, 0)),
             trust: Trust::new(&credentials, now).expect("they are good"),
             incarnation,
             artifact: Some([7; 32]),

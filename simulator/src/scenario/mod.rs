@@ -7,13 +7,14 @@ mod books;
 mod http_client;
 mod http_hello;
 mod node_counter;
+mod node_gossip;
 mod node_links;
 mod node_shop;
 mod quic_trust;
 mod udp_ping;
 
 use crate::{Crash, HostId, Simulation};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A script with a name.
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +55,21 @@ pub const SCENARIOS: &[Scenario] = &[
         run: node_links::run,
     },
     Scenario {
+        name: "node-gossip",
+        about: "Real nodes that know one other each find all by gossip; what one offers is called from everywhere",
+        run: node_gossip::run,
+    },
+    Scenario {
         name: "quic-trust",
         about: "Three members talk over QUIC with mutual TLS; one crashes; an impostor and an expired node get nothing",
         run: quic_trust::run,
     },
 ];
+
+#[expect(clippy::disallowed_methods, reason = "the simulated day, which certificates must cover")]
+fn today() -> SystemTime {
+    SystemTime::now()
+}
 
 /// A host goes on for a while, crashes in one of the ways there are, and comes back after another while.
 fn crash_and_return(sim: &mut Simulation, host: HostId) {

@@ -9,11 +9,12 @@ mod program;
 use self::board::{Board, Phase};
 use self::program::{PORT, Start, serve};
 use super::books::Books;
+use super::today;
 use crate::{Crash, HostId, Simulation};
 use odeon::core::{ClusterId, NodeName};
 use odeon::remote::Authority;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 const DAY: Duration = Duration::from_secs(86_400);
@@ -74,11 +75,6 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
     for broken in board.open(|b| std::mem::take(&mut b.broken)) {
         sim.violation(broken);
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the simulated day, which certificates must cover")]
-fn today() -> SystemTime {
-    SystemTime::now()
 }
 
 /// The nodes of the cluster. Each dials those behind it, some dial all.

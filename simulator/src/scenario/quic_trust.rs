@@ -2,7 +2,7 @@
 //! whose certificate has expired dial them all the time. Members hear each other again; the two get nothing.
 
 use super::books::Books;
-use super::crash_and_return;
+use super::{crash_and_return, today};
 use crate::{HostId, Machine, Simulation};
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::Executor;
@@ -85,11 +85,6 @@ pub(super) fn run(sim: &mut Simulation) {
     for broken in board.open(|b| std::mem::take(&mut b.broken)) {
         sim.violation(broken);
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the simulated day, which certificates must cover")]
-fn today() -> SystemTime {
-    SystemTime::now()
 }
 
 fn issue(authority: &Authority, name: &str, at: SystemTime) -> Start {

@@ -113,7 +113,10 @@ fn cannot_start(error: &StartLinksError) -> Failure {
         StartLinksError::Bind(_) => failure.advice(
             "another address is chosen with --cluster-listen ADDR; --cluster-listen 127.0.0.1:0 picks a free port",
         ),
-        StartLinksError::Name { .. } | StartLinksError::Part(_) | StartLinksError::Again => failure,
+        StartLinksError::Name { .. }
+        | StartLinksError::Part(_)
+        | StartLinksError::Services(_)
+        | StartLinksError::Again => failure,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The peers that a node was told of: dialed until each was reached. From then on links look after themselves.
+//! The peers that a node was told of: its way into the cluster, and back into it when all others have forgotten it.
+//! Each is dialed until there is a link to it, and again, wherever its name leads by then, when there is none any more.
 
 use crate::config::PeerAddress;
 use odeon::Running;
@@ -6,6 +7,7 @@ use odeon::core::supervision::Backoff;
 use odeon::core::{NodeId, Random};
 use odeon::host::{Blocking, Executor, run_blocking};
 use odeon::remote::Links;
+use std::convert::Infallible;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use tokio::time::sleep;
 
 /// Pauses between dials.
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
+/// How often somebody looks whether the link is still there. Gossip restores most of them sooner.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Nodes that begin together miss each other at first: so many failures are nothing to tell of.
 const FAILURES_QUIET: u32 = 1;
 
@@ -34,23 +38,34 @@ impl Peers {
         let mut dials = JoinSet::new();
         for (address, seed) in self.addresses.iter().cloned().zip(self.seed..) {
             let (links, blocking) = (self.links.clone(), self.blocking.clone());
-            self.executor
-                .spawn_in(&mut dials, async move { reach(&links, &address, &*blocking, seed).await });
+            self.executor.spawn_in(&mut dials, async move { keep(&links, &address, &*blocking, seed).await });
         }
         running.stopping().await;
         Ok(())
     }
 }
 
-/// Dials until there is a link. A problem is told of once, until another one takes its place.
-async fn reach(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking, seed: u64) {
+/// Dials whenever there is no link.
+async fn keep(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking, seed: u64) -> Infallible {
     let mut random = Random::seeded(seed);
+    loop {
+        let node = reach(links, peer, blocking, &mut random).await;
+        while links.status().iter().any(|link| link.connected && link.node.name == node.name) {
+            sleep(LOOK_EVERY).await;
+        }
+        tracing::debug!(%peer, %node, "there is no link any more to a peer");
+    }
+}
+
+/// Dials until there is a link. A problem is told of once, until another one takes its place.
+async fn reach(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking, random: &mut Random) -> NodeId {
     let mut told = String::new();
-    for attempt in 0.. {
+    let mut attempt = 0;
+    loop {
         let problem = match dial(links, peer, blocking).await {
             Ok(node) => {
                 tracing::info!(%peer, %node, "a peer was reached");
-                return;
+                return node;
             }
             Err(problem) => problem,
         };
@@ -58,7 +73,8 @@ async fn reach(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking, seed:
             tracing::warn!(%peer, %problem, "a peer cannot be reached; it is dialed again and again");
             told = problem;
         }
-        sleep(BACKOFF.wait(attempt, &mut random)).await;
+        sleep(BACKOFF.wait(attempt, random)).await;
+        attempt = attempt.saturating_add(1);
     }
 }
 

@@ -130,7 +130,14 @@ impl<'a> Report<'a> {
         terminal.line(format_args!("{node} listens on {address} (UDP)."))?;
         terminal.table(&self.table())?;
         for Line { link, .. } in &self.links {
-            for (what, reasons) in [("refused", &link.refused), ("lost", &link.lost)] {
+            let gossip = BTreeMap::from([
+                ("no-room-or-connection".into(), link.gossip_dropped),
+                ("unreadable".into(), link.gossip_bad),
+            ]);
+            let gossip = gossip.into_iter().filter(|(_, count)| *count > 0).collect();
+            for (what, reasons) in
+                [("refused", &link.refused), ("lost", &link.lost), ("gossip dropped", &gossip)]
+            {
                 if !reasons.is_empty() {
                     let text = format!("{}: {what} {}", link.node, by_reason(reasons));
                     terminal.line(terminal.paint(Tone::Warning, text))?;
@@ -141,7 +148,7 @@ impl<'a> Report<'a> {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new().text("peer").text("address").text("state");
+        let mut table = Table::new().text("peer").text("address").text("state").text("gossip");
         for number in ["sent/s", "handled/s", "sent", "handled", "refused", "expired", "lost", "open"] {
             table = table.number(number);
         }
@@ -154,6 +161,7 @@ impl<'a> Report<'a> {
                 link.node.clone(),
                 link.address.clone().unwrap_or_else(|| "-".into()),
                 if link.connected { "up" } else { "down" }.into(),
+                link.liveness.clone(),
                 rate(|r| r.sent_per_second),
                 rate(|r| r.handled_per_second),
                 link.sent.to_string(),
@@ -218,8 +226,18 @@ mod tests {
             queued_bytes: 0,
             calls: 0,
             round_trip_us: Some(120),
+            liveness: "alive".into(),
+            gossip_sent: 7,
+            gossip_dropped: 0,
+            gossip_bad: 0,
         };
-        Links { node: Some("north@1".into()), address: None, uptime_ms, links: vec![link] }
+        Links {
+            node: Some("north@1".into()),
+            address: None,
+            uptime_ms,
+            gossip_to_strangers: 0,
+            links: vec![link],
+        }
     }
 
     fn rates(before: &Links, now: &Links) -> Option<(f64, f64)> {

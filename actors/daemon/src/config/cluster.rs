@@ -22,7 +22,7 @@ pub(crate) struct Section {
     listen: Option<SocketAddr>,
     /// The directory with ca.pem, node.pem and node.key.
     credentials: Option<PathBuf>,
-    /// Nodes that are dialed at the start, until they are reached.
+    /// Nodes by which this one finds all others; one that runs is enough.
     peers: Option<Vec<PeerAddress>>,
     /// The largest packet that is tried.
     #[serde(deserialize_with = "mtu")]

@@ -50,7 +50,7 @@ pub(crate) struct Flags {
     /// The directory with this node's ca.pem, node.pem and node.key: it is in that cluster
     #[arg(long, value_name = "DIR")]
     pub(crate) credentials: Option<PathBuf>,
-    /// A node that is dialed until it is reached; may be repeated
+    /// A node by which this one finds all others, one that runs is enough; may be repeated
     #[arg(long = "peer", value_name = "HOST:PORT")]
     pub(crate) peers: Vec<PeerAddress>,
     /// How many threads run services and their I/O [default: one for each core]

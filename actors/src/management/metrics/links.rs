@@ -2,7 +2,7 @@
 //! peer may give are counted.
 
 use super::count;
-use odeon::remote::LinkStatus;
+use odeon::remote::{LinkStatus, Liveness};
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
@@ -11,14 +11,24 @@ use std::fmt::Error;
 /// A number for each link: name, help, how to read it.
 type LinkNumber = (&'static str, &'static str, fn(&LinkStatus) -> u64);
 
-const COUNTERS: [LinkNumber; 3] = [
+const COUNTERS: [LinkNumber; 6] = [
     ("odeon_link_sent", "Messages sent to the peer", |link| link.sent),
     ("odeon_link_handled", "Messages with which a handler of the peer began", |link| link.handled),
     ("odeon_link_expired", "Messages that expired at the peer before a handler began", |link| link.expired),
+    ("odeon_link_gossip_sent", "Messages of gossip sent to the peer", |link| link.gossip_sent),
+    (
+        "odeon_link_gossip_dropped",
+        "Messages of gossip for which there was no connection or no room",
+        |link| link.gossip_dropped,
+    ),
+    ("odeon_link_gossip_bad", "Messages of gossip from the peer that made no sense", |link| link.gossip_bad),
 ];
 
-const GAUGES: [LinkNumber; 4] = [
+const GAUGES: [LinkNumber; 5] = [
     ("odeon_link_connected", "1 when there is a connection to the peer", |link| u64::from(link.connected)),
+    ("odeon_link_alive", "1 when gossip says that the peer lives", |link| {
+        u64::from(link.liveness == Liveness::Alive)
+    }),
     ("odeon_link_open", "Messages of which nothing has been heard yet", |link| link.open),
     ("odeon_link_queued_frames", "Frames that wait or are not acknowledged", |link| link.queued),
     ("odeon_link_calls", "Calls that wait for an answer", |link| link.calls as u64),

@@ -1,0 +1,165 @@
+//! Who on other nodes receives the messages of a reference, where several nodes offer the service.
+//!
+//! A service of many instances is called at all nodes that can be reached, in turn. What has a key, and a singleton,
+//! is where rendezvous hashing puts it: nodes that see the same members agree on that. Nodes that do not, because the
+//! network is cut or one has just come, may not: one activation in the whole cluster is the business of placement.
+
+use super::control::Offer;
+use super::core::{Core, Entry};
+use super::gossip::Members;
+use super::target::{Spoken, Target};
+use odeon_core::rendezvous::weight;
+use odeon_core::{NodeName, Refusal, ServiceName};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts what may lead messages elsewhere: nodes that come and go, connections, lists of services.
+#[derive(Debug, Default)]
+pub(super) struct Changes(AtomicU64);
+
+impl Changes {
+    /// Whoever has looked before must look again.
+    pub(super) fn note(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    #[inline]
+    pub(super) fn number(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The receivers to whom a reference's messages go, in turn: one at least.
+pub(crate) struct Rota {
+    targets: Vec<Arc<Target>>,
+    next: usize,
+    /// The changes that were known when it was made.
+    seen: u64,
+}
+
+impl Rota {
+    /// Whose turn it is. None: something has changed since.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Arc<Target>> {
+        let target = &self.targets[self.next];
+        let is_right = target.changes() == self.seen && target.is_current();
+        is_right.then(|| self.next_at_once())
+    }
+
+    /// Whose turn it is, whatever has changed.
+    pub(crate) fn next_at_once(&mut self) -> Arc<Target> {
+        let target = self.targets[self.next].clone();
+        self.next = (self.next + 1) % self.targets.len();
+        target
+    }
+}
+
+/// What is known of a node that offers a service, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// There is a connection.
+    Up,
+    /// There is none, but others hear of it.
+    Alive,
+    /// Nobody hears of it.
+    Silent,
+    /// The session with it was given up.
+    Gone,
+}
+
+struct Provider {
+    node: NodeName,
+    number: u32,
+    offer: Offer,
+    standing: Standing,
+}
+
+impl Core {
+    /// Receivers on the peers that offer a service. Those of `last`, if they are still right, are kept: so are the
+    /// order of messages to them and what they know already.
+    ///
+    /// # Errors
+    /// No peer offers it, or none under this contract.
+    pub(crate) fn find(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        key: Option<&Arc<str>>,
+        spoken: Spoken,
+        last: Option<&Rota>,
+    ) -> Result<Rota, Refusal> {
+        // what changes from here on is looked at again
+        let seen = self.changes.number();
+        let members = self.gossip.members();
+        let mut refused = Refusal::UnknownService { service: service.to_string() };
+        let mut entries = self.peers.lock();
+        let mut found = providers(entries.iter(), &members, &service.to_string());
+        found.retain(|provider| match Target::check(&provider.offer, spoken) {
+            Ok(()) => true,
+            Err(refusal) => {
+                refused = refusal;
+                false
+            }
+        });
+        let chosen = self.choose(found, service, key.map_or("", |key| key));
+        let mut targets = Vec::with_capacity(chosen.len());
+        for provider in chosen {
+            let Some(entry) = entries.get_mut(&provider.node) else { continue };
+            let gone = entry.peer.as_ref().is_none_or(|peer| peer.is_gone());
+            let peer = if gone { self.begin_anew(entry) } else { entry.peer.clone() };
+            let Some(peer) = peer else { continue };
+            let kept = last.and_then(|rota| rota.targets.iter().find(|target| target.is_on(&peer)));
+            targets.push(match kept {
+                Some(target) => target.clone(),
+                None => Arc::new(Target::new(&peer, provider.number, &provider.offer, spoken, key)?),
+            });
+        }
+        drop(entries);
+        if targets.is_empty() {
+            return Err(refused);
+        }
+        let next = self.draw(targets.len());
+        Ok(Rota { targets, next, seen })
+    }
+
+    fn choose(&self, mut found: Vec<Provider>, service: &ServiceName, key: &str) -> Vec<Provider> {
+        let Some(best) = found.iter().map(|provider| provider.standing).min() else { return found };
+        let one = found.iter().any(|provider| provider.offer.keyed || provider.offer.single);
+        if one {
+            // not the connected ones alone: a connection that flickers must not move what has a state
+            let live = found.iter().any(|provider| provider.standing <= Standing::Alive);
+            found.retain(|provider| !live || provider.standing <= Standing::Alive);
+            let has_it = found.into_iter().max_by_key(|p| (weight(&p.node, service, key), p.node.clone()));
+            return has_it.into_iter().collect();
+        }
+        found.retain(|provider| provider.standing == best);
+        if best > Standing::Up {
+            // each that is not connected would be dialed
+            return vec![found.swap_remove(self.draw(found.len()))];
+        }
+        found
+    }
+}
+
+fn providers<'a>(
+    entries: impl Iterator<Item = (&'a NodeName, &'a Entry)>,
+    members: &Members,
+    wanted: &str,
+) -> Vec<Provider> {
+    let provider = |(node, entry): (&'a NodeName, &'a Entry)| {
+        let peer = entry.peer.as_ref()?;
+        let services = peer.services();
+        let number = services.services.iter().position(|offer| offer.name == wanted)?;
+        let standing = if peer.is_gone() {
+            Standing::Gone
+        } else if peer.is_up() {
+            Standing::Up
+        } else if members.is_alive(&peer.node) {
+            Standing::Alive
+        } else {
+            Standing::Silent
+        };
+        let (offer, number) = (services.services[number].clone(), u32::try_from(number).ok()?);
+        Some(Provider { node: node.clone(), number, offer, standing })
+    };
+    entries.filter_map(provider).collect()
+}

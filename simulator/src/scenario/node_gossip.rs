@@ -1,0 +1,172 @@
+//! Three to five real nodes, each told of one other, find each other by gossip, while packets are lost, paths are cut,
+//! and nodes crash and come back at other addresses. In the end each has a link to each, and what only one of them
+//! offers is called from everywhere, whenever it was registered.
+
+mod board;
+mod program;
+
+use self::board::Board;
+use self::program::{Start, serve};
+use super::books::Books;
+use super::today;
+use crate::{Crash, HostId, Simulation};
+use odeon::core::{ClusterId, NodeName};
+use odeon::remote::Authority;
+use std::time::Duration;
+
+const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
+const DAY: Duration = Duration::from_secs(86_400);
+/// After all faults are healed each node has a link to each other one within this time: a connection that is dead
+/// ends after ten seconds, a dial fails after five, pauses are of five at the most, and a node that has forgotten the
+/// others is reached by its seed.
+const LINKED_WITHIN: Duration = Duration::from_secs(40);
+/// From then on all are called within this time. A service is registered up to ten seconds after its node has begun.
+const CALLED_WITHIN: Duration = Duration::from_secs(20);
+
+/// The script.
+pub(super) fn run(sim: &mut Simulation) {
+    let board = Books::<Board>::default();
+    let hosts = nodes(sim, &board);
+    for host in &hosts {
+        sim.start(*host);
+        let apart = milliseconds(sim, 0, 4_000);
+        sim.run_for(apart);
+    }
+    for _ in 0..1 + sim.random() % 5 {
+        misfortune(sim, &hosts);
+        let calm = milliseconds(sim, 0, 6_000);
+        sim.run_for(calm);
+        tell(sim, &board);
+    }
+    heal(sim, &hosts);
+    let count = hosts.len();
+    let linked =
+        sim.demand("each node has a link to each other one, and hears that it lives", LINKED_WITHIN, |_| {
+            board.open(|b| b.living.len() == count && b.strangers().is_empty())
+        });
+    if !linked {
+        let strangers = board.open(|b| b.strangers());
+        sim.violation(format!("no link, or not known to live: {strangers:?}"));
+    }
+    board.open(|b| b.answered.clear());
+    let wanted = 2 * count * (count - 1);
+    let called = sim.demand("what one node offers is called from each other one", CALLED_WITHIN, |_| {
+        board.open(|b| b.answered.len() == wanted)
+    });
+    if !called {
+        let answered = board.open(|b| b.answered.clone());
+        sim.violation(format!("only these were answered: {answered:?}"));
+    }
+    board.open(|b| b.keys.clear());
+    sim.run_for(Duration::from_secs(3));
+    let disputed = board.open(|b| b.disputed());
+    if !disputed.is_empty() {
+        sim.violation(format!("nodes that see the same members call a key in several places: {disputed:?}"));
+    }
+    tell(sim, &board);
+}
+
+fn tell(sim: &mut Simulation, board: &Books<Board>) {
+    for broken in board.open(|b| std::mem::take(&mut b.broken)) {
+        sim.violation(broken);
+    }
+}
+
+/// The nodes of the cluster. The first one knows the second, each other one knows one before it.
+fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
+    let today = today();
+    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
+    let authority =
+        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let names: Vec<NodeName> =
+        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let mut hosts = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let seed = if at == 0 { 1 } else { (sim.random() % at as u64) as usize };
+        let credentials = authority.issue(name, DAY, today).expect("chance comes from the simulation");
+        let others = names.iter().filter(|other| *other != name).cloned().collect();
+        let start = Start {
+            credentials,
+            issued: today,
+            seed: names[seed].clone(),
+            others,
+            late: milliseconds(sim, 0, 10_000),
+            // two of them have the same entities
+            shares: at < 2,
+        };
+        hosts.push(sim.host(name.as_str(), {
+            let board = board.clone();
+            move |machine| serve(machine, start.clone(), board.clone())
+        }));
+    }
+    hosts
+}
+
+fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
+    Duration::from_millis(from + sim.random() % (to - from))
+}
+
+/// One thing that goes wrong, for a while.
+fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
+    let at = (sim.random() % hosts.len() as u64) as usize;
+    let one = hosts[at];
+    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
+    let other = others[(sim.random() % others.len() as u64) as usize];
+    match sim.random() % 6 {
+        0 | 1 => {
+            let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
+            let away = milliseconds(sim, 0, 20_000);
+            sim.crash(one, how);
+            sim.run_for(away);
+            sim.start(one);
+        }
+        2 => {
+            sim.cut(one, other);
+            if sim.random().is_multiple_of(2) {
+                sim.cut(other, one);
+            }
+            let cut = milliseconds(sim, 100, 30_000);
+            sim.run_for(cut);
+        }
+        3 => {
+            for other in others {
+                sim.cut(one, other);
+                sim.cut(other, one);
+            }
+            // now and then for so long that all have forgotten it
+            let long = sim.random().is_multiple_of(4);
+            let cut =
+                if long { milliseconds(sim, 300_000, 400_000) } else { milliseconds(sim, 1_000, 40_000) };
+            sim.run_for(cut);
+        }
+        4 => {
+            sim.pause(one);
+            let pause = milliseconds(sim, 100, 14_000);
+            sim.run_for(pause);
+        }
+        _ => {
+            let mut network = sim.options().network.clone();
+            network.loss = (sim.random() % 20) as f64 / 100.0;
+            network.duplication = (sim.random() % 20) as f64 / 100.0;
+            network.reordering = (sim.random() % 30) as f64 / 100.0;
+            sim.set_network(network);
+            let storm = milliseconds(sim, 500, 10_000);
+            sim.run_for(storm);
+        }
+    }
+    // most are over before the next one begins
+    if !sim.random().is_multiple_of(4) {
+        heal(sim, hosts);
+    }
+}
+
+/// Nothing is wrong any more.
+fn heal(sim: &mut Simulation, hosts: &[HostId]) {
+    sim.heal();
+    let network = sim.options().network.clone();
+    sim.set_network(network);
+    for host in hosts {
+        sim.resume(*host);
+        sim.start(*host);
+    }
+}
