@@ -21,6 +21,8 @@ pub(super) const PORT: u16 = 7_000;
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// A call ends no later than this after its deadline.
 const LATE_MAX: Duration = Duration::from_secs(1);
+/// Bytes of what has a stream of its own, besides what makes it that long.
+const LARGE_SPREAD: u64 = 200_000;
 /// Entities of each node that are called.
 const KEYS: u64 = 2;
 
@@ -48,6 +50,13 @@ pub(super) struct Stamp {
     number: u64,
 }
 
+/// An answer that may be large.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub(super) struct Echo {
+    answer: u64,
+    text: String,
+}
+
 /// What nodes call each other for.
 #[odeon::contract(name = "tally", version = "1.0")]
 pub(super) trait Tally {
@@ -56,6 +65,9 @@ pub(super) trait Tally {
     /// The same, where calls may overlap.
     #[read]
     async fn look(&self, cx: &Cx, stamp: Stamp) -> u64;
+    /// The same, with what came.
+    #[read]
+    async fn echo(&self, cx: &Cx, stamp: Stamp, text: String) -> Echo;
     /// The same, after casts and a call to the node that is named.
     async fn relay(&mut self, cx: &Cx, stamp: Stamp, to: String) -> u64;
     /// Nothing comes back.
@@ -181,6 +193,10 @@ impl Tally for Counting {
         self.run(cx, &stamp, true).await
     }
 
+    async fn echo(&self, cx: &Cx, stamp: Stamp, text: String) -> Echo {
+        Echo { answer: self.run(cx, &stamp, true).await, text }
+    }
+
     async fn relay(&mut self, cx: &Cx, stamp: Stamp, to: String) -> u64 {
         let to: NodeName = to.parse().expect("it was one when it was sent");
         let key = cx.random(|r| r.below(KEYS));
@@ -257,6 +273,11 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     }
 }
 
+/// How long a body is that has a stream of its own.
+fn large(random: &mut Random) -> u64 {
+    odeon::core::wire::limits::INLINE_MAX as u64 + random.below(LARGE_SPREAD)
+}
+
 /// Dials until there has been a link once: from then on it is kept up by itself.
 async fn dial(links: Links, address: SocketAddr) {
     while let Err(error) = links.connect(address).await {
@@ -293,7 +314,11 @@ impl Seat {
             for _ in 0..=random.below(30) {
                 let pair = self.scribe.pair(&self.to);
                 let stream = Stream { pair, sender, key, level: class.level() };
-                let ballast = random.below(1 + self.start.ballast_max);
+                let ballast = if random.chance(0.01) {
+                    large(&mut random)
+                } else {
+                    random.below(1 + self.start.ballast_max)
+                };
                 let waits = random.chance(0.2);
                 self.scribe.cast(&tallies[key as usize], &stream, class, (ballast, waits)).await;
             }
@@ -309,6 +334,14 @@ impl Seat {
             let tally = &tallies[random.below(KEYS) as usize];
             let within = Duration::from_millis(50 + random.below(3_000));
             let scribe = &self.scribe;
+            if random.chance(0.03) {
+                let text = "y".repeat(large(&mut random) as usize);
+                let call = |s| async {
+                    let echo = tally.echo(s, text.clone()).within(within).await?;
+                    Ok(if echo.text == text { echo.answer } else { 0 })
+                };
+                scribe.call(&self.to, within, call).await;
+            }
             match random.below(6) {
                 0 | 1 => scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await }).await,
                 2 => scribe.call(&self.to, within, |s| async { tally.look(s).within(within).await }).await,
