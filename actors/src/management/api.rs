@@ -236,6 +236,9 @@ pub struct LinkSummary {
     pub queued: u64,
     /// Their bytes.
     pub queued_bytes: u64,
+    /// Activations there that are watched from here.
+    #[serde(default)]
+    pub watches: u64,
     /// Calls that wait for an answer.
     pub calls: u64,
     /// The round trip in microseconds as QUIC has measured it, while there is a connection.

@@ -131,6 +131,7 @@ fn link(status: LinkStatus) -> LinkSummary {
         open: status.open,
         queued: status.queued,
         queued_bytes: status.queued_bytes as u64,
+        watches: status.watches as u64,
         calls: status.calls as u64,
         round_trip_us: status.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
         liveness: status.liveness.name().into(),

@@ -141,6 +141,13 @@ impl<M: Message> Address<M> {
     pub(super) fn find(&self) -> Option<Handle<M>> {
         self.0.find()
     }
+
+    /// The receiver on another node that it is; none if this node provides it, or no node that is known.
+    pub(super) fn elsewhere(&self) -> Option<Arc<Target>> {
+        let Route::Late(late) = &self.0.route else { return None };
+        let refusal = self.0.found(late).err()?;
+        late.there(&self.0.locator, refusal).ok()
+    }
 }
 
 impl<M: Message> Whereabouts<M> {

@@ -3,6 +3,7 @@
 use super::address::{Address, Choice, Locator, push_on};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
+use crate::cell::port::Port;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
 use crate::service::message::{Envelope, Header, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
@@ -103,6 +104,9 @@ pub(crate) trait Inlet: Send + Sync {
         origin: Arc<Origin>,
         reply: Option<RawReply>,
     );
+
+    /// The cell behind it, only if there is one.
+    fn port(&self) -> Option<Arc<dyn Port>>;
 }
 
 /// The inlet of a contract's service.
@@ -112,6 +116,10 @@ struct TypedInlet<C: Contract> {
 }
 
 impl<C: Contract> Inlet for TypedInlet<C> {
+    fn port(&self) -> Option<Arc<dyn Port>> {
+        Some(self.address.find()?.port())
+    }
+
     fn deliver(
         &self,
         method: usize,

@@ -1,6 +1,7 @@
 //! What nodes say to each other about their session: receipts and lists of services. MessagePack maps by name, each
 //! behind its length in four bytes (network order): versions that are not written yet must be able to read them.
 
+use super::watches::{Seen, Wish};
 use bytes::Bytes;
 use odeon_core::delivery::Receipt;
 use odeon_core::wire::limits;
@@ -23,6 +24,14 @@ pub(super) enum Control {
     WantServices,
     /// A message of the gossip between nodes, as chitchat writes it.
     Gossip(Bytes),
+    /// What the sender wants to know of the receiver's activations.
+    Watch(Vec<Wish>),
+    /// What it does not want to know any more.
+    Unwatch(Vec<u64>),
+    /// What of that has ended.
+    Seen(Vec<Seen>),
+    /// That these are not wanted any more is known.
+    Unwatched(Vec<u64>),
 }
 
 /// What has become of the messages of one lane.

@@ -190,7 +190,13 @@ async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream)
     for receipt in peer.inbound.all_receipts() {
         control::write(&mut stream, &Control::Receipts(vec![receipt])).await?;
     }
+    peer.wanted_watches.reconnected();
+    peer.watched.reconnected();
     loop {
+        let watches = peer.wanted_watches.take().into_iter().chain(peer.watched.take());
+        for message in watches.collect::<Vec<_>>() {
+            control::write(&mut stream, &message).await?;
+        }
         tokio::select! {
             biased;
             () = peer.teller.wait() => {}
@@ -212,6 +218,16 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
         match control::read::<Control>(&mut stream, CONTROL_MAX).await? {
             Control::Receipts(receipts) => peer.settle_casts(receipts).map_err(LinkEnd::False)?,
             Control::Services(services) => peer.offers(services),
+            Control::Watch(wishes) => peer.watched.want(&core, &peer, wishes).map_err(LinkEnd::False)?,
+            Control::Unwatch(ids) => {
+                peer.watched.unwatch(ids);
+                peer.teller.remind();
+            }
+            Control::Seen(seen) => {
+                peer.wanted_watches.seen(seen);
+                peer.teller.remind();
+            }
+            Control::Unwatched(ids) => peer.wanted_watches.forgotten(&ids),
             Control::WantServices => peer.outbox.tell_services(),
             Control::Gossip(message) => core.gossip.heard(&peer, message),
         }

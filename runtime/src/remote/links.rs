@@ -106,6 +106,8 @@ pub struct LinkStatus {
     pub queued_bytes: usize,
     /// Calls that wait for an answer.
     pub calls: usize,
+    /// Activations there that are watched from here.
+    pub watches: usize,
     /// The round trip as QUIC has measured it.
     pub round_trip: Option<Duration>,
     /// What gossip says of this incarnation of the peer.
@@ -230,6 +232,7 @@ impl Entry {
             queued,
             queued_bytes,
             calls: peer.pending.len(),
+            watches: peer.wanted_watches.len(),
             round_trip: up.map(|holding| holding.connection.rtt()),
             liveness: members.liveness(&peer.node),
             gossip_sent,

@@ -23,6 +23,7 @@ mod receipts;
 mod reply;
 mod target;
 pub mod trust;
+mod watches;
 
 pub use core::ConnectError;
 pub(crate) use core::Core;
@@ -35,3 +36,4 @@ pub(crate) use receipts::Receipts;
 pub(crate) use reply::Answering;
 pub(crate) use target::{Spoken, Target};
 pub use trust::{Authority, Credentials, Stranger, Trust};
+pub(crate) use watches::RemoteWatch;

@@ -10,11 +10,13 @@ use super::pending::Pending;
 use super::providers::Changes;
 use super::receipts::Teller;
 use super::target::{LANES, Target, class_of};
+use super::watches::{Wanted, Watched};
 use crate::cell::{Tick, Wheel};
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
 use odeon_core::delivery::Books;
+use odeon_core::supervision::Exit;
 use odeon_core::wire::envelope::{CallId, Content, Head};
 use odeon_core::wire::limits;
 use odeon_core::{NodeId, Refusal};
@@ -33,6 +35,10 @@ pub(crate) struct Peer {
     pub(super) lanes: [Lane; LANES],
     pub(super) pending: Pending,
     pub(super) large: Outgoing,
+    /// What this node wants to know of its activations.
+    pub(super) wanted_watches: Wanted,
+    /// What it wants to know of ours.
+    pub(super) watched: Watched,
     pub(super) inbound: Inbound,
     pub(super) teller: Arc<Teller>,
     /// What it offers.
@@ -63,6 +69,8 @@ impl Peer {
             lanes: std::array::from_fn(|number| Lane::new(number as u8)),
             pending: Pending::default(),
             large: Outgoing::default(),
+            wanted_watches: Wanted::default(),
+            watched: Watched::default(),
             inbound: Inbound::new(&teller),
             teller,
             services: Mutex::default(),
@@ -125,6 +133,7 @@ impl Peer {
     pub(super) fn has_work(&self) -> bool {
         let has_large = self.large.queue().0 > 0;
         has_large
+            || !self.wanted_watches.is_empty()
             || self.lanes.iter().any(Lane::has_work)
             || self.pending.len() > 0
             || self.services().number == 0
@@ -145,6 +154,9 @@ impl Peer {
         let untold: Vec<u64> = self.lanes.iter().map(|lane| lane.end(refusal.clone(), reason)).collect();
         self.pending.end(|lane| untold[lane], &refusal);
         self.large.end();
+        let down = Exit::NodeDown { node: self.node.to_string(), problem: problem.into() };
+        self.wanted_watches.end(&down);
+        self.watched.end(&down);
         self.inbound.end();
         // whoever keeps it up learns that there is nothing more to do
         self.wanted.remind();

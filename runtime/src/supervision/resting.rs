@@ -20,6 +20,8 @@ pub(super) fn reason(exit: &Exit) -> Refusal {
         | Exit::Panicked { .. }
         | Exit::Failed { .. }
         | Exit::Killed
+        | Exit::NodeDown { .. }
+        | Exit::Unwatched { .. }
         | Exit::Overran { .. }
         | Exit::Linked { .. }
         | Exit::GaveUp { .. } => Refusal::Restarting,

@@ -6,3 +6,4 @@ mod calls;
 mod gossip;
 mod large;
 mod stage;
+mod watches;

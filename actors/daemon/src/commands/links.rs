@@ -152,7 +152,7 @@ impl<'a> Report<'a> {
         for number in ["sent/s", "handled/s", "sent", "handled", "refused", "expired", "lost", "open"] {
             table = table.number(number);
         }
-        table = table.number("queued").number("bytes").number("calls").number("rtt");
+        table = table.number("queued").number("bytes").number("calls").number("watches").number("rtt");
         for Line { link, rates } in &self.links {
             let rate =
                 |read: fn(&Rates) -> f64| rates.as_ref().map_or_else(|| "-".into(), |r| per_second(read(r)));
@@ -173,6 +173,7 @@ impl<'a> Report<'a> {
                 link.queued.to_string(),
                 link.queued_bytes.to_string(),
                 link.calls.to_string(),
+                link.watches.to_string(),
                 round_trip.unwrap_or_else(|| "-".into()),
             ]);
         }
@@ -225,6 +226,7 @@ mod tests {
             queued: 0,
             queued_bytes: 0,
             calls: 0,
+            watches: 0,
             round_trip_us: Some(120),
             liveness: "alive".into(),
             gossip_sent: 7,

@@ -65,6 +65,21 @@ pub enum Exit {
         /// How that one ended.
         why: String,
     },
+    /// The node that it was on is not heard of any more, or has begun anew: how it ended there, or whether it goes on,
+    /// is not known. Only what watches it, or is linked to it, is told this.
+    #[error("its node {node} is down: {problem}")]
+    NodeDown {
+        /// Which incarnation of which node.
+        node: String,
+        /// What was the matter.
+        problem: String,
+    },
+    /// It is not watched: nothing is known of how it ends.
+    #[error("it cannot be watched: {problem}")]
+    Unwatched {
+        /// Why not.
+        problem: String,
+    },
     /// A supervisor stopped its children because one of them failed too often.
     #[error("gave up after {restarts} restarts within {window:?}: {child} {why}")]
     GaveUp {
