@@ -1,10 +1,12 @@
 //! Odeon beside its peers: the same work in each system, measured in interleaved rounds.
 //!
 //! Reading order: [`workload`] is what is measured; [`peer`] is the work, written once over what a system must
-//! offer; [`systems`] has one file a system; [`rounds`] interleaves child processes; [`table`] prints.
+//! offer; [`systems`] has one file a system; [`links`] is the same between two processes; [`rounds`] interleaves child
+//! processes; [`table`] prints.
 
 pub mod executors;
 pub mod layouts;
+pub mod links;
 pub mod load;
 pub mod machine;
 pub mod peer;

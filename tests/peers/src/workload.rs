@@ -1,6 +1,8 @@
 //! What is measured: the local workloads, their sizes, and the numbers that come out.
 
+use anyhow::{Context, Result};
 use clap::ValueEnum;
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
 /// A workload between actors of one process.
@@ -129,6 +131,24 @@ pub enum Metric {
     LatencyP99,
     /// CPU time of the server for each request, µs.
     CpuPerRequest,
+    /// Messages of 64 bytes from one sender to one receiver in another process, M/s.
+    Cast,
+    /// The same with bodies of 1 KiB, M/s.
+    Cast1k,
+    /// The same with 64 bytes to a hundred receivers in turn, M/s.
+    CastMany,
+    /// Median time of a lone call to another process, µs.
+    LinkAskMedian,
+    /// 99th percentile of it, µs.
+    LinkAskP99,
+    /// Calls of 64 callers to another process, K/s.
+    LinkAsk64,
+    /// Messages of 64 KiB that go on meanwhile, K/s.
+    ControlFlood,
+    /// 99th percentile of a critical call beside them, ms.
+    ControlP99,
+    /// Share of the rate to one receiver that is lost while another one is blocked, percent.
+    BlockedLoss,
 }
 
 impl Metric {
@@ -156,6 +176,15 @@ impl Metric {
             Self::LatencyMedian => "p50, µs",
             Self::LatencyP99 => "p99, µs",
             Self::CpuPerRequest => "server CPU, µs/request",
+            Self::Cast => "cast 64 B, M/s",
+            Self::Cast1k => "cast 1 KiB, M/s",
+            Self::CastMany => "cast 64 B to 100 receivers, M/s",
+            Self::LinkAskMedian => "ask p50, µs",
+            Self::LinkAskP99 => "ask p99, µs",
+            Self::LinkAsk64 => "ask, 64 callers, K/s",
+            Self::ControlFlood => "cast 64 KiB, K/s",
+            Self::ControlP99 => "critical ask meanwhile, p99, ms",
+            Self::BlockedLoss => "lost beside a blocked receiver, %",
         }
     }
 
@@ -168,13 +197,19 @@ impl Metric {
             | Self::Skynet
             | Self::SkynetPeak
             | Self::LatencyMedian
-            | Self::LatencyP99 => 0,
+            | Self::LatencyP99
+            | Self::LinkAskP99
+            | Self::LinkAsk64 => 0,
             Self::Ask64
             | Self::Ask64Service
             | Self::Spawn
             | Self::ServiceCpu
             | Self::EntityCpu
-            | Self::CpuPerRequest => 2,
+            | Self::CpuPerRequest
+            | Self::Cast
+            | Self::Cast1k
+            | Self::CastMany
+            | Self::ControlP99 => 2,
             _ => 1,
         }
     }
@@ -193,5 +228,18 @@ impl Sample {
     /// A number.
     pub fn new(metric: Metric, value: f64) -> Self {
         Self { metric, value }
+    }
+
+    /// Reads what a program has printed: a metric and a value on each line.
+    ///
+    /// # Errors
+    /// A line that is something else.
+    pub fn read_all(printed: &str) -> Result<Vec<Self>> {
+        let line = |line: &str| {
+            let (metric, value) = line.split_once(' ').with_context(|| format!("no number: {line}"))?;
+            let name = IntoDeserializer::<serde::de::value::Error>::into_deserializer(metric);
+            Ok(Self::new(Metric::deserialize(name)?, value.parse()?))
+        };
+        printed.lines().map(line).collect()
     }
 }

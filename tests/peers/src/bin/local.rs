@@ -54,7 +54,7 @@ fn child(options: &Options) -> Result<()> {
 /// One measurement in a process of its own.
 fn measure(system: System, workload: Workload, quick: bool, erlang: Option<&Erlang>) -> Result<Vec<Sample>> {
     if let (System::Erlang, Some(erlang)) = (system, erlang) {
-        return Erlang::read(&run_child(erlang.command(workload, &Sizes::of(quick)), WITHIN)?);
+        return Sample::read_all(&run_child(erlang.command(workload, &Sizes::of(quick)), WITHIN)?);
     }
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--child", "--systems", &system.name(), "--only", &workload.name()]);

@@ -1,32 +1,39 @@
 //! Erlang/OTP, when it is installed: its own source, compiled once, in a process for each measurement.
 
-use crate::workload::{Metric, Sample, Sizes, Workload};
+use crate::workload::{Sizes, Workload};
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-const SOURCE: &str = include_str!("../../erlang/workloads.erl");
+const WORKLOADS: &str = include_str!("../../erlang/workloads.erl");
+const LINKS: &str = include_str!("../../erlang/links.erl");
 
-/// The compiled module.
+/// The compiled modules.
 #[derive(Debug)]
 pub struct Erlang {
     folder: TempDir,
 }
 
 impl Erlang {
-    /// Compiles the module.
+    /// Compiles the modules.
     ///
     /// # Errors
-    /// Erlang is not installed, or refuses the module.
+    /// Erlang is not installed, or refuses a module.
     pub fn compile() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        std::fs::write(folder.path().join("workloads.erl"), SOURCE)?;
-        let compiled = Command::new("erlc").arg("workloads.erl").current_dir(folder.path()).output();
+        std::fs::write(folder.path().join("workloads.erl"), WORKLOADS)?;
+        std::fs::write(folder.path().join("links.erl"), LINKS)?;
+        let mut compiler = Command::new("erlc");
+        let compiled = compiler.args(["workloads.erl", "links.erl"]).current_dir(folder.path()).output();
         let compiled = compiled.context("erlc is not there: apt install erlang-base")?;
         ensure!(compiled.status.success(), "erlc: {}", String::from_utf8_lossy(&compiled.stdout));
         Ok(Self { folder })
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The process that does a workload. It prints a metric and a value on each line.
@@ -45,18 +52,5 @@ impl Erlang {
         command.args(["+P", "2000000", "-noshell", "-run", "workloads", "main", &workload.name()]);
         command.args(numbers.iter().map(ToString::to_string));
         command
-    }
-
-    /// Reads what it printed.
-    ///
-    /// # Errors
-    /// A line that is none of ours.
-    pub fn read(printed: &str) -> Result<Vec<Sample>> {
-        let line = |line: &str| {
-            let (metric, value) = line.split_once(' ').with_context(|| format!("Erlang said: {line}"))?;
-            let name = IntoDeserializer::<serde::de::value::Error>::into_deserializer(metric);
-            Ok(Sample::new(Metric::deserialize(name)?, value.parse()?))
-        };
-        printed.lines().map(line).collect()
     }
 }
