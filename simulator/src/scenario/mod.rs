@@ -10,6 +10,7 @@ mod node_counter;
 mod node_gossip;
 mod node_links;
 mod node_shop;
+mod node_watches;
 mod quic_trust;
 mod udp_ping;
 
@@ -58,6 +59,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-gossip",
         about: "Real nodes that know one other each find all by gossip; what one offers is called from everywhere",
         run: node_gossip::run,
+    },
+    Scenario {
+        name: "node-watches",
+        about: "Real nodes watch each other's activations through crashes and cuts; each watch is told once, truly",
+        run: node_watches::run,
     },
     Scenario {
         name: "quic-trust",
