@@ -67,6 +67,9 @@ impl Numbers {
 
     /// The median of the ratios of one system to another, each taken within one round.
     pub fn ratio(&self, metric: Metric, system: &str, to: &str) -> Option<Spread> {
+        if !metric.has_ratio() {
+            return None;
+        }
         let others = self.values.get(&(metric, to.into()))?;
         let own = self.values.get(&(metric, system.into()))?;
         Spread::of(own.iter().filter_map(|(round, value)| Some(value / others.get(round)?)).collect())

@@ -188,6 +188,11 @@ impl Metric {
         }
     }
 
+    /// Whether one system's number can be divided by another's. A difference that may be zero cannot.
+    pub fn has_ratio(self) -> bool {
+        self != Self::BlockedLoss
+    }
+
     /// Digits after the point that mean something.
     pub fn digits(self) -> usize {
         match self {

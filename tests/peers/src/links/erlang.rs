@@ -2,7 +2,7 @@
 
 use crate::systems::Erlang;
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Both ends of one measurement.
@@ -50,7 +50,7 @@ impl Ends {
         command.args(["-start_epmd", "false", "-erl_epmd_port", &self.port.to_string()]);
         command.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
         if self.tls {
-            command.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile", OPTIONS]);
+            command.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile"]).arg(self.folder.join(OPTIONS));
         } else {
             command.args(["-proto_dist", "inet_tcp"]);
         }
@@ -73,8 +73,9 @@ pub fn has_tls() -> Result<()> {
     Ok(())
 }
 
-/// One certificate that signs itself, for both ends: each proves that it has its key.
-fn certify(folder: &std::path::Path) -> Result<()> {
+/// One certificate that signs itself, for both ends. What is measured is encryption: the client could not verify the
+/// name 127.0.0.1 anyway, and a handshake is no part of a workload.
+fn certify(folder: &Path) -> Result<()> {
     if folder.join(OPTIONS).exists() {
         return Ok(());
     }
@@ -83,11 +84,7 @@ fn certify(folder: &std::path::Path) -> Result<()> {
     command.args(["-days", "2", "-subj", "/CN=bench", "-keyout", "key.pem", "-out", "cert.pem"]);
     let made = command.current_dir(folder).output().context("openssl")?;
     ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
-    let files = "{certfile, \"cert.pem\"}, {keyfile, \"key.pem\"}, {cacertfile, \"cert.pem\"}, \
-                 {verify, verify_peer}, {versions, ['tlsv1.3']}";
-    let options = format!(
-        "[{{server, [{files}, {{fail_if_no_peer_cert, true}}]}},\n \
-         {{client, [{files}, {{server_name_indication, disable}}]}}].\n"
-    );
-    Ok(std::fs::write(folder.join(OPTIONS), options)?)
+    let end =
+        "{certfile, \"cert.pem\"}, {keyfile, \"key.pem\"}, {verify, verify_none}, {versions, ['tlsv1.3']}";
+    Ok(std::fs::write(folder.join(OPTIONS), format!("[{{server, [{end}]}}, {{client, [{end}]}}].\n"))?)
 }

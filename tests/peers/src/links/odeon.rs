@@ -20,6 +20,8 @@ use tokio::time::MissedTickBehavior;
 const VALID: Duration = Duration::from_secs(3_600);
 /// A node that was dialed has told what it offers within this time.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+/// What a lane and a mailbox hold has been handled within this time.
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 /// Between two critical calls.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Receivers that never return: enough for each lane of a class to have one.
@@ -159,11 +161,12 @@ pub fn send(
         let (node, links) = node("sender", &authority, &ours, transport(system), App::new()).await?;
         links.connect(address).await?;
         let odeon = Odeon { node };
-        match workload {
+        let samples = match workload {
             Workload::Control => control(&odeon, count, bytes).await,
             Workload::Blocked => blocked(&odeon, count, bytes).await,
             other => work::measure(&odeon, &other.name(), count, bytes).await,
-        }
+        };
+        samples.with_context(|| format!("{:?}", links.status()))
     })?;
     for (metric, value) in samples {
         println!("{metric} {value:.3}");
@@ -180,7 +183,11 @@ impl Odeon {
     /// A receiver on the other node, once it is known what that one offers.
     async fn sink(&self, key: &str) -> Result<PostingRef> {
         let sink: PostingRef = self.node.entity("sink", key)?;
-        let known = async { while sink.total().await.is_err() { tokio::task::yield_now().await } };
+        let known = async {
+            while sink.total().await.is_err() {
+                tokio::task::yield_now().await
+            }
+        };
         tokio::time::timeout(KNOWN_WITHIN, known).await.context("the receiver offers no sink")?;
         Ok(sink)
     }
@@ -244,7 +251,7 @@ async fn control(odeon: &Odeon, asks: u64, bytes: usize) -> Result<Vec<(&'static
         bail!("the flood ended: {}", flood.await?);
     }
     flood.abort();
-    let handled = flooded.total().within(VALID.min(Duration::from_secs(60))).await?;
+    let handled = flooded.total().within(DRAIN_WITHIN).await?;
     let rate = watch.millions_per_second(handled / bytes as u64) * 1e3;
     // the first tenth warms up
     let warm = times.len() / 10;
@@ -282,7 +289,10 @@ async fn blocked(odeon: &Odeon, count: u64, bytes: usize) -> Result<Vec<(&'stati
     // until none of them gets a message through any more
     tokio::time::sleep(Duration::from_millis(500)).await;
     let beside = rate(count).await??;
-    ensure!(senders.iter().all(|sender: &tokio::task::JoinHandle<()>| !sender.is_finished()), "a sender ended");
+    ensure!(
+        senders.iter().all(|sender: &tokio::task::JoinHandle<()>| !sender.is_finished()),
+        "a sender ended"
+    );
     senders.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(vec![("blocked-loss", 100.0 * (1.0 - beside / alone))])
 }

@@ -1,7 +1,7 @@
 //! Two processes for one measurement: a receiver, which lives until its standard input ends, and a sender.
 
 use crate::rounds::run_child;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -41,7 +41,7 @@ impl Receiver {
             let _ = report.send(said);
         });
         let said = reported.recv_timeout(READY_WITHIN).with_context(|| format!("not ready: {shown}"))??;
-        anyhow::ensure!(said.len() == lines, "it ended before it was ready: {shown}");
+        ensure!(said.len() == lines, "it ended before it was ready: {shown}");
         Ok((receiver, said))
     }
 }
