@@ -44,6 +44,9 @@ impl Ending {
     }
 }
 
+/// Nothing was seen of it.
+const UNSEEN: (u64, u64) = (0, u64::MAX);
+
 /// One watch.
 #[derive(Debug)]
 struct Watch {
@@ -257,10 +260,17 @@ async fn live(node: &Node, me: &NodeId, others: &[(NodeName, SocketAddr)], board
                 3 | 4 => drop(mortal(&me.name, key).live().await),
                 _ => {
                     let of = &others[random.below(others.len() as u64) as usize].0;
-                    let seen = board.open(|b| b.seen(of, key));
-                    let lives = mortal(of, key).live().within(Duration::from_millis(300)).await;
+                    let mut seen = board.open(|b| b.seen(of, key));
+                    let within = Duration::from_millis(300);
+                    let lives = if random.chance(0.4) {
+                        // nobody knows: it may not even be reached
+                        seen = UNSEEN;
+                        true
+                    } else {
+                        mortal(of, key).live().within(within).await.is_ok()
+                    };
                     // one that nobody has heard of is none
-                    if lives.is_ok() {
+                    if lives {
                         let number = board.open(|b| b.watch(me, of, key, seen));
                         watcher.begin(number, of.to_string(), key).await.expect("it is on this node");
                     }

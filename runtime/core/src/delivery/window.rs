@@ -3,8 +3,9 @@
 
 /// Messages for one receiver without an acknowledgement: at the beginning, and at least.
 pub const WINDOW_MIN: u32 = 32;
-/// The same at the most: as many as the mailbox holds that nobody configured.
-pub const WINDOW_MAX: u32 = 1024;
+/// The same at the most: a mailbox that nobody configured holds 1,024, and may count some that it has handed out as
+/// waiting, a batch of 32 and what two executors do not know of each other yet.
+pub const WINDOW_MAX: u32 = 960;
 
 /// What a sender may have under way to one receiver on one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

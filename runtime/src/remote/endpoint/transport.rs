@@ -34,8 +34,8 @@ pub struct Transport {
     pub streams_max: u32,
     /// Bytes of datagrams that wait to be sent, and as many that wait to be read; then the oldest are dropped.
     pub datagram_buffer: u32,
-    /// The largest packet that is tried, in bytes of UDP payload, [`MTU_MIN`] to [`MTU_MAX`]. More than
-    /// [`MTU_ETHERNET`] pays on loopback and on networks with jumbo frames.
+    /// The largest packet that is tried, in bytes of UDP payload, [`MTU_MIN`] to [`MTU_MAX`]. What a path does not
+    /// carry is found out by probes, a handful for each connection, whose loss slows nothing down.
     pub mtu_max: u16,
     /// A handshake that takes longer has failed.
     pub handshake_max: Duration,
@@ -51,7 +51,7 @@ impl Default for Transport {
             send_window: 8 << 20,
             streams_max: 256,
             datagram_buffer: 64 << 10,
-            mtu_max: MTU_ETHERNET,
+            mtu_max: MTU_MAX,
             handshake_max: Duration::from_secs(5),
         }
     }
