@@ -25,6 +25,13 @@ pub(super) enum Control {
     Gossip(Bytes),
 }
 
+impl Control {
+    /// Whether a client may say this, too: what its session needs, and nothing more.
+    pub(super) fn is_for_clients(&self) -> bool {
+        matches!(self, Self::Receipts(_) | Self::WantServices)
+    }
+}
+
 /// What has become of the messages of one lane.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct LaneReceipt {

@@ -7,6 +7,7 @@
 use super::control::Offer;
 use super::core::{Core, Entry};
 use super::gossip::Members;
+use super::receipts::Teller;
 use super::target::{Spoken, Target};
 use odeon_core::rendezvous::weight;
 use odeon_core::{NodeName, Refusal, ServiceName};
@@ -15,12 +16,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts what may lead messages elsewhere: nodes that come and go, connections, lists of services.
 #[derive(Debug, Default)]
-pub(super) struct Changes(AtomicU64);
+pub(super) struct Changes(AtomicU64, Teller);
 
 impl Changes {
     /// Whoever has looked before must look again.
     pub(super) fn note(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
+        self.1.remind();
+    }
+
+    /// Waits until there was one since the last time. For one waiter.
+    pub(super) async fn wait(&self) {
+        self.1.wait().await;
     }
 
     #[inline]
@@ -87,6 +94,9 @@ impl Core {
         spoken: Spoken,
         last: Option<&Rota>,
     ) -> Result<Rota, Refusal> {
+        if self.is_closed() {
+            return Err(Refusal::Stopped);
+        }
         // what changes from here on is looked at again
         let seen = self.changes.number();
         let members = self.gossip.members();

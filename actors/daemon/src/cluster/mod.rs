@@ -101,9 +101,9 @@ fn usable(
     let (trust, life) = loaded.map_err(|e| {
         Failure::usage(format_args!("the credentials in {}: {e}", config.credentials.display()))
     })?;
-    match trust.node() == &settings.name {
+    match *trust.subject() == Subject::Node(settings.name.clone()) {
         true => Ok((trust, life)),
-        false => Err(settings.misnamed(config, trust.node())),
+        false => Err(settings.misnamed(config, trust.subject())),
     }
 }
 

@@ -114,7 +114,7 @@ impl Node {
         let trust = Trust::new(credentials, now).map_err(|e| e.to_string())?;
         match trust.node() == node {
             true => Ok(()),
-            false => Err(format!("{CHAIN_FILE} is of the node {}", trust.node())),
+            false => Err(format!("{CHAIN_FILE} is of {}", trust.subject())),
         }
     }
 }
