@@ -1,7 +1,7 @@
 //! The authority: kept as text, and what it refuses.
 
 use crate::stage::{DAY, answer, authority, cluster, credentials, endpoint, node, soon};
-use odeon::remote::trust::{AuthorityError, Certificate, TrustError};
+use odeon::remote::trust::{AuthorityError, Certificate, Subject, TrustError};
 use odeon::remote::{Authority, Trust};
 use std::time::{Duration, SystemTime};
 

@@ -5,7 +5,7 @@ use crate::stage::{
     odd, shown_by, soon,
 };
 use odeon::remote::endpoint::{HandshakeError, refused};
-use odeon::remote::trust::{PROTOCOL, Reason};
+use odeon::remote::trust::{PROTOCOL, Reason, Subject};
 use odeon::remote::{Authority, Stranger, Trust};
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 use rustls::sign::CertifiedKey;

@@ -14,7 +14,7 @@ use crate::exit::Failure;
 use crate::signals::Hangups;
 use credentials::{Life, UseError, Warnings};
 use odeon::host::{Blocking, run_blocking};
-use odeon::remote::{Links, LinksConfig, StartLinksError, Transport, Trust};
+use odeon::remote::{Links, LinksConfig, StartLinksError, Subject, Transport, Trust};
 use odeon::{Node, PartSpec};
 use peers::Peers;
 use std::convert::Infallible;
