@@ -4,6 +4,7 @@
 //! them or sends them requests. Runs of a client are told apart by their incarnations; several may be there at once.
 
 use super::core::{Core, Entry};
+use super::control::{Offer, Services};
 use super::keeper::CONTACT_WITHIN;
 use super::links::LinkStatus;
 use super::offers::Offers;
@@ -11,7 +12,7 @@ use super::peer::Peer;
 use super::trust::Subject;
 use odeon_core::wire::admission::check_role;
 use odeon_core::wire::handshake::{Hello, Turned};
-use odeon_core::{NodeId, NodeName};
+use odeon_core::{NodeId, NodeName, ServiceName};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,7 +83,16 @@ impl Core {
         check_role(hello, whom.is_client())?;
         let Whom::Client(id) = whom else { return Ok(()) };
         let clients = self.clients.lock();
-        if clients.len() < CLIENTS_MAX || clients.contains_key(id) { Ok(()) } else { Err(Turned::Busy) }
+        if clients.len() >= CLIENTS_MAX && !clients.contains_key(id) {
+            return Err(Turned::Busy);
+        }
+        let is_first = clients.is_empty();
+        drop(clients);
+        if is_first {
+            // nobody has wanted to know in the meantime
+            self.gather();
+        }
+        Ok(())
     }
 
     /// A client has lost its connection at this time. If it does not come back it is forgotten.
@@ -104,8 +114,46 @@ impl Core {
     }
 
     /// What somebody is told of services, and numbers them by.
-    pub(super) fn offers_for(&self, _peer: &Peer) -> &Offers {
-        &self.offers
+    pub(super) fn offers_for(&self, peer: &Peer) -> &Offers {
+        if peer.client().is_some() { &self.told } else { &self.offers }
+    }
+
+    /// A peer has told what it offers.
+    pub(super) fn learn(&self, peer: &Peer, services: Services) {
+        peer.offers(services);
+        if !self.clients.lock().is_empty() {
+            self.tell_clients();
+        }
+    }
+
+    /// Tells clients what has changed in what there is to call.
+    pub(super) fn tell_clients(&self) {
+        if self.gather() {
+            self.client_peers().iter().for_each(|peer| peer.outbox.tell_services());
+        }
+    }
+
+    /// Brings together what this node and its peers offer. Whether there was something new.
+    pub(super) fn gather(&self) -> bool {
+        let mut all = BTreeMap::new();
+        for peer in self.peers.lock().values().filter_map(|entry| entry.peer.as_ref()) {
+            for offer in &peer.services().services {
+                let Ok(name) = offer.name.parse::<ServiceName>() else { continue };
+                let version = |offer: &Offer| (offer.major, offer.minor);
+                if all.get(&name).is_none_or(|known| version(known) < version(offer)) {
+                    all.insert(name, Offer { relayed: true, ..offer.clone() });
+                }
+            }
+        }
+        for offer in self.offers.services().services {
+            if let Ok(name) = offer.name.parse() {
+                all.insert(name, offer);
+            }
+        }
+        self.told.extend(all.into_iter().collect()).unwrap_or_else(|error| {
+            tracing::error!(%error, "clients are not told of all services");
+            false
+        })
     }
 
     /// All with whom there is a session.

@@ -69,6 +69,9 @@ pub(super) struct Offer {
     /// Whether there is to be one activation of it: a singleton.
     #[serde(default)]
     pub(super) single: bool,
+    /// Whether the sender passes messages for it on to another node: it takes no compact ones then.
+    #[serde(default)]
+    pub(super) relayed: bool,
     /// In the order of their numbers.
     pub(super) methods: Vec<String>,
 }

@@ -10,6 +10,7 @@ use super::links::{LinkStatus, RenewError};
 use super::offers::{Offers, TooManyServices};
 use super::peer::Peer;
 use super::providers::Changes;
+use super::relay;
 use super::trust::{Subject, Trust};
 use crate::cell::Wheel;
 use crate::directory::Inlet;
@@ -58,6 +59,8 @@ pub(crate) struct Core {
     sessions: AtomicU64,
     pub(super) peers: Mutex<BTreeMap<NodeName, Entry>>,
     pub(super) clients: Clients,
+    /// What clients are told: what this node offers, and what its peers do.
+    pub(super) told: Offers,
     /// The node is stopping: nobody is dialed any more.
     closed: AtomicBool,
     random: Mutex<Random>,
@@ -123,6 +126,7 @@ impl Core {
             sessions: AtomicU64::new(1),
             peers: Mutex::default(),
             clients: Clients::default(),
+            told: Offers::default(),
             closed: AtomicBool::new(false),
             random: Mutex::new(Random::seeded(node.next_seed())),
             offers: Offers::default(),
@@ -137,7 +141,8 @@ impl Core {
     /// It is too much to be told; then peers know what they knew.
     pub(crate) fn offer(&self, node: &NodeInner) -> Result<(), TooManyServices> {
         if self.offers.refresh(node)? {
-            self.all_peers().iter().for_each(|peer| peer.outbox.tell_services());
+            self.peers.lock().values().filter_map(|e| e.peer.as_ref()).for_each(|p| p.outbox.tell_services());
+            self.tell_clients();
         }
         Ok(())
     }
@@ -223,7 +228,13 @@ impl Core {
     /// Where messages for a service of this node go.
     pub(super) fn inlet(self: &Arc<Self>, peer: &Peer, service: u32, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
         let unknown = |service: String| Refusal::UnknownService { service };
-        let name = self.offers_for(peer).name(service).ok_or_else(|| unknown(format!("number {service}")))?;
+        let offers = self.offers_for(peer);
+        let name = offers.name(service).ok_or_else(|| unknown(format!("number {service}")))?;
+        if !self.offers.has(&name)
+            && let Some(told) = offers.offer(service)
+        {
+            return Ok(relay::inlet(self, name, key, told));
+        }
         let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
         node.registry.dynamic(&name).ok_or_else(|| unknown(name.to_string()))?.inlet(key)
     }

@@ -215,7 +215,7 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
         }
         match message {
             Control::Receipts(receipts) => peer.settle_casts(receipts).map_err(LinkEnd::False)?,
-            Control::Services(services) => peer.offers(services),
+            Control::Services(services) => core.learn(&peer, services),
             Control::WantServices => peer.outbox.tell_services(),
             Control::Gossip(message) => core.gossip.heard(&peer, message),
         }

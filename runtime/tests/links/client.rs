@@ -301,3 +301,87 @@ async fn nobody_dials_a_client() {
     assert!(mars.links.status().is_empty());
     trapped.abort();
 }
+
+/// Three: a client that has a link to mars only, and venus, which has the counters.
+async fn beyond(seen: &Seen) -> (Cluster, Linked, Linked, Client) {
+    let cluster = Cluster::new();
+    let mars = cluster.node("mars", App::new()).await;
+    let venus = cluster.node("venus", counters(seen)).await;
+    let ada = cluster.client("ada", &[&mars]).await;
+    // the client learns of it after it has come
+    venus.links.connect(mars.links.local_address()).await.expect("a link");
+    let door: DoorRef = ada.service("door").expect("a name");
+    while door.who().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    (cluster, mars, venus, ada)
+}
+
+#[tokio::test]
+async fn a_node_passes_on_what_it_has_not_itself_and_what_becomes_of_it() {
+    let seen = Seen::default();
+    let (_cluster, mars, _venus, ada) = beyond(&seen).await;
+    let counter: CounterRef = ada.entity("counter", "a").expect("a name");
+    assert_eq!(counter.add(3).await, Ok(3));
+    assert_eq!(counter.fail().await, Err(CallError::Failed(Broken { why: "it is broken".into() })));
+    assert_eq!(counter.panic().await, Err(CallError::Unknown(UnknownCause::Panicked)));
+    let late = counter.linger().within(Duration::from_millis(50)).await;
+    assert_eq!(late, Err(CallError::Unknown(UnknownCause::TimedOut)));
+    eventually("the handler has learned that its caller left", || seen.left.load(SeqCst) == 1).await;
+    let gone = tokio::time::timeout(Duration::from_millis(50), counter.linger()).await;
+    assert!(gone.is_err());
+    eventually("and that another one did", || seen.left.load(SeqCst) == 2).await;
+    let door: DoorRef = ada.service("door").expect("a name");
+    assert_eq!(door.who().await, Ok((Some("ada".into()), Some("mars@1".into()))));
+    assert_eq!(ada.links().len(), 1, "there is one link");
+    eventually("nothing is left open", || {
+        [ada.links(), mars.links.status()].iter().flatten().all(|link| (link.open, link.calls) == (0, 0))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn casts_that_are_passed_on_keep_their_order_and_go_no_faster_than_they_are_taken() {
+    let seen = Seen::default();
+    let (_cluster, mars, _venus, ada) = beyond(&seen).await;
+    let counter: CounterRef = ada.entity("counter", "a").expect("a name");
+    for number in 1..=3_000 {
+        counter.note(number).await.expect("there is room in time");
+        if number % 500 == 0 {
+            mars.links.drop_connections();
+        }
+    }
+    eventually("all have come, each after the one before", || seen.noted.load(SeqCst) == 3_000).await;
+    eventually("all is accounted for", || ada.links()[0].open == 0).await;
+    let books = &ada.links()[0];
+    assert_eq!((books.sent, books.refused.len(), books.lost.len()), (books.handled, 0, 0), "{books:?}");
+}
+
+#[tokio::test]
+async fn what_is_passed_on_to_a_node_that_has_gone_ends_as_what_it_is() {
+    let (_cluster, _mars, venus, ada) = beyond(&Seen::default()).await;
+    let counter: CounterRef = ada.entity("counter", "a").expect("a name");
+    assert_eq!(counter.add(1).await, Ok(1));
+    let lingering = async { counter.linger().await };
+    let stopping = async {
+        assert!(counter.total().await.is_ok());
+        venus.node.stop(Duration::from_millis(50)).await
+    };
+    let (outcome, _) = tokio::join!(lingering, stopping);
+    assert!(matches!(outcome, Err(CallError::Unknown(_))), "it has run: {outcome:?}");
+    let never = counter.add(1).within(Duration::from_millis(300)).await;
+    assert!(matches!(never, Err(CallError::NotExecuted(_) | CallError::Unknown(_))), "{never:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_comes_to_the_node_itself_is_called_there_from_then_on() {
+    let (_cluster, mars, _venus, ada) = beyond(&Seen::default()).await;
+    let door: DoorRef = ada.service("door").expect("a name");
+    assert_eq!(door.who().await, Ok((Some("ada".into()), Some("mars@1".into()))));
+    mars.node.add_services(App::new().service("door", Porter::default)).await.expect("it is of a new name here");
+    let mut answers = Vec::new();
+    while answers.last() != Some(&None) {
+        let again: DoorRef = ada.service("door").expect("a name");
+        answers.push(again.who().await.expect("it is there").1);
+    }
+}
