@@ -117,8 +117,7 @@ impl Client {
         let executor = Executor::new(tokio::runtime::Handle::current(), 0);
         let cluster = trust.cluster().clone();
         let endpoint = Endpoint::bind_to_dial(any_port(&addresses), trust, &transport, &executor)?;
-        let host =
-            Host { executors: vec![executor.clone()], blocking: Arc::new(Inline), seed: random()? };
+        let host = Host { executors: vec![executor.clone()], blocking: Arc::new(Inline), seed: random()? };
         let node = Node::start(host, NodeConfig::named(name.clone()), App::new()).await?;
         let us = Ours {
             cluster,

@@ -3,8 +3,8 @@
 //! They are kept apart from the peers, so whatever looks for a node finds none of them: nobody dials them, gossips with
 //! them or sends them requests. Runs of a client are told apart by their incarnations; several may be there at once.
 
-use super::core::{Core, Entry};
 use super::control::{Offer, Services};
+use super::core::{Core, Entry};
 use super::keeper::CONTACT_WITHIN;
 use super::links::LinkStatus;
 use super::offers::Offers;
@@ -36,9 +36,7 @@ impl Whom {
     /// Who has dialed, and says hello. The certificate tells in which role.
     pub(super) fn says(subject: Subject, hello: &Hello) -> Self {
         match subject {
-            Subject::Client(name) => {
-                Self::Client(NodeId { name, incarnation: hello.from.node.incarnation })
-            }
+            Subject::Client(name) => Self::Client(NodeId { name, incarnation: hello.from.node.incarnation }),
             Subject::Node(name) => Self::Node(name),
             Subject::Authority => unreachable!("its certificate is let in by nobody"),
         }

@@ -226,7 +226,12 @@ impl Core {
     }
 
     /// Where messages for a service of this node go.
-    pub(super) fn inlet(self: &Arc<Self>, peer: &Peer, service: u32, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
+    pub(super) fn inlet(
+        self: &Arc<Self>,
+        peer: &Peer,
+        service: u32,
+        key: Option<&str>,
+    ) -> Result<Arc<dyn Inlet>, Refusal> {
         let unknown = |service: String| Refusal::UnknownService { service };
         let offers = self.offers_for(peer);
         let name = offers.name(service).ok_or_else(|| unknown(format!("number {service}")))?;

@@ -40,7 +40,9 @@ pub enum StartLinksError {
     #[error("{0}")]
     Bind(#[from] BindError),
     /// The certificate is another node's.
-    #[error("the certificate is that of {certificate}, but this is the node {node}: give it its own credentials")]
+    #[error(
+        "the certificate is that of {certificate}, but this is the node {node}: give it its own credentials"
+    )]
     Name {
         /// Whom the certificate names.
         certificate: Subject,

@@ -12,6 +12,7 @@ use crate::service::encode::{Awaiting, Encoded};
 use crate::service::message::{Access, Header, Message, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
 use crate::service::reply::{RawOutcome, RawReply};
+use odeon_core::delivery::window::WINDOW_MAX;
 use odeon_core::wire::envelope::CallId;
 use odeon_core::{Refusal, ServiceName, UnknownCause};
 use parking_lot::Mutex;
@@ -21,12 +22,17 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// Messages of one receiver that wait for room on the way to a peer; more are refused. A sender that keeps to its
 /// window has fewer.
-const WAITING_MAX: usize = 256;
-/// Their bytes.
+const WAITING_MAX: usize = WINDOW_MAX as usize;
+/// Their bytes, after which no others are taken.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 
 /// Where messages for a service of other nodes go. `told` is what their sender knows of it.
-pub(super) fn inlet(core: &Arc<Core>, service: ServiceName, key: Option<&str>, told: Offer) -> Arc<dyn Inlet> {
+pub(super) fn inlet(
+    core: &Arc<Core>,
+    service: ServiceName,
+    key: Option<&str>,
+    told: Offer,
+) -> Arc<dyn Inlet> {
     let (core, key) = (Arc::downgrade(core), key.map(Arc::from));
     Arc::new(Relay(Arc::new(Passage { core, service, key, told, line: Mutex::default() })))
 }
@@ -91,7 +97,8 @@ impl Inlet for Relay {
         origin: Arc<Origin>,
         reply: Option<RawReply>,
     ) {
-        let passed = Passed { header, origin, letter: Letter { method, arguments: arguments.clone(), reply } };
+        let passed =
+            Passed { header, origin, letter: Letter { method, arguments: arguments.clone(), reply } };
         if arguments.encoding == Encoding::Compact {
             let problem = "compact arguments are not passed on to a third node: write them by name".into();
             return passed.refuse(Refusal::Unencodable { problem });
@@ -107,7 +114,7 @@ impl Passage {
         let bytes = passed.letter.arguments.body.len();
         let unsent = if line.is_moving { Some(passed) } else { self.send(&mut line, passed) };
         let Some(passed) = unsent else { return };
-        if line.waiting.len() >= WAITING_MAX || line.bytes + bytes > WAITING_BYTES_MAX {
+        if line.waiting.len() >= WAITING_MAX || line.bytes >= WAITING_BYTES_MAX {
             return passed.refuse(Refusal::MailboxFull);
         }
         line.bytes += bytes;

@@ -71,7 +71,10 @@ fn credentials_that_peers_would_refuse_are_refused_at_home() {
     let two = trust(&|c| c.authorities.push_str(foreign.certificate_pem()));
     assert!(matches!(two, Err(TrustError::TwoClusters(..))), "{two:?}");
     let node_as_authority = trust(&|c| c.authorities = c.chain.clone());
-    assert_eq!(node_as_authority.expect_err("no authority"), TrustError::NoAuthority(Subject::Node(node("south"))));
+    assert_eq!(
+        node_as_authority.expect_err("no authority"),
+        TrustError::NoAuthority(Subject::Node(node("south")))
+    );
     assert!(matches!(trust(&|c| c.authorities.clear()), Err(TrustError::Authorities(_))));
     assert!(matches!(trust(&|c| c.chain.clear()), Err(TrustError::Chain(_))));
     let later = Trust::new(&good, now + 2 * DAY).expect_err("expired");

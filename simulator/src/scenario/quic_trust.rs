@@ -133,7 +133,8 @@ async fn answer(incoming: Incoming, own: NodeName, board: Books<Board>) {
     let from = incoming.address();
     match incoming.handshake().await {
         Ok(member) => {
-            let known = board.open(|b| b.addresses.iter().any(|(n, a)| n == member.name() && *a == from.ip()));
+            let known =
+                board.open(|b| b.addresses.iter().any(|(n, a)| n == member.name() && *a == from.ip()));
             if !known {
                 let broken = format!("{own} let {from} in as {}", member.name());
                 return board.open(|b| b.broken.push(broken));

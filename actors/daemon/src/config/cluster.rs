@@ -148,8 +148,9 @@ impl Settings {
         let failure = self.failure_at("node", "name", problem);
         let issue = format!("issue a certificate for {0} with `odeon cluster certificate {0}`", self.name);
         match certificate {
-            Subject::Node(name) => failure
-                .advice(format_args!("set [node] name = \"{name}\" (or --name {name}), or {issue}")),
+            Subject::Node(name) => {
+                failure.advice(format_args!("set [node] name = \"{name}\" (or --name {name}), or {issue}"))
+            }
             Subject::Client(_) | Subject::Authority => failure.advice(issue),
         }
     }

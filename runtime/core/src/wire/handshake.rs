@@ -264,7 +264,9 @@ impl Turned {
             }
             Self::ForeignCluster => "look at the addresses to join by: they lead into another cluster",
             Self::NameMismatch { .. } => "start the node under the name that its certificate was issued for",
-            Self::RoleMismatch { .. } => "issue a certificate of the right kind with `odeon cluster certificate`",
+            Self::RoleMismatch { .. } => {
+                "issue a certificate of the right kind with `odeon cluster certificate`"
+            }
             Self::StaleIncarnation { .. } => "come back with the next incarnation",
             Self::Superseded { .. } => "dial other members: this one ends",
             Self::NotExpected { .. } => "look its address up again",

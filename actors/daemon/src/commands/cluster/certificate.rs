@@ -55,7 +55,8 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code
     }
     let now = date::now();
     let days = days(arguments.days);
-    let issued = if *client { authority.issue_client(name, days, now) } else { authority.issue(name, days, now) };
+    let issued =
+        if *client { authority.issue_client(name, days, now) } else { authority.issue(name, days, now) };
     files.write(&subject, &issued.map_err(Failure::failed)?)?;
     let report = Report::of(&files, &authority, &[subject], now);
     report.print(&invocation.terminal, arguments.json)?;

@@ -111,8 +111,13 @@ impl Report {
             return Ok(());
         }
         terminal.line("")?;
-        let mut table =
-            Table::new().text("name").text("role").text("until").number("days left").text("files").text("problem");
+        let mut table = Table::new()
+            .text("name")
+            .text("role")
+            .text("until")
+            .number("days left")
+            .text("files")
+            .text("problem");
         for (name, role, found) in self.rows() {
             let held = found.held.as_ref();
             table.push([
