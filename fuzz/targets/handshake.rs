@@ -41,6 +41,7 @@ fuzz_target!(|data: &[u8]| {
     let us = Ours {
         cluster: party.cluster.clone(),
         node: mars.clone(),
+        is_client: false,
         versions: VersionRange { oldest: Version(1), newest: Version(3) },
         artifact: party.artifact,
         address: String::new(),

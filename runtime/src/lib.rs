@@ -20,6 +20,7 @@ pub mod test;
 pub use node::{App, Node, NodeConfig, ServiceOptions};
 pub use odeon_core as core;
 pub use odeon_macros::{Weigh, contract, service};
+pub use remote::{Client, ClientConfig};
 pub use service::{CallError, Contract, ContractError, Cx, Never, Service, StartError, Weigh};
 pub use supervision::{
     AddPartError, LastExit, Load, OnFailure, PartSpec, RestartPolicy, Running, TreeNode, TreeNodeKind,

@@ -34,6 +34,13 @@ pub(super) enum Control {
     Unwatched(Vec<u64>),
 }
 
+impl Control {
+    /// Whether a client may say this, too: what its session needs, and nothing more.
+    pub(super) fn is_for_clients(&self) -> bool {
+        matches!(self, Self::Receipts(_) | Self::WantServices)
+    }
+}
+
 /// What has become of the messages of one lane.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct LaneReceipt {
@@ -71,6 +78,9 @@ pub(super) struct Offer {
     /// Whether there is to be one activation of it: a singleton.
     #[serde(default)]
     pub(super) single: bool,
+    /// Whether the sender passes messages for it on to another node: it takes no compact ones then.
+    #[serde(default)]
+    pub(super) relayed: bool,
     /// In the order of their numbers.
     pub(super) methods: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! What a node knows of its peers: whom it has dialed, who has dialed it, which connection stays, which session goes on.
 
+use super::clients::{Clients, Whom};
 use super::control::{self, HANDSHAKE_MAX};
 use super::endpoint::{Endpoint, HandshakeError, Incoming, Member};
 use super::gossip::Gossip;
@@ -9,7 +10,8 @@ use super::links::{LinkStatus, RenewError};
 use super::offers::{Offers, TooManyServices};
 use super::peer::Peer;
 use super::providers::Changes;
-use super::trust::Trust;
+use super::relay;
+use super::trust::{Subject, Trust};
 use crate::cell::Wheel;
 use crate::directory::Inlet;
 use crate::host::Executor;
@@ -56,6 +58,9 @@ pub(crate) struct Core {
     us: Ours,
     sessions: AtomicU64,
     pub(super) peers: Mutex<BTreeMap<NodeName, Entry>>,
+    pub(super) clients: Clients,
+    /// What clients are told: what this node offers, and what its peers do.
+    pub(super) told: Offers,
     /// The node is stopping: nobody is dialed any more.
     closed: AtomicBool,
     random: Mutex<Random>,
@@ -77,6 +82,8 @@ pub(super) struct Entry {
     /// The latest of its dials that was seen to end.
     ended: Option<Dial>,
     pub(super) address: Option<SocketAddr>,
+    /// When it has lost its connection last.
+    pub(super) lost: Option<Duration>,
 }
 
 /// A connection, or a dial that waits for its answer.
@@ -118,6 +125,8 @@ impl Core {
             us,
             sessions: AtomicU64::new(1),
             peers: Mutex::default(),
+            clients: Clients::default(),
+            told: Offers::default(),
             closed: AtomicBool::new(false),
             random: Mutex::new(Random::seeded(node.next_seed())),
             offers: Offers::default(),
@@ -133,6 +142,7 @@ impl Core {
     pub(crate) fn offer(&self, node: &NodeInner) -> Result<(), TooManyServices> {
         if self.offers.refresh(node)? {
             self.peers.lock().values().filter_map(|e| e.peer.as_ref()).for_each(|p| p.outbox.tell_services());
+            self.tell_clients();
         }
         Ok(())
     }
@@ -151,9 +161,10 @@ impl Core {
 
     /// New handshakes use these credentials, if they are this node's.
     pub(super) fn renew(&self, trust: Trust) -> Result<(), RenewError> {
-        let Ours { cluster, node: NodeId { name, .. }, .. } = &self.us;
-        if trust.node() != name {
-            return Err(RenewError::Name { certificate: trust.node().clone(), node: name.clone() });
+        let Ours { cluster, node: NodeId { name, .. }, is_client, .. } = &self.us;
+        let own = if *is_client { Subject::Client(name.clone()) } else { Subject::Node(name.clone()) };
+        if *trust.subject() != own {
+            return Err(RenewError::Name { certificate: trust.subject().clone(), own });
         }
         if trust.cluster() != cluster {
             let (certificate, cluster) = (trust.cluster().clone(), cluster.clone());
@@ -176,7 +187,7 @@ impl Core {
     /// Ends all links in order. Answers whether all peers were told in time.
     pub(super) async fn close(&self, reason: &str, within: Duration) -> bool {
         self.closed.store(true, Ordering::Release);
-        let peers: Vec<_> = self.peers.lock().values().filter_map(|entry| entry.peer.clone()).collect();
+        let peers = self.all_peers();
         let closed = self.endpoint.close(reason, within).await;
         for peer in peers {
             peer.end(reason, "stopped");
@@ -186,9 +197,13 @@ impl Core {
 
     /// Closes all connections; sessions go on over the next ones.
     pub(super) fn drop_connections(&self) {
-        for holding in self.peers.lock().values().filter_map(|entry| entry.held.as_ref()) {
-            holding.connection.close(TURNED, b"dropped");
-        }
+        let drop_of = |entry: &Entry| {
+            if let Some(holding) = &entry.held {
+                holding.connection.close(TURNED, b"dropped");
+            }
+        };
+        self.peers.lock().values().for_each(drop_of);
+        self.clients.lock().values().for_each(drop_of);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -211,9 +226,20 @@ impl Core {
     }
 
     /// Where messages for a service of this node go.
-    pub(super) fn inlet(&self, service: u32, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
+    pub(super) fn inlet(
+        self: &Arc<Self>,
+        peer: &Peer,
+        service: u32,
+        key: Option<&str>,
+    ) -> Result<Arc<dyn Inlet>, Refusal> {
         let unknown = |service: String| Refusal::UnknownService { service };
-        let name = self.offers.name(service).ok_or_else(|| unknown(format!("number {service}")))?;
+        let offers = self.offers_for(peer);
+        let name = offers.name(service).ok_or_else(|| unknown(format!("number {service}")))?;
+        if !self.offers.has(&name)
+            && let Some(told) = offers.offer(service)
+        {
+            return Ok(relay::inlet(self, name, key, told));
+        }
         let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
         node.registry.dynamic(&name).ok_or_else(|| unknown(name.to_string()))?.inlet(key)
     }
@@ -222,7 +248,7 @@ impl Core {
     pub(super) fn begin_anew(self: &Arc<Self>, entry: &mut Entry) -> Option<Arc<Peer>> {
         let old = entry.peer.as_ref().filter(|_| !self.is_closed())?;
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer::new((*old.node).clone(), session, self, Some(old));
+        let peer = Peer::new((*old.node).clone(), None, session, self, Some(old));
         peer.offers((*old.services()).clone());
         keeper::start(self, &peer);
         entry.peer = Some(peer.clone());
@@ -243,7 +269,8 @@ impl Core {
         address: SocketAddr,
         expected: Option<&NodeName>,
     ) -> Result<NodeId, ConnectError> {
-        let Member { node, connection } = self.endpoint.connect(address).await?;
+        let member = self.endpoint.connect(address).await?;
+        let (node, connection) = (member.name().clone(), member.connection);
         if let Some(expected) = expected.filter(|expected| **expected != node) {
             connection.close(TURNED, b"another node was expected here");
             return Err(ConnectError::Broken(format!("{address} is {node}, not {expected} as it was")));
@@ -274,7 +301,7 @@ impl Core {
         });
         if let Err(error) = &up {
             connection.close(TURNED, error.to_string().as_bytes());
-            self.forget(&node, &connection, None);
+            self.forget(&Whom::Node(node), &connection, None);
         }
         up
     }
@@ -297,39 +324,21 @@ impl Core {
         let met = confirm(ours, hello, welcome, name, known.as_ref()).map_err(ConnectError::Turned)?;
         entry.address = Some(address);
         let session = welcome.from.session();
-        let link = self.meet(entry, &met, &welcome.from.node, session, (connection, streams));
+        let whom = Whom::Node(name.clone());
+        let link = self.meet((&whom, entry), &met, &welcome.from.node, session, (connection, streams));
         drop(peers);
-        self.up(link?, hello.dial());
+        self.up(link?, whom, hello.dial());
         Ok(welcome.from.node.clone())
     }
 
     /// Somebody dials this node.
     pub(super) async fn answer(self: &Arc<Self>, incoming: Incoming) -> Result<(), ConnectError> {
-        let Member { node, connection } = incoming.handshake().await?;
+        let Member { subject, connection } = incoming.handshake().await?;
         let heard = tokio::time::timeout(HANDSHAKE_WITHIN, hear(&connection)).await;
         let (hello, (mut to, from)) =
             heard.unwrap_or_else(|_| Err(ConnectError::Broken("no hello in time".into())))?;
-        // a connection that gives way ends before it is told what has come over it
-        if let Some(old) = self.gives_way(&node, &hello) {
-            old.close(TURNED, b"the peer has dialed anew");
-            self.forget(&node, &old, None);
-        }
-        let link = {
-            let mut peers = self.peers.lock();
-            let entry = peers.entry(node.clone()).or_default();
-            let ours = self.ours(entry);
-            let held = entry.held.as_ref().map(|holding| &holding.held);
-            match admit(&ours, &hello, &node, entry.known().as_ref(), held) {
-                Err(turned) => Err(turned),
-                Ok(admitted) => {
-                    let held = Held { dial: hello.dial(), peer: Some(hello.from.node.incarnation) };
-                    entry.held = Some(Holding { held, connection: connection.clone(), is_up: false });
-                    entry.address = reachable(&hello.from.address, connection.remote_address());
-                    Ok((admitted.welcome, admitted.met))
-                }
-            }
-        };
-        let (welcome, met) = match link {
+        let whom = Whom::says(subject, &hello);
+        let (welcome, met) = match self.admit(&whom, &hello, &connection) {
             Ok(admitted) => admitted,
             Err(turned) => {
                 let _ = control::write(&mut to, &Reply::Turned(turned.clone())).await;
@@ -341,46 +350,69 @@ impl Core {
             }
         };
         let written = control::write(&mut to, &Reply::Welcome(welcome)).await;
-        let link = {
-            let mut peers = self.peers.lock();
-            let entry = peers.entry(node.clone()).or_default();
+        let link = self.with(&whom, |entry| {
             if !entry.held.as_ref().is_some_and(|h| h.is(&connection)) {
                 return Err(ConnectError::Broken("it gave way to another connection".into()));
             }
             let session = hello.from.session();
-            self.meet(entry, &met, &hello.from.node, session, (&connection, (to, from)))
-        };
+            self.meet((&whom, entry), &met, &hello.from.node, session, (&connection, (to, from)))
+        });
         match (written, link) {
             (Ok(()), Ok(link)) => {
-                self.up(link, hello.dial());
+                self.up(link, whom, hello.dial());
                 Ok(())
             }
             (Err(error), _) => {
-                self.forget(&node, &connection, None);
+                self.forget(&whom, &connection, None);
                 Err(ConnectError::Broken(error.to_string()))
             }
             (_, Err(error)) => {
                 connection.close(TURNED, error.to_string().as_bytes());
-                self.forget(&node, &connection, None);
+                self.forget(&whom, &connection, None);
                 Err(error)
             }
         }
     }
 
+    /// Lets somebody in who dials, or tells why not.
+    fn admit(
+        self: &Arc<Self>,
+        whom: &Whom,
+        hello: &Hello,
+        connection: &Connection,
+    ) -> Result<(Welcome, Met), Turned> {
+        self.may_come(whom, hello)?;
+        // a connection that gives way ends before it is told what has come over it
+        if let Some(old) = self.gives_way(whom, hello) {
+            old.close(TURNED, b"the peer has dialed anew");
+            self.forget(whom, &old, None);
+        }
+        self.with(whom, |entry| {
+            let ours = self.ours(entry);
+            let held = entry.held.as_ref().map(|holding| &holding.held);
+            let admitted = admit(&ours, hello, whom.name(), entry.known().as_ref(), held)?;
+            let held = Held { dial: hello.dial(), peer: Some(hello.from.node.incarnation) };
+            entry.held = Some(Holding { held, connection: connection.clone(), is_up: false });
+            let address = reachable(&hello.from.address, connection.remote_address());
+            entry.address = address.filter(|_| !whom.is_client());
+            Ok((admitted.welcome, admitted.met))
+        })
+    }
+
     /// The connection that gives way if who has sent this hello is let in.
-    fn gives_way(&self, name: &NodeName, hello: &Hello) -> Option<Connection> {
-        let mut peers = self.peers.lock();
-        let entry = peers.entry(name.clone()).or_default();
-        let ours = Ours { session_next: u64::MAX >> 8, ..self.us.clone() };
-        let held = entry.held.as_ref()?;
-        let admitted = admit(&ours, hello, name, entry.known().as_ref(), Some(&held.held)).ok()?;
-        admitted.replaces.is_some().then(|| held.connection.clone())
+    fn gives_way(&self, whom: &Whom, hello: &Hello) -> Option<Connection> {
+        self.with(whom, |entry| {
+            let ours = Ours { session_next: u64::MAX >> 8, ..self.us.clone() };
+            let held = entry.held.as_ref()?;
+            let admitted = admit(&ours, hello, whom.name(), entry.known().as_ref(), Some(&held.held)).ok()?;
+            admitted.replaces.is_some().then(|| held.connection.clone())
+        })
     }
 
     /// Both have come to terms: the session goes on, or a new one begins.
     fn meet(
         self: &Arc<Self>,
-        entry: &mut Entry,
+        (whom, entry): (&Whom, &mut Entry),
         met: &Met,
         node: &NodeId,
         session: SessionId,
@@ -407,8 +439,10 @@ impl Core {
                 if let Some(old) = &old {
                     old.end("it has begun anew", "link");
                 }
-                let peer = Peer::new(node.clone(), met.sending.number, self, old.as_deref());
-                keeper::start(self, &peer);
+                let peer = Peer::new(node.clone(), whom.client(), met.sending.number, self, old.as_deref());
+                if !whom.is_client() {
+                    keeper::start(self, &peer);
+                }
                 peer
             }
         };
@@ -426,7 +460,7 @@ impl Core {
     }
 
     /// Runs a link until it ends.
-    fn up(self: &Arc<Self>, link: Link, dial: Dial) {
+    fn up(self: &Arc<Self>, link: Link, whom: Whom, dial: Dial) {
         let core = self.clone();
         let (peer, connection) = (link.peer.clone(), link.connection.clone());
         tracing::info!(peer = %peer.node, address = %connection.remote_address(), "a link is up");
@@ -437,23 +471,29 @@ impl Core {
                 // over another connection the same would come again
                 peer.end(&end.to_string(), "broken");
             }
-            core.forget(&peer.node.name, &connection, ended);
+            core.forget(&whom, &connection, ended);
             tracing::info!(peer = %peer.node, reason = %end, "a link is down");
         });
     }
 
     /// A connection has ended.
-    fn forget(&self, name: &NodeName, connection: &Connection, ended: Option<Dial>) {
-        let mut peers = self.peers.lock();
-        let Some(entry) = peers.get_mut(name) else { return };
-        if entry.held.as_ref().is_some_and(|h| h.is(connection)) {
+    fn forget(self: &Arc<Self>, whom: &Whom, connection: &Connection, ended: Option<Dial>) {
+        let lost = self.with(whom, |entry| {
+            if ended.is_some() {
+                entry.ended = ended;
+            }
+            if !entry.held.as_ref().is_some_and(|h| h.is(connection)) {
+                return None;
+            }
             entry.held = None;
             if let Some(peer) = &entry.peer {
                 peer.set_up(false);
             }
-        }
-        if ended.is_some() {
-            entry.ended = ended;
+            entry.lost = Some(self.wheel.elapsed());
+            entry.lost
+        });
+        if let (Whom::Client(client), Some(lost)) = (whom, lost) {
+            self.expect_back(client, lost);
         }
     }
 }

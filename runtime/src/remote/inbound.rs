@@ -15,7 +15,7 @@ use crate::service::message::{Header, Origin};
 use crate::service::reply::{RawFailure, RawOutcome, RawReply};
 use bytes::Bytes;
 use odeon_core::delivery::Inbound as Counting;
-use odeon_core::wire::chain::Place;
+use odeon_core::wire::chain::{Chain, Place};
 use odeon_core::wire::envelope::{CallId, Content, Head, Request};
 use odeon_core::wire::frame::{self, FrameError};
 use odeon_core::wire::limits;
@@ -172,7 +172,7 @@ impl Inbound {
     /// beginning of a frame.
     pub(super) fn take(
         &self,
-        core: &Core,
+        core: &Arc<Core>,
         peer: &Arc<Peer>,
         lane: usize,
         bytes: &Bytes,
@@ -215,7 +215,7 @@ impl Inbound {
 
 /// One frame and what it needs to get to where it belongs.
 struct One<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
     peer: &'a Arc<Peer>,
     lane: usize,
     receipts: &'a Arc<LaneReceipts>,
@@ -273,10 +273,11 @@ impl One<'_> {
         call: Option<CallId>,
         body: Bytes,
     ) -> Result<(), Nonsense> {
+        let request = &self.peer.vouched(request);
         let number = request.target.receiver.0;
         let at = number as usize;
         if let Some(introduction) = request.target.introduces {
-            let inlet = self.core.inlet(introduction.service.0, introduction.key);
+            let inlet = self.core.inlet(self.peer, introduction.service.0, introduction.key);
             if state.receivers.len() <= at {
                 state.receivers.resize_with(at + 1, || None);
             }
@@ -322,7 +323,8 @@ impl One<'_> {
         {
             return last.clone();
         }
-        let node = Some(self.peer.node.clone());
+        // a client is no node, whatever it is called: what it sends comes from outside
+        let node = self.peer.client().is_none().then(|| self.peer.node.clone());
         let id = Uuid::from_u128(request.request.unwrap_or(0));
         let mut up = None;
         for hop in request.chain.hops() {
@@ -366,6 +368,19 @@ impl One<'_> {
 
     fn third(&self, node: NodeId) -> Arc<NodeId> {
         Arc::new(node)
+    }
+}
+
+impl Peer {
+    /// A request, without what its sender cannot vouch for: a client speaks for itself, and has no activations.
+    fn vouched<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
+        match self.client() {
+            None => *request,
+            Some(name) => {
+                let chain = Chain::EMPTY;
+                Request { sender: None, chain, tenant: None, principal: Some(name), ..*request }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A session for which something waits is given up after so long without a connection.
-const CONTACT_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const CONTACT_WITHIN: Duration = Duration::from_secs(30);
 /// Pauses between dials.
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
 

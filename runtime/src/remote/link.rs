@@ -186,7 +186,7 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
 /// Tells the peer what becomes of its messages and what there is to call here.
 async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream) -> Ended {
     let _ = stream.set_priority(CONTROL_PRIORITY);
-    control::write(&mut stream, &Control::Services(core.offers.services())).await?;
+    control::write(&mut stream, &Control::Services(core.offers_for(&peer).services())).await?;
     for receipt in peer.inbound.all_receipts() {
         control::write(&mut stream, &Control::Receipts(vec![receipt])).await?;
     }
@@ -207,7 +207,7 @@ async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream)
         if !receipts.is_empty() {
             control::write(&mut stream, &Control::Receipts(receipts)).await?;
         }
-        for message in peer.outbox.take(&core.offers) {
+        for message in peer.outbox.take(core.offers_for(&peer)) {
             control::write(&mut stream, &message).await?;
         }
     }
@@ -215,8 +215,13 @@ async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream)
 
 async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
     loop {
-        match control::read::<Control>(&mut stream, CONTROL_MAX).await? {
+        let message = control::read::<Control>(&mut stream, CONTROL_MAX).await?;
+        if peer.client().is_some() && !message.is_for_clients() {
+            continue;
+        }
+        match message {
             Control::Receipts(receipts) => peer.settle_casts(receipts).map_err(LinkEnd::False)?,
+<<<<<<< HEAD
             Control::Services(services) => peer.offers(services),
             Control::Watch(wishes) => peer.watched.want(&core, &peer, wishes).map_err(LinkEnd::False)?,
             Control::Unwatch(ids) => {
@@ -228,6 +233,9 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
                 peer.teller.remind();
             }
             Control::Unwatched(ids) => peer.wanted_watches.forgotten(&ids),
+=======
+            Control::Services(services) => core.learn(&peer, services),
+>>>>>>> client
             Control::WantServices => peer.outbox.tell_services(),
             Control::Gossip(message) => core.gossip.heard(&peer, message),
         }

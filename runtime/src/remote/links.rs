@@ -4,7 +4,7 @@ use super::core::{ConnectError, Core, Entry};
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::gossip::{self, Liveness, Members};
 use super::offers::TooManyServices;
-use super::trust::Trust;
+use super::trust::{Subject, Trust};
 use crate::node::Node;
 use crate::supervision::{AddPartError, PartSpec, Running};
 use odeon_core::wire::admission::Ours;
@@ -40,10 +40,12 @@ pub enum StartLinksError {
     #[error("{0}")]
     Bind(#[from] BindError),
     /// The certificate is another node's.
-    #[error("the certificate is that of {certificate}, but this node is {node}: give it its own credentials")]
+    #[error(
+        "the certificate is that of {certificate}, but this is the node {node}: give it its own credentials"
+    )]
     Name {
         /// Whom the certificate names.
-        certificate: NodeName,
+        certificate: Subject,
         /// What the node is called.
         node: NodeName,
     },
@@ -62,12 +64,12 @@ pub enum StartLinksError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenewError {
     /// The certificate is another node's.
-    #[error("the certificate is that of {certificate}, but this node is {node}")]
+    #[error("the certificate is that of {certificate}, but it should be that of {own}")]
     Name {
         /// Whom the certificate names.
-        certificate: NodeName,
-        /// What the node is called.
-        node: NodeName,
+        certificate: Subject,
+        /// Whose it should be.
+        own: Subject,
     },
     /// The certificate is of another cluster.
     #[error("the certificate is of the cluster {certificate}, but this node is in {cluster}")]
@@ -132,8 +134,8 @@ impl Links {
     /// [`StartLinksError`].
     pub async fn start(node: &Node, config: LinksConfig) -> Result<Self, StartLinksError> {
         let inner = node.inner();
-        if config.trust.node() != &inner.name {
-            let (certificate, node) = (config.trust.node().clone(), inner.name.clone());
+        if *config.trust.subject() != Subject::Node(inner.name.clone()) {
+            let (certificate, node) = (config.trust.subject().clone(), inner.name.clone());
             return Err(StartLinksError::Name { certificate, node });
         }
         let executor = inner.host.executors[0].clone();
@@ -146,6 +148,7 @@ impl Links {
             artifact: config.artifact.map(ArtifactDigest),
             address: endpoint.local_address().to_string(),
             features: Features::default(),
+            is_client: false,
             session_next: 1,
         };
         let core = Core::new(inner, &executor, endpoint, us);
@@ -204,6 +207,11 @@ impl Links {
     /// All links, by the name of the peer.
     pub fn status(&self) -> Vec<LinkStatus> {
         self.0.status()
+    }
+
+    /// The clients that have a link, or had one lately: one entry for each run of a program.
+    pub fn clients(&self) -> Vec<LinkStatus> {
+        self.0.client_status()
     }
 }
 

@@ -3,8 +3,10 @@
 //! Reading order: [`trust`] says who is who; [`endpoint`] lets members in and turns strangers away.
 //!
 //! Architecture invariant: whatever leaves [`Endpoint`] as a connection has proved by mutual TLS 1.3 that it is a
-//! node of this cluster. There is no way around it, not for tests either.
+//! node of this cluster, or one of its clients. There is no way around it, not for tests either.
 
+mod client;
+mod clients;
 mod control;
 mod core;
 pub mod endpoint;
@@ -20,11 +22,13 @@ mod peer;
 mod pending;
 mod providers;
 mod receipts;
+mod relay;
 mod reply;
 mod target;
 pub mod trust;
 mod watches;
 
+pub use client::{Client, ClientConfig, ConnectClientError};
 pub use core::ConnectError;
 pub(crate) use core::Core;
 pub use endpoint::{Endpoint, Member, Transport};
@@ -33,7 +37,11 @@ pub use links::{LinkStatus, Links, LinksConfig, RenewError, StartLinksError};
 pub use offers::TooManyServices;
 pub(crate) use providers::Rota;
 pub(crate) use receipts::Receipts;
-pub(crate) use reply::Answering;
+pub(crate) use reply::{Answering, Left};
 pub(crate) use target::{Spoken, Target};
+<<<<<<< HEAD
 pub use trust::{Authority, Credentials, Stranger, Trust};
 pub(crate) use watches::RemoteWatch;
+=======
+pub use trust::{Authority, Credentials, Stranger, Subject, Trust};
+>>>>>>> client

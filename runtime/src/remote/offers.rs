@@ -80,6 +80,44 @@ impl Offers {
     }
 }
 
+impl Offers {
+    /// What is told of a number.
+    pub(super) fn offer(&self, number: u32) -> Option<Offer> {
+        self.0.lock().services.services.get(number as usize).cloned()
+    }
+
+    /// Whether a service is among them.
+    pub(super) fn has(&self, name: &ServiceName) -> bool {
+        self.0.lock().names.contains(name)
+    }
+
+    /// Adds what is new, or told otherwise than the last time: then it has a new number, and keeps the old one, too.
+    /// True: there was something, or the list is new.
+    ///
+    /// # Errors
+    /// The list would not fit a message; then it stays as it was.
+    pub(super) fn extend(&self, told: Vec<(ServiceName, Offer)>) -> Result<bool, TooManyServices> {
+        let mut current = self.0.lock();
+        let is_known = |(name, offer): &(ServiceName, Offer)| {
+            let at = current.names.iter().rposition(|known| known == name);
+            at.is_some_and(|at| current.services.services[at] == *offer)
+        };
+        let new: Vec<_> = told.into_iter().filter(|told| !is_known(told)).collect();
+        if new.is_empty() && current.services.number > 0 {
+            return Ok(false);
+        }
+        let mut next = Offered { names: current.names.clone(), services: current.services.clone() };
+        next.services.number += 1;
+        for (name, offer) in new {
+            next.names.push(name);
+            next.services.services.push(offer);
+        }
+        check(&next.services)?;
+        *current = Arc::new(next);
+        Ok(true)
+    }
+}
+
 fn check(services: &Services) -> Result<(), TooManyServices> {
     let too_many = |error: ControlError| TooManyServices {
         services: services.services.len(),
@@ -96,6 +134,7 @@ fn offer(described: &ServiceDescription) -> Offer {
         minor: described.version.minor,
         keyed: described.kind == ServiceKind::Entity,
         single: described.kind == ServiceKind::Singleton,
+        relayed: false,
         methods: described.methods.iter().map(|method| method.name.into()).collect(),
     }
 }
@@ -113,6 +152,7 @@ mod tests {
             minor: 0,
             keyed: false,
             single: false,
+            relayed: false,
             methods: (0..100).map(|method| format!("a-method-with-the-number-{method}")).collect(),
         };
         let list = |count| Services { number: 1, services: (0..count).map(offer).collect() };

@@ -29,6 +29,8 @@ use std::task::{Poll, Waker};
 /// One incarnation of another node.
 pub(crate) struct Peer {
     pub(super) node: Arc<NodeId>,
+    /// The name of a client, if it is no node: all that comes from it is on behalf of that client.
+    client: Option<Arc<str>>,
     pub(super) wheel: Arc<Wheel>,
     /// The number of the session towards it.
     pub(super) session: u64,
@@ -58,12 +60,19 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// `last` is the one before it of this name: books go on between the same incarnations.
-    pub(super) fn new(node: NodeId, session: u64, core: &Arc<Core>, last: Option<&Self>) -> Arc<Self> {
+    pub(super) fn new(
+        node: NodeId,
+        client: Option<Arc<str>>,
+        session: u64,
+        core: &Arc<Core>,
+        last: Option<&Self>,
+    ) -> Arc<Self> {
         let teller = Arc::new(Teller::default());
         let last = last.filter(|last| *last.node == node);
         let past = last.map(Self::books).unwrap_or_default();
         Arc::new(Self {
             node: Arc::new(node),
+            client,
             wheel: core.wheel.clone(),
             session,
             lanes: std::array::from_fn(|number| Lane::new(number as u8)),
@@ -83,6 +92,11 @@ impl Peer {
             changes: core.changes.clone(),
             past,
         })
+    }
+
+    /// The name of the client that this is; none for a node.
+    pub(super) fn client(&self) -> Option<&Arc<str>> {
+        self.client.as_ref()
     }
 
     /// What became of all that was ever sent to it.

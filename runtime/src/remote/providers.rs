@@ -7,7 +7,8 @@
 use super::control::Offer;
 use super::core::{Core, Entry};
 use super::gossip::Members;
-use super::target::{Spoken, Target};
+use super::receipts::Teller;
+use super::target::{Spoken, Target, Wanted};
 use odeon_core::rendezvous::weight;
 use odeon_core::{NodeName, Refusal, ServiceName};
 use std::sync::Arc;
@@ -15,12 +16,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts what may lead messages elsewhere: nodes that come and go, connections, lists of services.
 #[derive(Debug, Default)]
-pub(super) struct Changes(AtomicU64);
+pub(super) struct Changes(AtomicU64, Teller);
 
 impl Changes {
     /// Whoever has looked before must look again.
     pub(super) fn note(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
+        self.1.remind();
+    }
+
+    /// Waits until there was one since the last time. For one waiter.
+    pub(super) async fn wait(&self) {
+        self.1.wait().await;
     }
 
     #[inline]
@@ -87,13 +94,30 @@ impl Core {
         spoken: Spoken,
         last: Option<&Rota>,
     ) -> Result<Rota, Refusal> {
+        self.find_for(service, key, Wanted::Spoken(spoken), last)
+    }
+
+    /// The same for a caller of either kind.
+    ///
+    /// # Errors
+    /// No peer offers it, or none under this contract.
+    pub(super) fn find_for(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        key: Option<&Arc<str>>,
+        wanted: Wanted<'_>,
+        last: Option<&Rota>,
+    ) -> Result<Rota, Refusal> {
+        if self.is_closed() {
+            return Err(Refusal::Stopped);
+        }
         // what changes from here on is looked at again
         let seen = self.changes.number();
         let members = self.gossip.members();
         let mut refused = Refusal::UnknownService { service: service.to_string() };
         let mut entries = self.peers.lock();
         let mut found = providers(entries.iter(), &members, &service.to_string());
-        found.retain(|provider| match Target::check(&provider.offer, spoken) {
+        found.retain(|provider| match wanted.check(&provider.offer) {
             Ok(()) => true,
             Err(refusal) => {
                 refused = refusal;
@@ -110,7 +134,7 @@ impl Core {
             let kept = last.and_then(|rota| rota.targets.iter().find(|target| target.is_on(&peer)));
             targets.push(match kept {
                 Some(target) => target.clone(),
-                None => Arc::new(Target::new(&peer, provider.number, &provider.offer, spoken, key)?),
+                None => Arc::new(Target::new(&peer, provider.number, &provider.offer, wanted, key)?),
             });
         }
         drop(entries);
@@ -148,7 +172,7 @@ fn providers<'a>(
     let provider = |(node, entry): (&'a NodeName, &'a Entry)| {
         let peer = entry.peer.as_ref()?;
         let services = peer.services();
-        let number = services.services.iter().position(|offer| offer.name == wanted)?;
+        let number = services.services.iter().rposition(|offer| offer.name == wanted)?;
         let standing = if peer.is_gone() {
             Standing::Gone
         } else if peer.is_up() {

@@ -29,9 +29,14 @@ impl Left {
         self.waker.wake();
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether it has.
+    pub(super) fn is(&self) -> bool {
+        self.is.load(Ordering::Acquire)
+    }
+
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
-        if self.is.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -63,6 +68,10 @@ impl Answering {
 
     pub(crate) fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    pub(crate) fn left(&self) -> &Arc<Left> {
+        &self.left
     }
 
     pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {

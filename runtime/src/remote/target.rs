@@ -29,6 +29,54 @@ impl Spoken {
     }
 }
 
+/// What a caller knows of a service's contract.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// It was compiled with it.
+    Spoken(Spoken),
+    /// It passes on what others write who were told this.
+    Told(&'a Offer),
+}
+
+impl Wanted<'_> {
+    /// # Errors
+    /// A peer offers the service under another contract.
+    pub(super) fn check(&self, offer: &Offer) -> Result<(), Refusal> {
+        let have = ContractVersion { major: offer.major, minor: offer.minor };
+        let (name, want) = match self {
+            Self::Spoken(spoken) => (spoken.name, spoken.version),
+            // methods go by name: what the peer does not have is refused when it is called
+            Self::Told(told) => (&*told.contract, ContractVersion { major: told.major, minor: 0 }),
+        };
+        if offer.contract == name && have.serves(want) {
+            return Ok(());
+        }
+        let (have, want) = (format!("{} {have}", offer.contract), format!("{name} {want}"));
+        Err(Refusal::WrongContract { service: offer.name.clone(), have, want })
+    }
+
+    /// Where the methods that a caller numbers so are in what a peer offers.
+    fn methods(&self, offer: &Offer) -> Box<[Option<u16>]> {
+        let at = |method: &str| {
+            let at = offer.methods.iter().position(|name| name == method)?;
+            u16::try_from(at).ok()
+        };
+        match self {
+            Self::Spoken(spoken) => spoken.methods.iter().map(|method| at(method.name)).collect(),
+            Self::Told(told) => told.methods.iter().map(|method| at(method)).collect(),
+        }
+    }
+
+    fn compactness(&self, peer: &Peer, offer: &Offer) -> Option<Compactness> {
+        match self {
+            Self::Spoken(spoken) if peer.is_of_our_artifact() && !offer.relayed => {
+                Some((spoken.compactness)())
+            }
+            Self::Spoken(_) | Self::Told(_) => None,
+        }
+    }
+}
+
 /// One receiver on a peer.
 pub(crate) struct Target {
     /// Never zero, and never given to another one.
@@ -52,14 +100,10 @@ impl Target {
         peer: &Arc<Peer>,
         service: u32,
         offer: &Offer,
-        spoken: Spoken,
+        wanted: Wanted<'_>,
         key: Option<&Arc<str>>,
     ) -> Result<Self, Refusal> {
-        Self::check(offer, spoken)?;
-        let methods = spoken.methods.iter().map(|method| {
-            let at = offer.methods.iter().position(|name| name == method.name)?;
-            u16::try_from(at).ok()
-        });
+        wanted.check(offer)?;
         // FNV-1a
         let hash = key
             .map_or("", |key| key)
@@ -73,24 +117,10 @@ impl Target {
             peer: peer.clone(),
             service,
             key: key.cloned(),
-            methods: methods.collect(),
-            compactness: peer.is_of_our_artifact().then(spoken.compactness),
+            methods: wanted.methods(offer),
+            compactness: wanted.compactness(peer, offer),
             spread: (hash % SPREAD as u64) as usize,
             numbers: Default::default(),
-        })
-    }
-
-    /// # Errors
-    /// A peer offers the service under another contract.
-    pub(super) fn check(offer: &Offer, spoken: Spoken) -> Result<(), Refusal> {
-        let have = ContractVersion { major: offer.major, minor: offer.minor };
-        if offer.contract == spoken.name && have.serves(spoken.version) {
-            return Ok(());
-        }
-        Err(Refusal::WrongContract {
-            service: offer.name.clone(),
-            have: format!("{} {have}", offer.contract),
-            want: format!("{} {}", spoken.name, spoken.version),
         })
     }
 

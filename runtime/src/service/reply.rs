@@ -5,7 +5,7 @@ use super::context::Cx;
 use super::contract::Encoding;
 use super::decode;
 use super::error::{ContractError, Never};
-use crate::remote::Answering;
+use crate::remote::{Answering, Left};
 use bytes::Bytes;
 use odeon_core::{Refusal, Retry, UnknownCause};
 use pin_project_lite::pin_project;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
@@ -109,7 +110,7 @@ impl RawReply {
         self.send_in(outcome, encoding);
     }
 
-    fn send_in(self, outcome: RawOutcome, encoding: Encoding) {
+    pub(crate) fn send_in(self, outcome: RawOutcome, encoding: Encoding) {
         match self.0 {
             // a caller that has left does not want it
             As::Json(sender) | As::Named(sender) | As::Compact(sender) => drop(sender.send(outcome)),
@@ -124,11 +125,19 @@ impl RawReply {
     }
 
     /// Ready once the caller has left.
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
             As::Json(sender) | As::Named(sender) | As::Compact(sender) => sender.poll_closed(cx),
             As::Elsewhere(answering) => answering.poll_left(cx),
             As::Nobody => Poll::Pending,
+        }
+    }
+
+    /// By what a caller on another node tells that it has left.
+    pub(crate) fn left(&self) -> Option<&Arc<Left>> {
+        match &self.0 {
+            As::Elsewhere(answering) => Some(answering.left()),
+            As::Json(_) | As::Named(_) | As::Compact(_) | As::Nobody => None,
         }
     }
 

@@ -24,7 +24,7 @@ pub trait Counter {
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct Broken {
-    why: String,
+    pub(crate) why: String,
 }
 
 impl std::fmt::Display for Broken {
@@ -37,8 +37,8 @@ impl ContractError for Broken {}
 
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
-    left: Arc<AtomicU64>,
-    noted: Arc<AtomicU64>,
+    pub(crate) left: Arc<AtomicU64>,
+    pub(crate) noted: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -46,6 +46,12 @@ pub(crate) struct Counting {
     total: u64,
     last: u64,
     seen: Seen,
+}
+
+impl Counting {
+    pub(crate) fn of(seen: &Seen) -> Self {
+        Self { seen: seen.clone(), ..Self::default() }
+    }
 }
 
 #[odeon::service]
@@ -81,7 +87,7 @@ impl Counter for Counting {
 /// Two nodes: `mars` has the counters, `venus` has a link to it.
 async fn two(seen: Seen) -> (Linked, Linked) {
     let cluster = Cluster::new();
-    let app = App::new().entity("counter", move || Counting { seen: seen.clone(), ..Counting::default() });
+    let app = App::new().entity("counter", move || Counting::of(&seen));
     let mars = cluster.node("mars", app).await;
     let venus = cluster.node("venus", App::new()).await;
     let node = venus.links.connect(mars.links.local_address()).await.expect("a link");

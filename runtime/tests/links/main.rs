@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
 
 mod calls;
+mod client;
 mod gossip;
 mod large;
 mod stage;

@@ -3,8 +3,8 @@
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::{Executor, Host, Inline};
 use odeon::prelude::*;
-use odeon::remote::{Authority, Links, LinksConfig, Transport, Trust};
-use odeon::{Node, NodeConfig};
+use odeon::remote::{Authority, Links, LinksConfig, StartLinksError, Transport, Trust};
+use odeon::{Client, ClientConfig, Node, NodeConfig};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -38,21 +38,53 @@ impl Cluster {
     }
 
     pub(crate) async fn listening(&self, at: Ipv4Addr, name: &str, incarnation: u64, app: App) -> Linked {
+        self.bound(SocketAddr::from((at, 0)), name, incarnation, app).await.expect("a port is free")
+    }
+
+    /// Starts a node that listens at a certain port, if that is free.
+    pub(crate) async fn bound(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        incarnation: u64,
+        app: App,
+    ) -> Result<Linked, StartLinksError> {
         let name: NodeName = name.parse().expect("a name");
         let executor = Executor::new(tokio::runtime::Handle::current(), 0);
         let host = Host { executors: vec![executor], blocking: Arc::new(Inline), seed: 7 };
         let node = Node::start(host, NodeConfig::named(name.clone()), app).await.expect("the node starts");
-        let (valid, now) = (Duration::from_secs(3_600), SystemTime::now());
-        let credentials = self.authority.issue(&name, valid, now).expect("credentials");
+        let trust = self.node_trust(name.as_str());
         let config = LinksConfig {
-            address: SocketAddr::from((at, 0)),
-            trust: Trust::new(&credentials, now).expect("they are good"),
+            address,
+            trust,
             incarnation,
             artifact: Some([7; 32]),
             transport: Transport::default(),
         };
-        let links = Links::start(&node, config).await.expect("a port is free");
-        Linked { node, links }
+        let links = Links::start(&node, config).await?;
+        Ok(Linked { node, links })
+    }
+
+    /// What a client shows.
+    pub(crate) fn client_trust(&self, name: &str) -> Trust {
+        let (valid, now) = (Duration::from_secs(3_600), SystemTime::now());
+        let name = name.parse().expect("a name");
+        let credentials = self.authority.issue_client(&name, valid, now).expect("credentials");
+        Trust::new(&credentials, now).expect("they are good")
+    }
+
+    /// What a node shows.
+    pub(crate) fn node_trust(&self, name: &str) -> Trust {
+        let (valid, now) = (Duration::from_secs(3_600), SystemTime::now());
+        let credentials = self.authority.issue(&name.parse().expect("a name"), valid, now);
+        Trust::new(&credentials.expect("credentials"), now).expect("they are good")
+    }
+
+    /// Connects a program outside of the cluster with one of these nodes.
+    pub(crate) async fn client(&self, name: &str, nodes: &[&Linked]) -> Client {
+        let addresses = nodes.iter().map(|node| node.links.local_address()).collect();
+        let (trust, transport) = (self.client_trust(name), Transport::default());
+        Client::connect(ClientConfig { addresses, trust, transport }).await.expect("a node lets it in")
     }
 }
 

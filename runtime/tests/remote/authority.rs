@@ -1,7 +1,7 @@
 //! The authority: kept as text, and what it refuses.
 
 use crate::stage::{DAY, answer, authority, cluster, credentials, endpoint, node, soon};
-use odeon::remote::trust::{AuthorityError, Certificate, TrustError};
+use odeon::remote::trust::{AuthorityError, Certificate, Subject, TrustError};
 use odeon::remote::{Authority, Trust};
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +13,8 @@ async fn an_authority_that_was_kept_as_text_makes_members_of_the_same_cluster() 
     assert_eq!(again.certificate().fingerprint(), first.certificate().fingerprint());
     let (north, south) = (endpoint(&first, "north"), endpoint(&again, "south"));
     let (dialled, dialler) = tokio::join!(answer(&north), soon(south.connect(north.local_address())));
-    assert_eq!(dialled.expect("a member").node, node("south"));
-    assert_eq!(dialler.expect("a member").node, node("north"));
+    assert_eq!(dialled.expect("a member").name(), &node("south"));
+    assert_eq!(dialler.expect("a member").name(), &node("north"));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn credentials_that_peers_would_refuse_are_refused_at_home() {
         Trust::new(&credentials, now)
     };
     let fine = trust(&|_| ()).expect("trust");
-    assert_eq!((fine.node(), fine.cluster()), (&node("south"), one.cluster()));
+    assert_eq!((fine.name(), fine.cluster()), (&node("south"), one.cluster()));
     assert!(fine.until() > now);
     let key = credentials(&one, "south").key;
     assert_eq!(trust(&|c| c.key = key.clone()).expect_err("two pairs"), TrustError::KeyMismatch);
@@ -71,7 +71,10 @@ fn credentials_that_peers_would_refuse_are_refused_at_home() {
     let two = trust(&|c| c.authorities.push_str(foreign.certificate_pem()));
     assert!(matches!(two, Err(TrustError::TwoClusters(..))), "{two:?}");
     let node_as_authority = trust(&|c| c.authorities = c.chain.clone());
-    assert_eq!(node_as_authority.expect_err("no authority"), TrustError::NoAuthority(node("south")));
+    assert_eq!(
+        node_as_authority.expect_err("no authority"),
+        TrustError::NoAuthority(Subject::Node(node("south")))
+    );
     assert!(matches!(trust(&|c| c.authorities.clear()), Err(TrustError::Authorities(_))));
     assert!(matches!(trust(&|c| c.chain.clear()), Err(TrustError::Chain(_))));
     let later = Trust::new(&good, now + 2 * DAY).expect_err("expired");

@@ -76,7 +76,7 @@ fn all_tasks_of_an_endpoint_live_on_its_executor() {
     });
     let met =
         callers.block_on(async { tokio::join!(answer(&north), soon(south.connect(north.local_address()))) });
-    assert_eq!(met.1.as_ref().expect("a member").node, node("north"));
+    assert_eq!(met.1.as_ref().expect("a member").name(), &node("north"));
     assert_eq!(callers.metrics().num_alive_tasks(), 0, "callers only wait");
     stop.send(()).expect("it runs");
     // two endpoints and two ends of a connection

@@ -5,7 +5,7 @@ use crate::stage::{
     odd, shown_by, soon,
 };
 use odeon::remote::endpoint::{HandshakeError, refused};
-use odeon::remote::trust::{PROTOCOL, Reason};
+use odeon::remote::trust::{PROTOCOL, Reason, Subject};
 use odeon::remote::{Authority, Stranger, Trust};
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 use rustls::sign::CertifiedKey;
@@ -64,12 +64,12 @@ async fn a_member_is_let_in_under_its_name_and_told_what_members_are_told() {
     let (north, south) = (endpoint(&authority, "north"), endpoint(&authority, "south_1-"));
     let (dialled, dialler) = tokio::join!(answer(&north), soon(south.connect(north.local_address())));
     let (dialled, dialler) = (dialled.expect("a member"), dialler.expect("a member"));
-    assert_eq!((dialled.node, dialler.node), (node("south_1-"), node("north")));
+    assert_eq!((dialled.name(), dialler.name()), (&node("south_1-"), &node("north")));
     assert_eq!(hear(&dialler.connection).await.as_deref(), Ok(SECRET));
     // The outsider of the other stories can hear: with a member's credentials it does.
     let insider = Outsider::dialer(Some(shown_by(&credentials(&authority, "west"))), PROTOCOL);
     let (answered, heard) = tokio::join!(answer(&north), insider.dial(north.local_address()));
-    assert_eq!(answered.expect("a member").node, node("west"));
+    assert_eq!(answered.expect("a member").name(), &node("west"));
     assert_eq!(heard.as_deref(), Ok(SECRET));
 }
 
@@ -84,7 +84,7 @@ async fn who_is_of_a_foreign_authority_gets_nothing_whatever_it_claims() {
     for theirs in [authority(2), authority(1)] {
         let found = verdict(&ours, shown_by(&credentials(&theirs, "south"))).await;
         let Stranger::ForeignAuthority { claims: Some(claims) } = &found else { panic!("{found:?}") };
-        assert_eq!((&claims.cluster, &claims.node), (theirs.cluster(), &Some(node("south"))));
+        assert_eq!((&claims.cluster, &claims.subject), (theirs.cluster(), &Subject::Node(node("south"))));
     }
 }
 

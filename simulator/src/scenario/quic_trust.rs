@@ -112,7 +112,7 @@ fn bind(machine: &Machine, start: &Start) -> Endpoint {
 
 async fn be_member(machine: Machine, start: Start, board: Books<Board>) {
     let endpoint = bind(&machine, &start);
-    let own = endpoint.trust().node().clone();
+    let own = endpoint.trust().name().clone();
     for (peer, address) in board.open(|b| b.addresses.clone()) {
         if peer != own {
             machine.executors[0].spawn(ask_for_ever(
@@ -133,9 +133,10 @@ async fn answer(incoming: Incoming, own: NodeName, board: Books<Board>) {
     let from = incoming.address();
     match incoming.handshake().await {
         Ok(member) => {
-            let known = board.open(|b| b.addresses.iter().any(|(n, a)| *n == member.node && *a == from.ip()));
+            let known =
+                board.open(|b| b.addresses.iter().any(|(n, a)| n == member.name() && *a == from.ip()));
             if !known {
-                let broken = format!("{own} let {from} in as {}", member.node);
+                let broken = format!("{own} let {from} in as {}", member.name());
                 return board.open(|b| b.broken.push(broken));
             }
             while let Ok((mut answer, mut question)) = member.connection.accept_bi().await {
@@ -172,8 +173,8 @@ async fn ask_for_ever(
     let mut number = 0;
     loop {
         match endpoint.connect(address).await {
-            Ok(member) if member.node != peer => {
-                board.open(|b| b.broken.push(format!("{own} dialled {peer} and found {}", member.node)));
+            Ok(member) if *member.name() != peer => {
+                board.open(|b| b.broken.push(format!("{own} dialled {peer} and found {}", member.name())));
             }
             Ok(member) => {
                 loop {

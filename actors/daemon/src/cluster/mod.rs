@@ -14,7 +14,7 @@ use crate::exit::Failure;
 use crate::signals::Hangups;
 use credentials::{Life, UseError, Warnings};
 use odeon::host::{Blocking, run_blocking};
-use odeon::remote::{Links, LinksConfig, StartLinksError, Transport, Trust};
+use odeon::remote::{Links, LinksConfig, StartLinksError, Subject, Transport, Trust};
 use odeon::{Node, PartSpec};
 use peers::Peers;
 use std::convert::Infallible;
@@ -101,9 +101,9 @@ fn usable(
     let (trust, life) = loaded.map_err(|e| {
         Failure::usage(format_args!("the credentials in {}: {e}", config.credentials.display()))
     })?;
-    match trust.node() == &settings.name {
+    match *trust.subject() == Subject::Node(settings.name.clone()) {
         true => Ok((trust, life)),
-        false => Err(settings.misnamed(config, trust.node())),
+        false => Err(settings.misnamed(config, trust.subject())),
     }
 }
 

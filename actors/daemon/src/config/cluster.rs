@@ -2,9 +2,8 @@
 
 use super::{Flags, Settings};
 use crate::exit::Failure;
-use odeon::core::NodeName;
 use odeon::remote::endpoint::{MTU_MAX, MTU_MIN};
-use odeon::remote::{Transport, trust::CHAIN_FILE};
+use odeon::remote::{Subject, Transport, trust::CHAIN_FILE};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -140,17 +139,20 @@ fn mtu<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
 
 impl Settings {
     /// The node is not the one that its certificate names.
-    pub(crate) fn misnamed(&self, cluster: &Cluster, certificate: &NodeName) -> Failure {
+    pub(crate) fn misnamed(&self, cluster: &Cluster, certificate: &Subject) -> Failure {
         let problem = format!(
             "this node is {}, but {} is the certificate of {certificate}",
             self.name,
             cluster.credentials.join(CHAIN_FILE).display()
         );
-        self.failure_at("node", "name", problem).advice(format_args!(
-            "set [node] name = \"{certificate}\" (or --name {certificate}), or issue a certificate for {0} with \
-             `odeon cluster certificate {0}`",
-            self.name
-        ))
+        let failure = self.failure_at("node", "name", problem);
+        let issue = format!("issue a certificate for {0} with `odeon cluster certificate {0}`", self.name);
+        match certificate {
+            Subject::Node(name) => {
+                failure.advice(format_args!("set [node] name = \"{name}\" (or --name {name}), or {issue}"))
+            }
+            Subject::Client(_) | Subject::Authority => failure.advice(issue),
+        }
     }
 }
 

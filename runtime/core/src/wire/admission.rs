@@ -15,6 +15,8 @@ pub struct Ours {
     pub cluster: ClusterId,
     /// Who it is.
     pub node: NodeId,
+    /// It is a program outside of the cluster, which calls services and is called by nobody.
+    pub is_client: bool,
     /// The versions of the protocol that it speaks.
     pub versions: VersionRange,
     /// The binary that it runs, if it knows.
@@ -52,6 +54,7 @@ impl Ours {
         Party {
             cluster: self.cluster.clone(),
             node: self.node.clone(),
+            is_client: self.is_client,
             artifact: self.artifact,
             address: self.address.clone(),
             features: self.features,
@@ -153,6 +156,15 @@ pub fn confirm(
     meet(&hello.from, &welcome.from, version, known.supersedes)
 }
 
+/// That who has dialed says to be what its certificate makes it: a node, or a client. Whoever is dialed has shown
+/// already that it is a node.
+///
+/// # Errors
+/// The reason, to be sent to it before the connection is closed.
+pub fn check_role(hello: &Hello, is_client: bool) -> Result<(), Turned> {
+    if hello.from.is_client == is_client { Ok(()) } else { Err(Turned::RoleMismatch { client: is_client }) }
+}
+
 /// That the other belongs here and is who it says it is, and not we ourselves.
 fn identify(us: &Ours, them: &Party, certificate: &NodeName) -> Result<(), Turned> {
     if them.cluster != us.cluster {
@@ -162,7 +174,8 @@ fn identify(us: &Ours, them: &Party, certificate: &NodeName) -> Result<(), Turne
         let (certificate, claimed) = (certificate.clone(), them.node.name.clone());
         return Err(Turned::NameMismatch { certificate, claimed });
     }
-    if them.node.name != us.node.name {
+    // a client may be called as a node is
+    if them.node.name != us.node.name || them.is_client != us.is_client {
         return Ok(());
     }
     let (ours, claimed) = (us.node.incarnation, them.node.incarnation);

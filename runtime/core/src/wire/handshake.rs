@@ -49,6 +49,10 @@ pub struct Party {
     pub cluster: ClusterId,
     /// Who it is. The name must be that of its certificate.
     pub node: NodeId,
+    /// It is no node but a program outside of the cluster, which calls services. The name is that of a client then, and
+    /// the incarnation only tells one run of it from another.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_client: bool,
     /// The binary that it runs, if it knows.
     #[serde(default)]
     pub artifact: Option<ArtifactDigest>,
@@ -169,6 +173,12 @@ pub enum Turned {
         /// The name in the message.
         claimed: NodeName,
     },
+    /// The certificate is that of a client, but it says to be a node; or the other way round.
+    #[error("the certificate is that of {}, but it says to be {}", role(*client), role(!*client))]
+    RoleMismatch {
+        /// Whether the certificate is that of a client.
+        client: bool,
+    },
     /// A later incarnation of the same node is known: this one is dead to the cluster.
     #[error("incarnation {claimed} is over: {known} is known")]
     StaleIncarnation {
@@ -236,6 +246,7 @@ impl Turned {
             Self::NoCommonVersion { .. }
             | Self::ForeignCluster
             | Self::NameMismatch { .. }
+            | Self::RoleMismatch { .. }
             | Self::StaleIncarnation { .. }
             | Self::SelfConnect
             | Self::Unreadable { .. } => Retry::Never,
@@ -253,6 +264,9 @@ impl Turned {
             }
             Self::ForeignCluster => "look at the addresses to join by: they lead into another cluster",
             Self::NameMismatch { .. } => "start the node under the name that its certificate was issued for",
+            Self::RoleMismatch { .. } => {
+                "issue a certificate of the right kind with `odeon cluster certificate`"
+            }
             Self::StaleIncarnation { .. } => "come back with the next incarnation",
             Self::Superseded { .. } => "dial other members: this one ends",
             Self::NotExpected { .. } => "look its address up again",
@@ -271,6 +285,15 @@ impl From<NoCommonVersion> for Turned {
     fn from(none: NoCommonVersion) -> Self {
         Self::NoCommonVersion { spoken: none.ours, offered: none.theirs }
     }
+}
+
+const fn role(is_client: bool) -> &'static str {
+    if is_client { "a client" } else { "a node" }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

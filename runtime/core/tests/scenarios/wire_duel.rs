@@ -84,6 +84,7 @@ impl World {
         Ours {
             cluster: ClusterId::new("blue", 1).expect("a name"),
             node: NodeId { name: name(side), incarnation: self.nodes[side].incarnation },
+            is_client: false,
             versions: VersionRange::SPOKEN,
             artifact: None,
             address: String::new(),

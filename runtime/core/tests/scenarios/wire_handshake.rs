@@ -215,6 +215,7 @@ fn ours(words: &Words<'_>) -> Result<Ours, String> {
     Ok(Ours {
         cluster: words.option("cluster", cluster)?.unwrap_or_else(|| cluster("blue").expect("a name")),
         node: node(words.first()?)?,
+        is_client: false,
         versions: words.option("versions", versions)?.unwrap_or(VersionRange::SPOKEN),
         artifact: words.option("artifact", parsed)?.map(|byte| ArtifactDigest([byte; 32])),
         address: "127.0.0.1:7400".to_owned(),
@@ -248,6 +249,7 @@ fn messages_of_a_handshake_are_read_as_they_were_written() {
         Turned::NoCommonVersion { spoken: VersionRange::SPOKEN, offered: VersionRange::SPOKEN },
         Turned::ForeignCluster,
         Turned::NameMismatch { certificate: name.clone(), claimed: name },
+        Turned::RoleMismatch { client: true },
         Turned::StaleIncarnation { claimed: 1, known: 2 },
         Turned::Superseded { ours: 1, claimed: 2 },
         Turned::NotExpected { expected: hello.expects.clone(), actual: dial.dialer.clone() },

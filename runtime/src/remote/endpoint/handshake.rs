@@ -128,7 +128,7 @@ impl Endpoint {
             Err(_) => return Err(HandshakeError::Silent { peer }),
         };
         match trust.peer(&connection) {
-            Ok(node) => Ok(Member { node, connection }),
+            Ok(subject) => Ok(Member { subject, connection }),
             Err(stranger) => Err(self.tell_of(peer, stranger)),
         }
     }

@@ -8,7 +8,7 @@ pub use handshake::{HandshakeError, Incoming, refused};
 pub use transport::{MTU_ETHERNET, MTU_MAX, MTU_MIN, Transport};
 
 use crate::host::Executor;
-use crate::remote::trust::{Reason, Refusal, Strangers, Trust, server_name};
+use crate::remote::trust::{Reason, Refusal, Strangers, Subject, Trust, server_name};
 use odeon_core::NodeName;
 use parking_lot::Mutex;
 use quinn::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt};
@@ -45,13 +45,20 @@ struct Shared {
     server: ServerConfig,
 }
 
-/// A connection with a member of the cluster.
+/// A connection with a member of the cluster, or with a client of it.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Whom its certificate names.
-    pub node: NodeName,
+    /// Whom its certificate names: a node or, if it has dialed, perhaps a client.
+    pub subject: Subject,
     /// The connection, its handshake done.
     pub connection: quinn::Connection,
+}
+
+impl Member {
+    /// Its name.
+    pub fn name(&self) -> &NodeName {
+        self.subject.name().expect("an authority's certificate is let in by nobody")
+    }
 }
 
 /// Why there is no endpoint.
@@ -99,6 +106,21 @@ impl Endpoint {
         let shared =
             Shared { quinn, address, tasks, trust, strangers, transport: config, handshake_max, server };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The same for who dials and is not dialed: whoever tries is not answered.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind_to_dial(
+        address: SocketAddr,
+        trust: Trust,
+        transport: &Transport,
+        executor: &Executor,
+    ) -> Result<Self, BindError> {
+        let endpoint = Self::bind(address, trust, transport, executor)?;
+        endpoint.shared.quinn.set_server_config(None);
+        Ok(endpoint)
     }
 
     /// Where it is bound.

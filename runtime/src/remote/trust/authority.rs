@@ -1,6 +1,6 @@
 //! The cluster's own certificate authority: what it signs is a member.
 
-use super::certificate::{Certificate, CertificateError, Identity, server_name};
+use super::certificate::{Certificate, CertificateError, Identity, Subject, server_name};
 use super::credentials::{Credentials, Secret};
 use odeon_core::{ClusterId, NodeName};
 use rcgen::{
@@ -76,7 +76,7 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError::Time`]; [`AuthorityError::Signing`] when the operating system gives no random bytes.
     pub fn create(cluster: &ClusterId, valid: Duration, now: SystemTime) -> Result<Self, AuthorityError> {
-        let identity = Identity { cluster: cluster.clone(), node: None };
+        let identity = Identity { cluster: cluster.clone(), subject: Subject::Authority };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = naming(&identity)?;
         hold(&mut params, now, now.checked_add(valid))?;
@@ -95,8 +95,8 @@ impl Authority {
     pub fn from_pem(pem: &str, key: &str) -> Result<Self, AuthorityError> {
         let [certificate] = <[Certificate; 1]>::try_from(Certificate::all_of_pem(pem)?)
             .map_err(|_| AuthorityError::Foreign { why: "there is more than one certificate" })?;
-        if certificate.identity.node.is_some() {
-            return Err(AuthorityError::Foreign { why: "it is the certificate of a node" });
+        if certificate.identity.subject != Subject::Authority {
+            return Err(AuthorityError::Foreign { why: "it is the certificate of a node or a client" });
         }
         let key = KeyPair::from_pem(key).map_err(|e| AuthorityError::Key { why: e.to_string() })?;
         if key.subject_public_key_info() != certificate.public_key() {
@@ -138,18 +138,44 @@ impl Authority {
         valid: Duration,
         now: SystemTime,
     ) -> Result<Credentials, AuthorityError> {
+        self.sign(Subject::Node(node.clone()), valid, now)
+    }
+
+    /// Makes a key and a certificate for a program outside of the cluster, that hold for so long from now on, but no
+    /// longer than the authority. Nodes let it call services; it can be no node.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Expired`], [`AuthorityError::Time`], [`AuthorityError::Signing`].
+    pub fn issue_client(
+        &self,
+        client: &NodeName,
+        valid: Duration,
+        now: SystemTime,
+    ) -> Result<Credentials, AuthorityError> {
+        self.sign(Subject::Client(client.clone()), valid, now)
+    }
+
+    fn sign(
+        &self,
+        subject: Subject,
+        valid: Duration,
+        now: SystemTime,
+    ) -> Result<Credentials, AuthorityError> {
         if now >= self.certificate.until {
             return Err(AuthorityError::Expired);
         }
         let end = now.checked_add(valid).map(|end| end.min(self.certificate.until));
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = naming(&Identity { cluster: self.cluster().clone(), node: Some(node.clone()) })?;
+        // a node dials and is dialled, a client only dials
+        let usages = match &subject {
+            Subject::Client(_) => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            _ => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        };
+        let mut params = naming(&Identity { cluster: self.cluster().clone(), subject })?;
         hold(&mut params, now, end)?;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        // a node dials and is dialled
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages;
         let signed = params.signed_by(&key, &self.issuer)?;
         Ok(Credentials {
             authorities: self.pem.clone(),
@@ -179,13 +205,11 @@ fn naming(identity: &Identity) -> Result<CertificateParams, AuthorityError> {
     params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, identity.cluster.as_str());
-    match &identity.node {
-        Some(node) => {
-            params.subject_alt_names.push(SanType::DnsName(server_name(&identity.cluster).try_into()?));
-            params.distinguished_name.push(DnType::CommonName, node.as_str());
-        }
-        None => params.distinguished_name.push(DnType::CommonName, "authority"),
+    if let Subject::Node(_) = &identity.subject {
+        params.subject_alt_names.push(SanType::DnsName(server_name(&identity.cluster).try_into()?));
     }
+    let name = identity.subject.name().map_or("authority", NodeName::as_str);
+    params.distinguished_name.push(DnType::CommonName, name);
     Ok(params)
 }
 

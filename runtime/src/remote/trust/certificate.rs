@@ -18,15 +18,47 @@ pub(crate) fn server_name(cluster: &ClusterId) -> String {
     format!("{cluster}.{DOMAIN}")
 }
 
-/// Whom a certificate names: a node, or the authority of a cluster. As text it is a SPIFFE id
-/// (`spiffe://CLUSTER.odeon.internal/node/NODE`, without a path for the authority), for that takes every character
-/// of a [`NodeName`] as it is, which a DNS name does not ('_', and '-' at the end).
+/// Whom a certificate names: a node, a client, or the authority of a cluster. As text it is a SPIFFE id
+/// (`spiffe://CLUSTER.odeon.internal/node/NODE`, `…/client/CLIENT`, without a path for the authority), for that takes
+/// every character of a [`NodeName`] as it is, which a DNS name does not ('_', and '-' at the end).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The cluster.
     pub cluster: ClusterId,
-    /// The node; none for the authority.
-    pub node: Option<NodeName>,
+    /// Who in it.
+    pub subject: Subject,
+}
+
+/// In which role a certificate lets its owner take part.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// Signs the certificates of the others.
+    Authority,
+    /// A member: others dial it, gossip with it and call its services.
+    Node(NodeName),
+    /// A program outside of the cluster that may call services, and nothing more. Its name is no node's, even where it
+    /// is the same word.
+    Client(NodeName),
+}
+
+impl Subject {
+    /// Its name; none for the authority.
+    pub fn name(&self) -> Option<&NodeName> {
+        match self {
+            Self::Authority => None,
+            Self::Node(name) | Self::Client(name) => Some(name),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Authority => f.write_str("the authority"),
+            Self::Node(name) => write!(f, "the node {name}"),
+            Self::Client(name) => write!(f, "the client {name}"),
+        }
+    }
 }
 
 impl Identity {
@@ -34,11 +66,13 @@ impl Identity {
         let rest = text.strip_prefix("spiffe://")?;
         let (domain, path) = rest.split_once('/').map_or((rest, None), |(domain, path)| (domain, Some(path)));
         let cluster = domain.strip_suffix(DOMAIN)?.strip_suffix('.')?.parse().ok()?;
-        let node = match path {
-            None => None,
-            Some(path) => Some(path.strip_prefix("node/")?.parse().ok()?),
+        let subject = match path.map(|path| path.split_once('/')) {
+            None => Subject::Authority,
+            Some(Some(("node", name))) => Subject::Node(name.parse().ok()?),
+            Some(Some(("client", name))) => Subject::Client(name.parse().ok()?),
+            Some(_) => return None,
         };
-        Some(Self { cluster, node })
+        Some(Self { cluster, subject })
     }
 
     /// What a certificate claims, if it makes one clear claim: the specification allows one URI (X.509-SVID, 2).
@@ -52,7 +86,11 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "spiffe://{}.{DOMAIN}", self.cluster)?;
-        self.node.as_ref().map_or(Ok(()), |node| write!(f, "/node/{node}"))
+        match &self.subject {
+            Subject::Authority => Ok(()),
+            Subject::Node(name) => write!(f, "/node/{name}"),
+            Subject::Client(name) => write!(f, "/client/{name}"),
+        }
     }
 }
 
@@ -82,7 +120,7 @@ pub enum CertificateError {
     },
     /// It names nobody, or more than one.
     #[error(
-        "it names no member of a cluster; a certificate of a node has the one URI spiffe://CLUSTER.{DOMAIN}/node/NODE"
+        "it names no member of a cluster; a certificate of a node has the one URI spiffe://CLUSTER.{DOMAIN}/node/NODE, one of a client …/client/CLIENT"
     )]
     Nameless,
 }
@@ -167,10 +205,10 @@ mod tests {
     fn every_node_name_comes_back_from_its_identity() {
         for name in ["a", "node-1", "node_1", "n-", "n_", "a--b__c", "a234567890123456"] {
             let node: NodeName = name.parse().expect("a node name");
-            let identity = Identity { cluster: cluster(), node: Some(node) };
+            let identity = Identity { cluster: cluster(), subject: Subject::Node(node) };
             assert_eq!(Identity::parse(&identity.to_string()), Some(identity));
         }
-        let authority = Identity { cluster: cluster(), node: None };
+        let authority = Identity { cluster: cluster(), subject: Subject::Authority };
         assert_eq!(authority.to_string(), "spiffe://shop-000000000000feed.odeon.internal");
         assert_eq!(Identity::parse(&authority.to_string()), Some(authority));
     }

@@ -1,5 +1,5 @@
-//! Who is a member of the cluster. [`Authority`] makes members, [`Credentials`] are what a node keeps of it,
-//! [`Trust`] is what it does with them, [`Stranger`] is who is none.
+//! Who is a member of the cluster, and who may call it. [`Authority`] makes both, [`Credentials`] are what each keeps
+//! of it, [`Trust`] is what it does with them, [`Stranger`] is who is neither.
 
 mod authority;
 mod certificate;
@@ -8,7 +8,7 @@ mod stranger;
 mod verifier;
 
 pub use authority::{Authority, AuthorityError};
-pub use certificate::{Certificate, CertificateError, Identity};
+pub use certificate::{Certificate, CertificateError, Identity, Subject};
 pub use credentials::{
     AUTHORITIES_FILE, CHAIN_FILE, Credentials, CredentialsError, KEY_FILE, Secret, read_secret, write,
     write_secret,
@@ -29,16 +29,16 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use verifier::{Membership, Verifier};
-use webpki::{KeyUsage, anchor_from_trusted_cert};
+use verifier::{Membership, Usage, Verifier};
+use webpki::anchor_from_trusted_cert;
 
 /// What both ends must agree to speak (ALPN, RFC 7301). A version that cannot be understood gets another name.
 pub const PROTOCOL: &[u8] = b"odeon/1";
 
-/// A node's checked credentials: it can prove to be a member, and judge who else is.
+/// The checked credentials of a node or a client: it can prove who it is, and judge who else is a member.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    node: NodeName,
+    subject: Subject,
     until: SystemTime,
     membership: Arc<Membership>,
     own: Arc<SingleCertAndKey>,
@@ -52,9 +52,9 @@ pub enum TrustError {
     /// Among the authorities is something else.
     #[error("{AUTHORITIES_FILE} cannot be used: {0}")]
     Authorities(CertificateError),
-    /// A node's certificate stands where an authority's belongs: everything that node signs would be believed.
-    #[error("{AUTHORITIES_FILE} holds the certificate of the node {0}; put the authority's there")]
-    NoAuthority(NodeName),
+    /// Another certificate stands where an authority's belongs: everything that its owner signs would be believed.
+    #[error("{AUTHORITIES_FILE} holds the certificate of {0}; put the authority's there")]
+    NoAuthority(Subject),
     /// The authorities are of more than one cluster: it would not be clear of which this node is.
     #[error("{AUTHORITIES_FILE} holds authorities of two clusters, {0} and {1}; keep those of one")]
     TwoClusters(ClusterId, ClusterId),
@@ -90,15 +90,22 @@ impl Trust {
         let until = Certificate::of_der(first.clone()).map_err(TrustError::Chain)?.until;
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(since);
-        let node = membership.verify(first, between, now, KeyUsage::server_auth())?;
-        membership.verify(first, between, now, KeyUsage::client_auth())?;
+        let subject = membership.verify(first, between, now, Usage::Dialing)?;
+        if let Subject::Node(_) = subject {
+            membership.verify(first, between, now, Usage::Dialed)?;
+        }
         let own = certified(chain, credentials.key.expose(), &provider)?;
-        Ok(Self { node, until, membership: Arc::new(membership), own: Arc::new(own.into()), provider })
+        Ok(Self { subject, until, membership: Arc::new(membership), own: Arc::new(own.into()), provider })
     }
 
-    /// The node that the certificate names.
-    pub fn node(&self) -> &NodeName {
-        &self.node
+    /// Whom the certificate names: a node or a client.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &NodeName {
+        self.subject.name().expect("an authority's certificate was not let through")
     }
 
     /// The cluster.
@@ -106,7 +113,7 @@ impl Trust {
         &self.membership.cluster
     }
 
-    /// Until when peers accept the node's certificate.
+    /// Until when peers accept the certificate.
     pub fn until(&self) -> SystemTime {
         self.until
     }
@@ -115,16 +122,19 @@ impl Trust {
     ///
     /// # Errors
     /// The connection was not made by an endpoint of this cluster.
-    pub fn peer(&self, connection: &quinn::Connection) -> Result<NodeName, Stranger> {
+    pub fn peer(&self, connection: &quinn::Connection) -> Result<Subject, Stranger> {
         let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer>>().ok());
         let first = shown.and_then(|chain| chain.into_iter().next()).ok_or(Stranger::NoCertificate)?;
         let certificate =
             Certificate::of_der(first).map_err(|e| Stranger::Malformed { why: e.to_string() })?;
-        let Identity { cluster, node } = certificate.identity;
+        let Identity { cluster, subject } = certificate.identity;
         if cluster != self.membership.cluster {
             return Err(Stranger::ForeignCluster { cluster });
         }
-        node.ok_or_else(|| Stranger::Malformed { why: CertificateError::Nameless.to_string() })
+        match subject {
+            Subject::Authority => Err(Stranger::Malformed { why: CertificateError::Nameless.to_string() }),
+            subject => Ok(subject),
+        }
     }
 
     /// How this node answers one dialer.
@@ -165,8 +175,8 @@ fn membership(authorities: &str, provider: &CryptoProvider) -> Result<Membership
     let cluster = authorities[0].identity.cluster.clone();
     let mut anchors = Vec::new();
     for authority in &authorities {
-        if let Some(node) = &authority.identity.node {
-            return Err(TrustError::NoAuthority(node.clone()));
+        if authority.identity.subject != Subject::Authority {
+            return Err(TrustError::NoAuthority(authority.identity.subject.clone()));
         }
         if authority.identity.cluster != cluster {
             return Err(TrustError::TwoClusters(cluster, authority.identity.cluster.clone()));

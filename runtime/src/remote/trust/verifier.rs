@@ -1,8 +1,8 @@
 //! The verdict on a peer's certificate, the same for who dials and for who is dialled (RFC 5280, X.509-SVID).
 
-use super::certificate::{Certificate, Identity};
+use super::certificate::{Certificate, Identity, Subject};
 use super::stranger::Stranger;
-use odeon_core::{ClusterId, NodeName};
+use odeon_core::ClusterId;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
@@ -13,6 +13,24 @@ use rustls::{
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+
+/// What a certificate is shown for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// By who dials.
+    Dialing,
+    /// By who is dialed.
+    Dialed,
+}
+
+impl Usage {
+    fn of_key(self) -> KeyUsage {
+        match self {
+            Self::Dialing => KeyUsage::client_auth(),
+            Self::Dialed => KeyUsage::server_auth(),
+        }
+    }
+}
 
 /// What makes a certificate one of a member.
 #[derive(Debug)]
@@ -34,8 +52,8 @@ impl Membership {
         certificate: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         now: UnixTime,
-        usage: KeyUsage,
-    ) -> Result<NodeName, Stranger> {
+        usage: Usage,
+    ) -> Result<Subject, Stranger> {
         let malformed = |why: &dyn std::fmt::Display| Stranger::Malformed { why: why.to_string() };
         let parsed = EndEntityCert::try_from(certificate).map_err(|e| malformed(&e))?;
         let claims = Identity::claimed_by(&parsed);
@@ -44,13 +62,20 @@ impl Membership {
             Ok(anchor) => self.check_authority(&anchor, now)?,
             Err(error) => return Err(self.explain(error, certificate, &parsed, between, usage, claims)),
         }
-        let Some(Identity { cluster, node: Some(node) }) = claims else {
+        let Some(Identity { cluster, subject }) = claims else {
             return Err(malformed(&super::CertificateError::Nameless));
         };
         if cluster != self.cluster {
             return Err(Stranger::ForeignCluster { cluster });
         }
-        Ok(node)
+        match subject {
+            Subject::Authority => Err(malformed(&super::CertificateError::Nameless)),
+            // whatever its certificate may be used for, nobody is to dial it
+            Subject::Client(_) if usage == Usage::Dialed => {
+                Err(malformed(&"it is a client's, but a node was expected"))
+            }
+            subject => Ok(subject),
+        }
     }
 
     fn path<'a>(
@@ -58,9 +83,9 @@ impl Membership {
         parsed: &'a EndEntityCert<'a>,
         between: &'a [CertificateDer<'a>],
         at: UnixTime,
-        usage: KeyUsage,
+        usage: Usage,
     ) -> Result<VerifiedPath<'a>, webpki::Error> {
-        parsed.verify_for_usage(self.algorithms.all, &self.anchors, between, at, usage, None, None)
+        parsed.verify_for_usage(self.algorithms.all, &self.anchors, between, at, usage.of_key(), None, None)
     }
 
     /// An anchor is believed without regard to time (RFC 5280, 6.1.1); an authority of ours ends all the same.
@@ -89,7 +114,7 @@ impl Membership {
         certificate: &CertificateDer<'_>,
         parsed: &EndEntityCert<'_>,
         between: &[CertificateDer<'_>],
-        usage: KeyUsage,
+        usage: Usage,
         claims: Option<Identity>,
     ) -> Stranger {
         let untimely = match error {
@@ -159,7 +184,7 @@ impl Verifier {
         certificate: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         now: UnixTime,
-        usage: KeyUsage,
+        usage: Usage,
     ) -> Result<(), Error> {
         match self.membership.verify(certificate, between, now, usage) {
             Ok(_) => Ok(()),
@@ -193,7 +218,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         // the name asked for is the cluster's, and membership is what is judged
-        self.judge(certificate, between, now, KeyUsage::server_auth())?;
+        self.judge(certificate, between, now, Usage::Dialed)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -232,7 +257,7 @@ impl ClientCertVerifier for Verifier {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.judge(certificate, between, now, KeyUsage::client_auth())?;
+        self.judge(certificate, between, now, Usage::Dialing)?;
         Ok(ClientCertVerified::assertion())
     }
 

@@ -3,16 +3,20 @@
 use crate::exit::Failure;
 use odeon::core::{ClusterId, NodeName};
 use odeon::remote::trust::{CredentialsError, read_secret, write, write_secret};
-use odeon::remote::{Authority, Credentials};
+use odeon::remote::{Authority, Credentials, Subject};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+const NODES: &str = "nodes";
+const CLIENTS: &str = "clients";
 
 /// ```text
 /// ca.pem                the authority's certificate
 /// ca.key                its private key, for the owner alone
 /// cluster               the cluster's id
 /// nodes/NAME/           what goes to the host of a node: ca.pem, node.pem, node.key
+/// clients/NAME/         the same three for a program outside of the cluster
 /// ```
 pub(super) struct Files {
     root: PathBuf,
@@ -35,12 +39,13 @@ impl Files {
         self.root.join("cluster")
     }
 
-    fn nodes(&self) -> PathBuf {
-        self.root.join("nodes")
-    }
-
-    pub(super) fn node(&self, node: &NodeName) -> PathBuf {
-        self.nodes().join(node.as_str())
+    /// What goes to whom a certificate names.
+    pub(super) fn of(&self, subject: &Subject) -> PathBuf {
+        match subject {
+            Subject::Authority => self.root.clone(),
+            Subject::Node(name) => self.root.join(NODES).join(name.as_str()),
+            Subject::Client(name) => self.root.join(CLIENTS).join(name.as_str()),
+        }
     }
 
     /// The first file of an authority that is there already.
@@ -81,23 +86,28 @@ impl Files {
         Ok(authority)
     }
 
-    pub(super) fn write_node(&self, node: &NodeName, credentials: &Credentials) -> Result<(), Failure> {
-        credentials.write(&self.node(node)).map_err(|e| failed(&e))
+    pub(super) fn write(&self, subject: &Subject, credentials: &Credentials) -> Result<(), Failure> {
+        credentials.write(&self.of(subject)).map_err(|e| failed(&e))
     }
 
-    /// The nodes that have a directory, by name.
-    pub(super) fn list_nodes(&self) -> Result<Vec<NodeName>, Failure> {
-        let path = self.nodes();
+    /// The nodes and clients that have a directory, by name, the nodes first.
+    pub(super) fn list(&self) -> Result<Vec<Subject>, Failure> {
+        let nodes = self.list_names(NODES)?.into_iter().map(Subject::Node);
+        Ok(nodes.chain(self.list_names(CLIENTS)?.into_iter().map(Subject::Client)).collect())
+    }
+
+    fn list_names(&self, kind: &str) -> Result<Vec<NodeName>, Failure> {
+        let path = self.root.join(kind);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            // a cluster without nodes yet
+            // a cluster without them yet
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Failure::failed(format_args!("{} cannot be read: {e}", path.display()))),
         };
-        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut nodes: Vec<NodeName> = names.filter_map(|name| name.parse().ok()).collect();
-        nodes.sort();
-        Ok(nodes)
+        let found = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<NodeName> = found.filter_map(|name| name.parse().ok()).collect();
+        names.sort();
+        Ok(names)
     }
 }
 

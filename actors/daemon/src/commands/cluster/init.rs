@@ -8,7 +8,7 @@ use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use clap::Args;
 use odeon::core::{ClusterId, NodeName};
-use odeon::remote::Authority;
+use odeon::remote::{Authority, Subject};
 use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -51,9 +51,10 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code
     let mut nodes = arguments.nodes.clone();
     nodes.sort();
     nodes.dedup();
+    let nodes: Vec<Subject> = nodes.into_iter().map(Subject::Node).collect();
     let files = Files::at(&arguments.directory);
     let taken =
-        files.occupied().or_else(|| nodes.iter().map(|node| files.node(node)).find(|path| path.exists()));
+        files.occupied().or_else(|| nodes.iter().map(|node| files.of(node)).find(|path| path.exists()));
     if let Some(path) = taken.filter(|_| !arguments.overwrite) {
         return Err(Failure::failed(format_args!("{} exists already", path.display())).advice(
             "choose another --directory, or issue certificates of that cluster with `odeon cluster certificate`; \
@@ -64,8 +65,9 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code
     let authority = Authority::create(&cluster, days(DAYS_MAX), now).map_err(Failure::failed)?;
     files.write_authority(&authority)?;
     for node in &nodes {
-        let credentials = authority.issue(node, days(arguments.days), now).map_err(Failure::failed)?;
-        files.write_node(node, &credentials)?;
+        let name = node.name().expect("a node has one");
+        let credentials = authority.issue(name, days(arguments.days), now).map_err(Failure::failed)?;
+        files.write(node, &credentials)?;
     }
     Report::of(&files, &authority, &nodes, now).print(&invocation.terminal, arguments.json)?;
     if !arguments.json {

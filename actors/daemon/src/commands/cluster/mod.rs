@@ -32,7 +32,7 @@ enum Command {
     /// Make the authority of a new cluster, and certificates for its first nodes
     #[command(after_help = init::EXAMPLES)]
     Init(init::Arguments),
-    /// Issue the certificate of one more node, or replace one
+    /// Issue the certificate of one more node or of a client, or replace one
     #[command(after_help = certificate::EXAMPLES)]
     Certificate(certificate::Arguments),
     /// Show the cluster's id, its authority, and until when each certificate holds

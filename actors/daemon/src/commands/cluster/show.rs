@@ -24,14 +24,14 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Prints it. A certificate that no node could use is a failure, so that scripts can watch for it.
+/// Prints it. A certificate that nobody could use is a failure, so that scripts can watch for it.
 ///
 /// # Errors
 /// There is no authority, or it cannot be read.
 pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let files = Files::at(&arguments.directory);
     let authority = files.read_authority()?;
-    let report = Report::of(&files, &authority, &files.list_nodes()?, date::now());
+    let report = Report::of(&files, &authority, &files.list()?, date::now());
     report.print(&invocation.terminal, arguments.json)?;
     Ok(if report.has_problems() { Code::Failed } else { Code::Done })
 }
