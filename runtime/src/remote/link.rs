@@ -221,8 +221,7 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
         }
         match message {
             Control::Receipts(receipts) => peer.settle_casts(receipts).map_err(LinkEnd::False)?,
-<<<<<<< HEAD
-            Control::Services(services) => peer.offers(services),
+            Control::Services(services) => core.learn(&peer, services),
             Control::Watch(wishes) => peer.watched.want(&core, &peer, wishes).map_err(LinkEnd::False)?,
             Control::Unwatch(ids) => {
                 peer.watched.unwatch(ids);
@@ -233,9 +232,6 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
                 peer.teller.remind();
             }
             Control::Unwatched(ids) => peer.wanted_watches.forgotten(&ids),
-=======
-            Control::Services(services) => core.learn(&peer, services),
->>>>>>> client
             Control::WantServices => peer.outbox.tell_services(),
             Control::Gossip(message) => core.gossip.heard(&peer, message),
         }

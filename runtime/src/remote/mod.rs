@@ -39,9 +39,5 @@ pub(crate) use providers::Rota;
 pub(crate) use receipts::Receipts;
 pub(crate) use reply::{Answering, Left};
 pub(crate) use target::{Spoken, Target};
-<<<<<<< HEAD
-pub use trust::{Authority, Credentials, Stranger, Trust};
-pub(crate) use watches::RemoteWatch;
-=======
 pub use trust::{Authority, Credentials, Stranger, Subject, Trust};
->>>>>>> client
+pub(crate) use watches::RemoteWatch;

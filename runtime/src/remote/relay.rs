@@ -6,6 +6,7 @@ use super::core::Core;
 use super::providers::Rota;
 use super::reply::Left;
 use super::target::{Target, Wanted};
+use crate::cell::port::Port;
 use crate::directory::Inlet;
 use crate::service::contract::{Arguments, Encoding};
 use crate::service::encode::{Awaiting, Encoded};
@@ -89,6 +90,11 @@ fn settle_cast(origin: &Origin, outcome: Result<(), &Refusal>) {
 }
 
 impl Inlet for Relay {
+    fn port(&self) -> Option<Arc<dyn Port>> {
+        // clients do not watch
+        None
+    }
+
     fn deliver(
         &self,
         method: usize,

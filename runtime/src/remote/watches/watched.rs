@@ -49,7 +49,7 @@ impl Watched {
     /// They are too many.
     pub(in crate::remote) fn want(
         &self,
-        core: &Core,
+        core: &Arc<Core>,
         peer: &Arc<Peer>,
         wishes: Vec<Wish>,
     ) -> Result<(), String> {
@@ -71,9 +71,9 @@ impl Watched {
         Ok(())
     }
 
-    fn begin(&self, core: &Core, peer: &Arc<Peer>, wish: &Wish) {
+    fn begin(&self, core: &Arc<Core>, peer: &Arc<Peer>, wish: &Wish) {
         let id = wish.id;
-        let inlet = core.inlet(wish.service, wish.key.as_deref()).ok();
+        let inlet = core.inlet(peer, wish.service, wish.key.as_deref()).ok();
         let Some(port) = inlet.and_then(|inlet| inlet.port()) else {
             // as on one node: there is none
             let exit = Some(Exit::Stopped { reason: StopReason::Shutdown });
