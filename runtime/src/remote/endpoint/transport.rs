@@ -30,7 +30,7 @@ pub struct Transport {
     pub connection_window: u32,
     /// Bytes that may be sent and not yet acknowledged. Bounds memory for each connection.
     pub send_window: u32,
-    /// Streams of either kind that the peer may have open at once.
+    /// Streams of either kind that the peer may have open at once. quinn keeps some fifty bytes for each, used or not.
     pub streams_max: u32,
     /// Bytes of datagrams that wait to be sent, and as many that wait to be read; then the oldest are dropped.
     pub datagram_buffer: u32,
@@ -49,7 +49,7 @@ impl Default for Transport {
             stream_window: 1 << 20,
             connection_window: 8 << 20,
             send_window: 8 << 20,
-            streams_max: 256,
+            streams_max: 32,
             datagram_buffer: 64 << 10,
             mtu_max: MTU_MAX,
             handshake_max: Duration::from_secs(5),
