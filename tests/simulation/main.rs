@@ -35,6 +35,11 @@ fn nodes_that_know_one_other_each_find_all(sim: &mut Simulation) {
     scenario(sim, "node-gossip");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn a_program_outside_the_cluster_is_told_the_truth(sim: &mut Simulation) {
+    scenario(sim, "node-client");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

@@ -6,6 +6,7 @@
 mod books;
 mod http_client;
 mod http_hello;
+mod node_client;
 mod node_counter;
 mod node_gossip;
 mod node_links;
@@ -58,6 +59,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-gossip",
         about: "Real nodes that know one other each find all by gossip; what one offers is called from everywhere",
         run: node_gossip::run,
+    },
+    Scenario {
+        name: "node-client",
+        about: "A program outside the cluster calls, through one node, what two have; each outcome is true",
+        run: node_client::run,
     },
     Scenario {
         name: "quic-trust",
