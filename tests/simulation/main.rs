@@ -40,6 +40,11 @@ fn what_is_watched_on_another_node_is_told_once(sim: &mut Simulation) {
     scenario(sim, "node-watches");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn a_program_outside_the_cluster_is_told_the_truth(sim: &mut Simulation) {
+    scenario(sim, "node-client");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

@@ -6,6 +6,7 @@
 mod books;
 mod http_client;
 mod http_hello;
+mod node_client;
 mod node_counter;
 mod node_gossip;
 mod node_links;
@@ -64,6 +65,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-watches",
         about: "Real nodes watch each other's activations through crashes and cuts; each watch is told once, truly",
         run: node_watches::run,
+    },
+    Scenario {
+        name: "node-client",
+        about: "A program outside the cluster calls, through one node, what two have; each outcome is true",
+        run: node_client::run,
     },
     Scenario {
         name: "quic-trust",

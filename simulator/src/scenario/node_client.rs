@@ -1,0 +1,130 @@
+//! A program outside of the cluster calls, through the one node that it is told of, what that node has and what another
+//! one has, while packets are lost, paths are cut, and nodes and the program itself crash. Each call ends with a true
+//! outcome: what was answered has run once, what was refused never runs, nothing runs twice. In the end both are called.
+
+mod program;
+
+use self::program::{Board, Caller, Start, call, serve};
+use super::books::Books;
+use super::today;
+use crate::{Crash, HostId, Simulation};
+use odeon::core::{ClusterId, NodeName};
+use odeon::remote::Authority;
+use std::time::Duration;
+
+/// The first is the one that the program is told of.
+const NAMES: [&str; 2] = ["north", "south"];
+const DAY: Duration = Duration::from_secs(86_400);
+/// After all faults are healed a call to each is answered within this time: a connection that is dead ends after ten
+/// seconds, a dial fails after five, pauses are of two, and nodes find each other again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
+/// A call that was refused would have run by then.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+
+/// The script.
+pub(super) fn run(sim: &mut Simulation) {
+    let board = Books::<Board>::default();
+    let hosts = hosts(sim, &board);
+    for host in &hosts {
+        sim.start(*host);
+        let apart = milliseconds(sim, 0, 2_000);
+        sim.run_for(apart);
+    }
+    for _ in 0..1 + sim.random() % 6 {
+        misfortune(sim, &hosts);
+        let calm = milliseconds(sim, 0, 5_000);
+        sim.run_for(calm);
+    }
+    heal(sim, &hosts);
+    board.open(|b| b.answered.clear());
+    let answered = sim.demand("what each node has is called from outside", ANSWERED_WITHIN, |_| {
+        board.open(|b| b.answered.len() == NAMES.len())
+    });
+    if !answered {
+        sim.violation(format!("only these were answered: {:?}", board.open(|b| b.answered.clone())));
+    }
+    board.open(|b| b.is_over = true);
+    sim.run_for(SETTLED_AFTER);
+    for broken in board.open(|b| b.untrue()) {
+        sim.violation(broken);
+    }
+}
+
+/// The nodes, and the host of the program.
+fn hosts(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
+    let today = today();
+    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
+    let authority =
+        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let mut hosts = Vec::new();
+    for name in NAMES {
+        let name: NodeName = name.parse().expect("a name");
+        let credentials = authority.issue(&name, DAY, today).expect("chance comes from the simulation");
+        let start = Start { credentials, issued: today, all: NAMES };
+        let board = board.clone();
+        let program = move |machine| serve(machine, start.clone(), board.clone());
+        hosts.push(sim.host(name.as_str(), program));
+    }
+    let name = "reports".parse().expect("a name");
+    let credentials = authority.issue_client(&name, DAY, today).expect("chance comes from the simulation");
+    let caller = Caller { credentials, issued: today, node: NAMES[0], services: NAMES };
+    let board = board.clone();
+    hosts.push(sim.host("outside", move |machine| call(machine, caller.clone(), board.clone())));
+    hosts
+}
+
+fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
+    Duration::from_millis(from + sim.random() % (to - from))
+}
+
+/// One thing that goes wrong, for a while.
+fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
+    let at = (sim.random() % hosts.len() as u64) as usize;
+    let (one, other) = (hosts[at], hosts[(at + 1) % hosts.len()]);
+    match sim.random() % 5 {
+        0 => {
+            let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
+            let away = milliseconds(sim, 0, 15_000);
+            sim.crash(one, how);
+            sim.run_for(away);
+            sim.start(one);
+        }
+        1 | 2 => {
+            sim.cut(one, other);
+            if sim.random().is_multiple_of(2) {
+                sim.cut(other, one);
+            }
+            let cut = milliseconds(sim, 100, 20_000);
+            sim.run_for(cut);
+        }
+        3 => {
+            sim.pause(one);
+            let pause = milliseconds(sim, 100, 14_000);
+            sim.run_for(pause);
+        }
+        _ => {
+            let mut network = sim.options().network.clone();
+            network.loss = (sim.random() % 20) as f64 / 100.0;
+            network.duplication = (sim.random() % 20) as f64 / 100.0;
+            network.reordering = (sim.random() % 30) as f64 / 100.0;
+            sim.set_network(network);
+            let storm = milliseconds(sim, 500, 8_000);
+            sim.run_for(storm);
+        }
+    }
+    // most are over before the next one begins
+    if !sim.random().is_multiple_of(4) {
+        heal(sim, hosts);
+    }
+}
+
+/// Nothing is wrong any more.
+fn heal(sim: &mut Simulation, hosts: &[HostId]) {
+    sim.heal();
+    let network = sim.options().network.clone();
+    sim.set_network(network);
+    for host in hosts {
+        sim.resume(*host);
+        sim.start(*host);
+    }
+}
