@@ -131,8 +131,22 @@ pub(super) async fn read<T: DeserializeOwned>(
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
-    crate::service::messagepack_check(&bytes).map_err(ControlError::Unreadable)?;
-    rmp_serde::from_slice(&bytes).map_err(|e| ControlError::Unreadable(e.to_string()))
+    decode(&bytes)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ControlError> {
+    crate::service::messagepack_check(bytes).map_err(ControlError::Unreadable)?;
+    rmp_serde::from_slice(bytes).map_err(|e| ControlError::Unreadable(e.to_string()))
+}
+
+/// Reads one message of the control stream, without its length, and writes it anew with that. For the fuzz target.
+///
+/// # Errors
+/// For people: why it cannot be read, or not be written.
+#[doc(hidden)]
+pub fn control_reread(bytes: &[u8]) -> Result<Bytes, String> {
+    let control: Control = decode(bytes).map_err(|e| e.to_string())?;
+    encode(&control).map_err(|e| e.to_string())
 }
 
 /// Longest message before a peer has been let in.

@@ -29,6 +29,8 @@ pub mod trust;
 mod watches;
 
 pub use client::{Client, ClientConfig, ConnectClientError};
+#[doc(hidden)]
+pub use control::control_reread;
 pub use core::ConnectError;
 pub(crate) use core::Core;
 pub use endpoint::{Endpoint, Member, Transport};
