@@ -3,6 +3,7 @@
 use odeon::remote::{Credentials, Transport, Trust};
 use odeon::{Client, ClientConfig};
 use odeon_examples::counter::CounterRef;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let client = Client::connect(config).await?;
     let counter: CounterRef = client.entity("counter", "ada")?;
-    println!("{}", counter.add(1).within(Duration::from_secs(1)).await?);
+    writeln!(std::io::stdout(), "{}", counter.add(1).within(Duration::from_secs(1)).await?)?;
     client.close(Duration::from_secs(1)).await;
     Ok(())
 }
