@@ -61,6 +61,34 @@ fn one_more_node_gets_its_certificate_and_an_old_one_another() {
 }
 
 #[test]
+fn a_client_gets_a_certificate_of_its_own_kind_beside_those_of_nodes() {
+    let place = Place::new("cluster-client");
+    place.run(&[&INIT[..], &["--nodes", "north"]].concat()).ok();
+    let issue = ["cluster", "certificate", "north", "--client", "--directory", "c"];
+    let issued = place.run(&[&issue[..], &["--days", "30", "--json"]].concat()).json();
+    assert_eq!(
+        (&issued["clients"][0]["client"], &issued["clients"][0]["days_left"]),
+        (&"north".into(), &29.into())
+    );
+    assert_eq!(issued["nodes"], serde_json::json!([]), "a node of the same name is another");
+    assert_eq!(mode(&place, "c/clients/north/node.key"), 0o600);
+    place.run(&issue).fails(1, &["c/clients/north exists already", "--overwrite"]);
+    let shown = place.run(&["cluster", "show", "--directory", "c"]);
+    assert!(shown.ok().contains("c/clients/north") && shown.out.contains("client"), "{}", shown.out);
+    // no node starts with it
+    for file in ["ca.pem", "node.pem", "node.key"] {
+        fs::copy(
+            place.path(&format!("c/clients/north/{file}")),
+            place.path(&format!("c/nodes/north/{file}")),
+        )
+        .expect("it is ours");
+    }
+    let mixed = place.run(&["cluster", "show", "--directory", "c"]);
+    assert_eq!(mixed.code, Some(1), "{mixed:?}");
+    assert!(mixed.out.contains("node.pem is of the client north"), "{}", mixed.out);
+}
+
+#[test]
 fn a_cluster_is_not_overwritten_unless_told_so() {
     let place = Place::new("cluster-overwrite");
     let nodes = [&INIT[..], &["--nodes", "north"]].concat();

@@ -202,11 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn every_node_name_comes_back_from_its_identity() {
+    fn every_name_comes_back_from_its_identity() {
         for name in ["a", "node-1", "node_1", "n-", "n_", "a--b__c", "a234567890123456"] {
             let node: NodeName = name.parse().expect("a node name");
-            let identity = Identity { cluster: cluster(), subject: Subject::Node(node) };
-            assert_eq!(Identity::parse(&identity.to_string()), Some(identity));
+            for subject in [Subject::Node(node.clone()), Subject::Client(node)] {
+                let identity = Identity { cluster: cluster(), subject };
+                assert_eq!(Identity::parse(&identity.to_string()), Some(identity));
+            }
         }
         let authority = Identity { cluster: cluster(), subject: Subject::Authority };
         assert_eq!(authority.to_string(), "spiffe://shop-000000000000feed.odeon.internal");
@@ -226,6 +228,9 @@ mod tests {
             "spiffe://shop-000000000000feed.odeon.internal/node/A",
             "spiffe://shop-000000000000feed.odeon.internal/node/a/b",
             "spiffe://shop-000000000000feed.odeon.internal/nodes/a",
+            "spiffe://shop-000000000000feed.odeon.internal/client/",
+            "spiffe://shop-000000000000feed.odeon.internal/node/client/a",
+            "spiffe://shop-000000000000feed.odeon.internal/client",
             "spiffe://shop-000000000000feed.odeon.internal.example/node/a",
             "https://shop-000000000000feed.odeon.internal/node/a",
         ] {
