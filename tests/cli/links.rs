@@ -130,8 +130,8 @@ fn credentials_that_do_not_fit_are_refused_with_what_to_do() {
     place.run(&check).ok();
     place.write("north.toml", &NORTH.replace("\"north\"\ndirectory", "\"nord\"\ndirectory"));
     for arguments in [&check[..], &check[..3]] {
-        let said =
-            ["north.toml:2:8: this node is nord, but c/nodes/north/node.pem is the certificate of north"];
+        let whose = "c/nodes/north/node.pem is the certificate of the node north";
+        let said = [&*format!("north.toml:2:8: this node is nord, but {whose}")];
         place.run(arguments).fails(2, &said);
         place.run(arguments).fails(2, &["name = \"north\"", "odeon cluster certificate nord"]);
     }
@@ -192,7 +192,7 @@ fn new_credentials_are_used_after_a_hangup_and_bad_ones_are_refused() {
             .expect("ours");
     }
     let refused = renew("the new credentials are refused");
-    assert!(refused["problem"].as_str().is_some_and(|p| p.contains("that of south")), "{refused}");
+    assert!(refused["problem"].as_str().is_some_and(|p| p.contains("that of the node south")), "{refused}");
 
     // short ones are good, and told of
     let issue = ["cluster", "certificate", "north", "--directory", "c", "--overwrite", "--days", "1"];
