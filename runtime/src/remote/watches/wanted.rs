@@ -115,7 +115,8 @@ impl Wanted {
         }
         let wishes = wishes.chunks(SAID_MAX).map(|wishes| Control::Watch(wishes.to_vec()));
         let gone = gone.chunks(SAID_MAX).map(|gone| Control::Unwatch(gone.to_vec()));
-        wishes.chain(gone).collect()
+        // what is withdrawn makes room for what is new
+        gone.chain(wishes).collect()
     }
 
     /// The peer has seen some end.
@@ -123,6 +124,10 @@ impl Wanted {
         for seen in seen {
             let watch = {
                 let mut state = self.0.lock();
+                if seen.id > state.last {
+                    // nobody has asked for it: a peer must not make this node remember what it invents
+                    continue;
+                }
                 state.unsaid.remove(&seen.id);
                 state.withdrawn.insert(seen.id, false);
                 state.watches.remove(&seen.id)
@@ -251,7 +256,7 @@ mod tests {
         assert_eq!(ids(&wanted.take()), (vec![], vec![b]));
         wanted.reconnected();
         assert_eq!(ids(&wanted.take()), (vec![a], vec![b]));
-        wanted.seen(vec![seen(a), seen(b)]);
+        wanted.seen(vec![seen(a), seen(b), seen(b + 1)]);
         wanted.seen(vec![seen(a)]);
         assert_eq!(*told.lock(), ["stopped (Own)"], "{b} was withdrawn");
         assert_eq!(ids(&wanted.take()), (vec![], vec![a, b]), "that it is known is said");

@@ -56,10 +56,11 @@ impl Watched {
         for wish in wishes {
             let is_new = {
                 let state = self.0.lock();
-                if state.watches.len() >= WATCHES_MAX {
+                let is_new = !state.watches.contains_key(&wish.id);
+                if is_new && state.watches.len() >= WATCHES_MAX {
                     return Err(format!("more than {WATCHES_MAX} watches"));
                 }
-                !state.watches.contains_key(&wish.id)
+                is_new
             };
             if is_new {
                 self.begin(core, peer, &wish);
