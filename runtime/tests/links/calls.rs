@@ -1,6 +1,6 @@
 //! Calls and casts between two nodes.
 
-use super::stage::{Cluster, Linked, eventually};
+use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::core::{NodeId, UnknownCause};
 use odeon::prelude::*;
 use std::pin::Pin;
@@ -94,9 +94,7 @@ async fn two(seen: Seen) -> (Linked, Linked) {
     assert_eq!(node, NodeId { name: "mars".parse().expect("a name"), incarnation: 1 });
     let counter: CounterRef = venus.node.entity("counter", "ready").expect("a name");
     // what mars offers comes after the handshake
-    while counter.total().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    at_last("it is reached", async || counter.total().await).await;
     (mars, venus)
 }
 

@@ -1,7 +1,7 @@
 //! A program outside of the cluster calls its services, and is no member.
 
 use super::calls::{Broken, CounterRef, Counting, Seen};
-use super::stage::{Cluster, Linked, eventually};
+use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::core::wire::handshake::{Expected, Features, Hello, Party, Reply, Turned};
 use odeon::core::wire::version::VersionRange;
 use odeon::core::{NodeId, UnknownCause};
@@ -142,12 +142,8 @@ async fn a_client_finds_back_when_its_node_comes_back() {
     let address = mars.links.local_address();
     mars.node.stop(Duration::from_secs(5)).await;
     drop(mars);
-    let mars = loop {
-        match cluster.bound(address, "mars", 2, counters(&Seen::default())).await {
-            Ok(mars) => break mars,
-            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-        }
-    };
+    let begin_anew = async || cluster.bound(address, "mars", 2, counters(&Seen::default())).await;
+    let mars = at_last("the port is free again", begin_anew).await;
     eventually("there is a link", || ada.node().as_ref() == Some(mars.links.node())).await;
     assert_eq!(counter.add(1).await, Ok(1), "it is another incarnation, which has counted nothing");
 }
@@ -308,9 +304,7 @@ async fn beyond(seen: &Seen) -> (Cluster, Linked, Linked, Client) {
     // the client learns of it after it has come
     venus.links.connect(mars.links.local_address()).await.expect("a link");
     let door: DoorRef = ada.service("door").expect("a name");
-    while door.who().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    at_last("it is reached", async || door.who().await).await;
     (cluster, mars, venus, ada)
 }
 

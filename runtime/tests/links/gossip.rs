@@ -1,7 +1,7 @@
 //! Nodes that find each other, and what they offer, because one peer of theirs knows.
 
 use super::calls::{CounterRef, Counting};
-use super::stage::{Cluster, Linked, eventually};
+use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::core::NodeName;
 use odeon::core::rendezvous;
 use odeon::prelude::*;
@@ -42,14 +42,7 @@ fn knows(node: &Linked, others: &[&str]) -> bool {
 
 /// Calls until it is answered.
 async fn answered(place: &PlaceRef) -> String {
-    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        match place.name().await {
-            Ok(name) => return name,
-            Err(error) => assert!(tokio::time::Instant::now() < limit, "never: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    at_last("an answer", async || place.name().await).await
 }
 
 /// Three nodes that offer `place`: each of the others was told of mars only.
@@ -148,8 +141,8 @@ async fn a_key_is_where_rendezvous_hashing_puts_it_whoever_calls() {
         let key = key.to_string();
         let [here, there] =
             [&earth, &pluto].map(|node| node.node.entity::<CounterRef>("counter", &key).expect("a name"));
-        while here.total().await.is_err() || there.total().await.is_err() {
-            tokio::task::yield_now().await;
+        for counter in [&here, &there] {
+            at_last("it is reached", async || counter.total().await).await;
         }
         let owner = rendezvous::highest(&names, &service, &key).expect("there are two");
         let owner = if owner.as_str() == "mars" { &mars } else { &venus };

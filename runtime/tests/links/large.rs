@@ -1,6 +1,6 @@
 //! Arguments and answers that have streams of their own.
 
-use super::stage::{Cluster, Linked, eventually};
+use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::ServiceOptions;
 use odeon::cell::Bounds;
 use odeon::directory::ServiceKind;
@@ -53,9 +53,7 @@ async fn two() -> (Linked, Linked, ShelfRef) {
     let venus = cluster.node("venus", App::new()).await;
     venus.links.connect(mars.links.local_address()).await.expect("a link");
     let shelf: ShelfRef = venus.node.entity("shelf", "a").expect("a name");
-    while shelf.lengths().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    at_last("it is reached", async || shelf.lengths().await).await;
     (mars, venus, shelf)
 }
 

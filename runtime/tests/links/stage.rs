@@ -96,3 +96,18 @@ pub(crate) async fn eventually(what: &str, mut fact: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
+
+/// Tries until it goes well, with a generous limit.
+pub(crate) async fn at_last<T, E: std::fmt::Display>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => assert!(tokio::time::Instant::now() < limit, "never: {what}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

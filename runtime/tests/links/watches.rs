@@ -1,6 +1,6 @@
 //! Watches and links between activations of two nodes.
 
-use super::stage::{Cluster, Linked, eventually};
+use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::prelude::*;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -92,9 +92,7 @@ impl Two {
     /// A guard on mars that lives.
     async fn red(&self, key: &str) -> SentryRef {
         let red: SentryRef = self.venus.node.entity("reds", key).expect("a sentry");
-        while red.ping().await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        at_last("it is reached", async || red.ping().await).await;
         red
     }
 
