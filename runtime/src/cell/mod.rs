@@ -5,7 +5,7 @@
 //! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
 //! what that does between and beside its handlers. `port` is a cell as others see it, `kind` what the cells of one
 //! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end, `nursery` when a
-//! new one begins.
+//! new one begins, `turn` when one that runs lets others run.
 
 mod activation;
 pub(crate) mod ambient;
@@ -27,6 +27,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod tick;
+pub(crate) mod turn;
 pub(crate) mod watchers;
 mod wheel;
 

@@ -8,6 +8,7 @@ use super::ending;
 use super::mailbox::{CROWDED, Hand, Mailbox, URGENT};
 use super::port::Port;
 use super::shared::{Abandon, DRAIN, FAIL, LEAVE, STOP, Shared};
+use super::turn;
 use super::wheel::{Key, Wheel};
 use crate::service::Cx;
 use crate::service::message::{Access, Envelope, Message};
@@ -152,14 +153,15 @@ impl<'a, M: Message> Run<'a, M> {
     }
 
     /// Reads the clock in the middle of a turn: messages expire meanwhile. While they are slow, that is done for each
-    /// of them. True: it is the turn of others, after many messages, or fewer that took long.
+    /// of them. True: it is the turn of others, after many messages, or fewer that took long or have made
+    /// a good packet for another node.
     #[inline(never)]
     fn look(&mut self) -> bool {
         let (before, now) = (self.shared.now(), self.shared.kind().wheel.now());
         self.shared.books.now.store(now.raw(), Relaxed);
         self.look_at = if before == now { next_look(self.served) } else { self.served + 1 };
         let long = now.raw() != self.shared.books.polling.load(Relaxed);
-        self.served >= BUDGET_QUICK || (self.served >= BUDGET && long)
+        self.served >= BUDGET_QUICK || (self.served >= BUDGET && long) || turn::is_over()
     }
 
     /// Others were let run.

@@ -294,8 +294,9 @@ impl One<'_> {
             let lane = self.lane;
             RawReply::elsewhere(Answering::new(self.peer.clone(), lane, call, encoding, left))
         });
+        let origin = self.origin(receiver, request, call.is_none());
         let inlet = match &receiver.inlet {
-            Ok(inlet) => inlet.clone(),
+            Ok(inlet) => inlet,
             Err(refusal) => {
                 match reply {
                     Some(reply) => reply.refuse(refusal.clone()),
@@ -309,7 +310,6 @@ impl One<'_> {
         if let Some(due) = due {
             header = header.with_due(due);
         }
-        let origin = self.origin(receiver, request, call.is_none());
         let arguments = Arguments { body, encoding };
         inlet.deliver(usize::from(request.method.0), &arguments, header, origin, reply);
         Ok(())

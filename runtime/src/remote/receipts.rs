@@ -19,8 +19,9 @@ impl Teller {
     /// There is something to tell.
     #[inline]
     pub(crate) fn remind(&self) {
-        // whoever is told reads all that is known: it need not be told twice
-        if !self.due.load(Ordering::Relaxed) && !self.due.swap(true, Ordering::AcqRel) {
+        // whoever is told reads all that is known: it need not be told twice. Exchanged always: what reads that it is
+        // due is then certain that what was written before will be read
+        if !self.due.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
         }
     }
@@ -46,9 +47,8 @@ pub(crate) struct News {
 /// The casts of one lane.
 #[derive(Debug)]
 pub(crate) struct LaneReceipts {
-    handled: AtomicU64,
-    /// What did not get that far; rare.
-    others: Mutex<Receipt>,
+    /// All of them; those that were handled, as far as they have been read from their receivers.
+    casts: Mutex<Receipt>,
     /// Receivers with something to tell.
     changed: Mutex<Vec<Arc<Receipts>>>,
     teller: Arc<Teller>,
@@ -56,23 +56,24 @@ pub(crate) struct LaneReceipts {
 
 impl LaneReceipts {
     pub(crate) fn new(teller: Arc<Teller>) -> Arc<Self> {
-        let handled = AtomicU64::new(0);
-        Arc::new(Self { handled, others: Mutex::default(), changed: Mutex::default(), teller })
+        Arc::new(Self { casts: Mutex::default(), changed: Mutex::default(), teller })
     }
 
     /// All there is to say: the books of the lane, and what each receiver with news has settled.
     pub(crate) fn read(&self) -> News {
         let changed = std::mem::take(&mut *self.changed.lock());
         let mut news = News::default();
+        let mut casts = self.casts.lock();
         for receipts in changed {
-            receipts.listed.store(false, Ordering::Release);
+            // before it is read: what settles from here on lists it anew
+            receipts.listed.store(false, Ordering::SeqCst);
+            casts.handled += receipts.newly_handled();
             if receipts.full.load(Ordering::Relaxed) && receipts.full.swap(false, Ordering::AcqRel) {
                 news.full.push(receipts.number);
             }
             news.settled.push(receipts.settled());
         }
-        let others = self.others.lock();
-        news.casts = Receipt { handled: self.handled.load(Ordering::Acquire), ..others.clone() };
+        news.casts = casts.clone();
         news
     }
 }
@@ -82,7 +83,12 @@ impl LaneReceipts {
 pub(crate) struct Receipts {
     number: u32,
     lane: Arc<LaneReceipts>,
-    settled: AtomicU64,
+    /// What was settled under this number before it stood for this receiver.
+    before: u64,
+    handled: AtomicU64,
+    /// Those of them that are in the books of the lane.
+    entered: AtomicU64,
+    refused: AtomicU64,
     listed: AtomicBool,
     /// One was refused for want of room.
     full: AtomicBool,
@@ -91,41 +97,58 @@ pub(crate) struct Receipts {
 impl Receipts {
     /// Goes on where the last receiver of that number was: a late word on that one must say nothing new.
     pub(crate) fn new(number: u32, lane: Arc<LaneReceipts>, last: Option<&Self>) -> Arc<Self> {
-        let settled = AtomicU64::new(last.map_or(0, |last| last.settled.load(Ordering::Acquire)));
-        Arc::new(Self { number, lane, settled, listed: AtomicBool::new(false), full: AtomicBool::new(false) })
+        Arc::new(Self {
+            number,
+            lane,
+            before: last.map_or(0, |last| last.settled().1),
+            handled: AtomicU64::new(0),
+            entered: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            listed: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+        })
     }
 
     /// Its number, and how many casts were settled under it.
     pub(crate) fn settled(&self) -> (u32, u64) {
-        (self.number, self.settled.load(Ordering::Acquire))
+        let settled = self.handled.load(Ordering::SeqCst) + self.refused.load(Ordering::SeqCst);
+        (self.number, self.before + settled)
+    }
+
+    /// How many were handled since this was last asked; only who holds the books of the lane asks.
+    fn newly_handled(&self) -> u64 {
+        let handled = self.handled.load(Ordering::SeqCst);
+        handled - self.entered.swap(handled, Ordering::Relaxed)
     }
 
     /// A handler is about to begin.
     #[inline]
     pub(crate) fn handled(self: &Arc<Self>) {
-        self.lane.handled.fetch_add(1, Ordering::Relaxed);
-        self.settle();
+        self.handled.fetch_add(1, Ordering::SeqCst);
+        self.list();
     }
 
     /// It will not be handled.
     #[cold]
     pub(crate) fn refused(self: &Arc<Self>, why: &Refusal) {
-        let mut others = self.lane.others.lock();
+        let mut casts = self.lane.casts.lock();
         match why {
-            Refusal::Expired => others.expired += 1,
-            why => others.add_refused(why.name()),
+            Refusal::Expired => casts.expired += 1,
+            why => casts.add_refused(why.name()),
         }
-        drop(others);
+        drop(casts);
         if *why == Refusal::MailboxFull {
             self.full.store(true, Ordering::Release);
         }
-        self.settle();
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        self.list();
     }
 
+    /// Something is to be told. One total order with the reader: either it is seen to be listed no more, or the reader
+    /// sees what was counted.
     #[inline]
-    fn settle(self: &Arc<Self>) {
-        self.settled.fetch_add(1, Ordering::Release);
-        if !self.listed.load(Ordering::Relaxed) && !self.listed.swap(true, Ordering::AcqRel) {
+    fn list(self: &Arc<Self>) {
+        if !self.listed.load(Ordering::SeqCst) && !self.listed.swap(true, Ordering::SeqCst) {
             self.lane.changed.lock().push(self.clone());
             self.lane.teller.remind();
         }

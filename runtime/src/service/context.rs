@@ -1,9 +1,9 @@
 //! [`Cx`]: what a handler has besides its arguments and its state. The only way to time, chance, tasks, timers,
 //! blocking work and other services.
 
+use super::cast::Cast;
 use super::contract::Contract;
 use super::message::{Header, Origin};
-use super::reference::Cast;
 use crate::cell::ambient::{Ambient, Scoped};
 use crate::cell::belongings::Belongings;
 use crate::cell::port::Port;

@@ -1,5 +1,6 @@
 //! What authors touch. Reading order: [`contract`], [`context`], [`mod@reference`], [`error`].
 
+mod cast;
 pub mod compact;
 pub mod context;
 pub mod contract;
@@ -14,10 +15,11 @@ pub mod reference;
 pub mod reply;
 pub mod weigh;
 
+pub use cast::{Cast, Casting};
 pub use context::Cx;
 pub use contract::{Contract, Service};
 pub use error::{CallError, ContractError, Never, StartError};
-pub use reference::{Call, Cast};
+pub use reference::Call;
 pub use reply::Reply;
 pub use weigh::Weigh;
 

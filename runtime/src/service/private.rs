@@ -1,5 +1,6 @@
 //! What generated code names and authors need not see. No part of the public interface: it changes without notice.
 
+pub use super::cast::Cast;
 pub use super::compact::{Travelling, Travels};
 pub use super::context::Cx;
 pub use super::contract::{Arguments, Contract, ContractVersion, Encoding, Method, MethodSchema, Service};
@@ -7,7 +8,7 @@ pub use super::decode::arguments;
 pub use super::encode::{Encoded, bare_call as encoded_call, bare_cast as encoded};
 pub use super::encode::{call as encode_call, cast as encode_cast};
 pub use super::message::{Access, Message};
-pub use super::reference::{Call, Cast};
+pub use super::reference::Call;
 pub use super::reply::{RawReply, Reply};
 pub use crate::directory::{Address, Locator};
 pub use odeon_core::Refusal;

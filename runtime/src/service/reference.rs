@@ -6,7 +6,7 @@ use super::message::{Envelope, Header, Origin};
 use super::reply::{Answer, Lost, Reply};
 use crate::cell::ambient;
 use crate::cell::{Tick, Wheel, WheelKey};
-use crate::directory::{Address, Choice, Whereabouts};
+use crate::directory::{Address, Choice};
 use crate::remote::Target;
 use futures_util::future::BoxFuture;
 use odeon_core::wire::envelope::CallId;
@@ -273,152 +273,9 @@ impl<R: Contract, T, E> Drop for Call<'_, R, T, E> {
 /// # Errors
 /// [`Refusal::HopLimit`]: the chain of calls is too long.
 #[inline(always)]
-fn outgoing(criticality: Option<Criticality>) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
+pub(super) fn outgoing(criticality: Option<Criticality>) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
     if let Some(sender) = ambient::outgoing() {
         return sender.checked();
     }
     Ok((criticality.map(Header::of).unwrap_or_default(), None))
-}
-
-enum To<'a, R: Contract> {
-    Borrowed(&'a Address<R::Message>),
-    Owned(Address<R::Message>),
-}
-
-impl<R: Contract> To<'_, R> {
-    #[inline]
-    fn whereabouts(&self) -> &Whereabouts<R::Message> {
-        match self {
-            Self::Borrowed(address) => address.whereabouts(),
-            Self::Owned(address) => address.whereabouts(),
-        }
-    }
-}
-
-/// A message without an answer that has not been sent. [`Cast::send`] it at once, or await it to wait for room
-/// where the receiver's mailbox lets senders wait.
-#[must_use = "a cast does nothing until it is sent or awaited"]
-pub struct Cast<'a, R: Contract> {
-    to: To<'a, R>,
-    message: R::Message,
-    within: Option<Duration>,
-    criticality: Option<Criticality>,
-}
-
-impl<'a, R: Contract> Cast<'a, R> {
-    /// To the address of a reference.
-    pub fn new(reference: &'a R, message: R::Message) -> Self {
-        Self { to: To::Borrowed(reference.address()), message, within: None, criticality: None }
-    }
-
-    /// Worthless after this time: dropped at dequeue, counted as expired. Default: the remaining time of what is
-    /// being handled; from outside, none.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
-        self
-    }
-
-    /// The class of this message; it only counts at the root of a chain.
-    pub fn criticality(mut self, criticality: Criticality) -> Self {
-        self.criticality = Some(criticality);
-        self
-    }
-
-    /// Independent of the reference that it was made from.
-    pub fn into_owned(self) -> Cast<'static, R> {
-        let to = match self.to {
-            To::Borrowed(address) => To::Owned(address.clone()),
-            To::Owned(address) => To::Owned(address),
-        };
-        Cast { to, message: self.message, within: self.within, criticality: self.criticality }
-    }
-
-    /// Sends now, without waiting for room.
-    ///
-    /// # Errors
-    /// Why it will not be executed. Ok means accepted, not handled.
-    #[inline]
-    pub fn send(self) -> Result<(), Refusal> {
-        let picked;
-        let whereabouts = self.to.whereabouts();
-        let delivery = match whereabouts.known() {
-            Some(delivery) => delivery,
-            None => match whereabouts.pick()? {
-                Choice::Here(here) => {
-                    picked = here;
-                    picked.delivery()
-                }
-                Choice::There(target) => {
-                    let (header, origin) = told(target.wheel(), self.within, self.criticality)?;
-                    let sent = target.send(header, origin.as_deref(), self.message);
-                    return sent.map(drop).map_err(|(refusal, _)| refusal);
-                }
-            },
-        };
-        let (header, origin) = told(delivery.wheel(), self.within, self.criticality)?;
-        let refusal = match delivery.admit(header, origin.as_ref(), &self.message) {
-            Ok(admission) => {
-                admission.put(origin, self.message);
-                return Ok(());
-            }
-            Err(refusal) => refusal,
-        };
-        let envelope = Envelope { header, origin, message: self.message };
-        delivery.push_anew(refusal, envelope).map_err(|(refusal, _)| refusal)
-    }
-}
-
-/// What a cast carries.
-#[inline(always)]
-fn told(
-    wheel: &Wheel,
-    within: Option<Duration>,
-    criticality: Option<Criticality>,
-) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
-    let (mut header, origin) = outgoing(criticality)?;
-    if let Some(time) = within {
-        header = header.with_due(wheel.due(time).earlier(header.due()));
-    }
-    Ok((header.with_awaited(false), origin))
-}
-
-impl<'a, R: Contract> IntoFuture for Cast<'a, R> {
-    type Output = Result<(), Refusal>;
-    type IntoFuture = BoxFuture<'a, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let waiting = {
-                let picked = match self.to.whereabouts().pick()? {
-                    Choice::Here(picked) => picked,
-                    Choice::There(target) => {
-                        let (mut header, origin) = told(target.wheel(), self.within, self.criticality)?;
-                        let message = match target.send(header, origin.as_deref(), self.message) {
-                            Ok(_) => return Ok(()),
-                            Err((_, Some(message))) => message,
-                            Err((refusal, None)) => return Err(refusal),
-                        };
-                        if header.due().is_never() {
-                            header = header.with_due(target.due(WITHIN_DEFAULT));
-                        }
-                        return target.send_waiting(header, origin, message).await.map(drop);
-                    }
-                };
-                let delivery = picked.delivery();
-                let (header, origin) = told(delivery.wheel(), self.within, self.criticality)?;
-                match delivery.push(Envelope { header, origin, message: self.message }) {
-                    Ok(()) => return Ok(()),
-                    Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {
-                        if envelope.header.due().is_never() {
-                            let due = delivery.wheel().due(WITHIN_DEFAULT);
-                            envelope.header = envelope.header.with_due(due);
-                        }
-                        delivery.push_waiting(envelope)
-                    }
-                    Err((refusal, _)) => return Err(refusal),
-                }
-            };
-            waiting.await
-        })
-    }
 }

@@ -6,7 +6,7 @@ use odeon::prelude::*;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 /// What a test calls on the other node.
 #[odeon::contract(name = "counter", version = "1.0")]
@@ -131,6 +131,27 @@ async fn casts_arrive_in_order_and_the_books_balance() {
     assert_eq!(status.sent, status.handled);
     assert!(status.handled >= 10_001, "{status:?}");
     assert!(mars.links.status()[0].connected);
+}
+
+#[tokio::test]
+async fn a_sender_lets_others_run_whenever_there_is_a_packets_worth() {
+    let (_mars, venus) = two(Seen::default()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    for number in 1..=10_000 {
+        counter.note(number).await.expect("there is room in time");
+    }
+    eventually("all were handled", || venus.links.status()[0].open == 0).await;
+    let mut yielded = 0;
+    for number in 10_001..=10_200 {
+        let mut cast = counter.note(number).into_future();
+        let mut poll = || std::pin::pin!(&mut cast).poll(&mut Context::from_waker(Waker::noop()));
+        if poll().is_pending() {
+            yielded += 1;
+            assert_eq!(poll(), Poll::Ready(Ok(())), "it was sent, there was room");
+        }
+    }
+    // nobody took what was written in between
+    assert_eq!(yielded, 200 / 64);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::activation::Constructor;
 use super::drive::spawn_as;
 use super::kind::{Bounds, Kind};
 use super::port::{Overseer, Phase, Port};
-use super::{Handle, Wheel};
+use super::{Handle, Wheel, turn};
 use crate::directory::{Address, Locator, Provide};
 use crate::host::Executor;
 use crate::service::contract::{Arguments, Contract, ContractVersion, Method, MethodSchema, Service};
@@ -77,6 +77,8 @@ enum Ask {
     /// Starts a task that panics, or that writes a number down behind a gate.
     Task(Option<Gate>),
     StopYourself,
+    /// Says that it has written a packet's worth.
+    Packet,
 }
 
 const METHODS: &[&str] = &[
@@ -95,6 +97,7 @@ const METHODS: &[&str] = &[
     "peek",
     "task",
     "stop_yourself",
+    "packet",
 ];
 
 const fn methods() -> [Method; METHODS.len()] {
@@ -130,6 +133,7 @@ impl Message for Ask {
             Ask::Peek(_) => 12,
             Ask::Task(_) => 13,
             Ask::StopYourself => 14,
+            Ask::Packet => 15,
         }
     }
 
@@ -160,7 +164,8 @@ impl Message for Ask {
             | Ask::Bytes(_)
             | Ask::LookBoom(_)
             | Ask::Task(_)
-            | Ask::StopYourself => {}
+            | Ask::StopYourself
+            | Ask::Packet => {}
         }
     }
 }
@@ -304,6 +309,7 @@ impl Service for Probe {
                 });
             }
             Ask::StopYourself => cx.stop(),
+            Ask::Packet => turn::end(),
             _ => {}
         }
     }

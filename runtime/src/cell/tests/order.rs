@@ -54,6 +54,20 @@ async fn a_critical_message_overtakes_the_batch_in_hand() {
 }
 
 #[tokio::test]
+async fn a_cell_that_has_written_a_packets_worth_soon_lets_others_run() {
+    let world = World::new();
+    let cell = world.spawn();
+    settle().await;
+    for i in 0..200 {
+        tell(&cell, if i == 10 { Ask::Packet } else { Ask::Note(i) }).expect("room");
+    }
+    let seen = world.seen.clone();
+    // behind the cell, which was woken first
+    let in_between = soon(aside(async move { seen.notes.lock().len() })).await.expect("no panic");
+    assert!((10..=32).contains(&in_between), "{in_between} of 200 messages in a turn");
+}
+
+#[tokio::test]
 async fn a_cell_lets_others_run_between_its_messages() {
     let world = World::new().bounded(100_000, 1 << 30, Overflow::Reject);
     let cell = world.spawn();

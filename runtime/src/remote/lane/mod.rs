@@ -11,7 +11,7 @@ use super::control::LaneReceipt;
 use super::large::Outgoing;
 use super::pending::Pending;
 use super::target::Target;
-use crate::cell::{Tick, Wheel};
+use crate::cell::{Tick, Wheel, turn};
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Origin};
 use bytes::{Bytes, BytesMut};
@@ -33,6 +33,12 @@ use tokio::sync::Notify;
 const BYTES_MAX: usize = 4 << 20;
 /// What waits for less than this has its deadlines as it had them; and frames of a piece are not further apart.
 const AGE_MIN: Duration = Duration::from_millis(10);
+/// Frames of requests, or of that many bytes of either kind, after which whoever writes lets the writer run: the
+/// receiver shall have something to do while more is written, or both take turns and their cores sleep in between.
+const REQUESTS_TURN: u32 = 64;
+const BYTES_TURN: usize = 16 << 10;
+/// The same of answers: somebody waits for each.
+const ANSWERS_TURN: u32 = 6;
 /// A buffer for frames begins with the room of the last one, but with no more than this.
 const BUFFER_MAX: usize = 64 << 10;
 
@@ -48,6 +54,7 @@ struct State {
     /// Frames that no writer has taken yet.
     open: Vec<u8>,
     frames: u64,
+    gathered: Gathered,
     /// Since when the first of them that has a deadline waits; never, if none has.
     since: Tick,
     out: Outbound<Piece>,
@@ -69,6 +76,13 @@ struct State {
     chain: Vec<u8>,
     /// The session has ended: nothing is taken any more.
     ended: Option<Refusal>,
+}
+
+/// What was written since those who write were last told to let others run.
+#[derive(Default)]
+struct Gathered {
+    frames: u32,
+    bytes: usize,
 }
 
 /// Frames that are sent at once.
@@ -144,6 +158,7 @@ impl Lane {
         let state = State {
             open: Vec::new(),
             frames: 0,
+            gathered: Gathered::default(),
             since: Tick::NEVER,
             out: Outbound::default(),
             held: 0,
@@ -171,10 +186,12 @@ impl Lane {
         if state.ended.is_some() {
             return Ok(());
         }
+        let before = state.open.len();
         let open = frame::begin(&mut state.open, head)?;
         state.open.extend_from_slice(body);
         open.finish(&mut state.open, limits::FRAME_MAX)?;
         state.frames += 1;
+        state.end_turn(before, ANSWERS_TURN);
         self.wake_writer(state);
         Ok(())
     }
@@ -351,6 +368,16 @@ impl State {
         }
     }
 
+    /// Lets others run when there is something worth sending. `before` is where the last frame begins.
+    fn end_turn(&mut self, before: usize, after: u32) {
+        self.gathered.frames += 1;
+        self.gathered.bytes += self.open.len().saturating_sub(before);
+        if self.gathered.frames >= after || self.gathered.bytes >= BYTES_TURN {
+            self.gathered = Gathered::default();
+            turn::end();
+        }
+    }
+
     /// What has gathered is a piece.
     fn close(&mut self) {
         if self.frames > 0 {
@@ -358,6 +385,7 @@ impl State {
             let frames = std::mem::replace(&mut self.open, Vec::with_capacity(room));
             let (bytes, since) = (frames.len(), std::mem::take(&mut self.since));
             let piece = Piece { frames: Bytes::from(frames), since };
+            self.gathered = Gathered::default();
             self.out.push(std::mem::take(&mut self.frames), bytes, piece);
         }
     }

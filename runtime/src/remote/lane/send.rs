@@ -2,7 +2,7 @@
 
 use super::held::Held;
 use super::write::{self, Apart, Written};
-use super::{BYTES_MAX, Lane, Receiver, Sending, State, Unsent};
+use super::{BYTES_MAX, Lane, REQUESTS_TURN, Receiver, Sending, State, Unsent};
 use crate::remote::large::Behind;
 use crate::remote::pending::{Call, HELD};
 use crate::service::encode::Awaiting;
@@ -48,8 +48,13 @@ impl Lane {
         }
         let written = if receiver.held.is_empty() {
             state.begin(sending);
-            write::write(&mut state.open, &mut state.chain, peer, sending, (number, is_new), message)
-                .map(|written| state.sent(self, sending, number, is_new, written))
+            let before = state.open.len();
+            write::write(&mut state.open, &mut state.chain, peer, sending, (number, is_new), message).map(
+                |written| {
+                    state.end_turn(before, REQUESTS_TURN);
+                    state.sent(self, sending, number, is_new, written);
+                },
+            )
         } else {
             let mut frame = Vec::new();
             write::write(&mut frame, &mut state.chain, peer, sending, (number, is_new), message)

@@ -205,11 +205,7 @@ impl Remote for Odeon {
     }
 
     async fn put(sink: &PostingRef, text: &str) -> Result<()> {
-        // awaiting needs a box: only where there is no room
-        match sink.put(text.into()).send() {
-            Err(Refusal::Congested { .. }) => Ok(sink.put(text.into()).await?),
-            sent => Ok(sent?),
-        }
+        Ok(sink.put(text.into()).await?)
     }
 
     async fn ask(sink: &PostingRef, text: &str) -> Result<String> {
