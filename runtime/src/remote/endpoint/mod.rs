@@ -1,6 +1,7 @@
 //! The QUIC endpoint of a node (quinn): it dials, it is dialled, and it knows members from strangers.
 
 mod handshake;
+mod socket;
 mod tasks;
 mod transport;
 
@@ -93,7 +94,7 @@ impl Endpoint {
         }
         let config = transport.config();
         let server = server(&trust, config.clone());
-        let tasks = Arc::new(Tasks::on(executor));
+        let tasks = Arc::new(Tasks::on(executor, packet_max(transport)));
         let handshake_max = transport.handshake_max;
         let opened = UdpSocket::bind(address).and_then(|socket| {
             let local = socket.local_addr()?;
@@ -200,10 +201,14 @@ fn server(trust: &Trust, transport: Arc<TransportConfig>) -> ServerConfig {
     config
 }
 
+/// The largest packet that is received.
+fn packet_max(transport: &Transport) -> u16 {
+    transport.mtu_max.max(MTU_ETHERNET)
+}
+
 /// What the socket must take: quinn's own limit stops at Ethernet frames.
 fn limits(transport: &Transport) -> EndpointConfig {
     let mut config = EndpointConfig::default();
-    let largest = transport.mtu_max.max(MTU_ETHERNET);
-    config.max_udp_payload_size(largest).expect("it is at least 1,200 bytes");
+    config.max_udp_payload_size(packet_max(transport)).expect("it is at least 1,200 bytes");
     config
 }

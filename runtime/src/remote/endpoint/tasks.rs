@@ -1,5 +1,6 @@
 //! Where QUIC runs: on one executor of the node, in tasks that the endpoint can end.
 
+use super::socket::Socket;
 use crate::host::Executor;
 use parking_lot::Mutex;
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
@@ -16,14 +17,16 @@ use tracing::{Instrument, Span};
 #[derive(Debug)]
 pub(super) struct Tasks {
     executor: Executor,
+    /// The largest packet that is received, in bytes of UDP payload.
+    packet_max: u16,
     /// Names the node in whatever is logged.
     span: Span,
     running: Mutex<JoinSet<()>>,
 }
 
 impl Tasks {
-    pub(super) fn on(executor: &Executor) -> Self {
-        Self { executor: executor.clone(), span: Span::current(), running: Mutex::default() }
+    pub(super) fn on(executor: &Executor, packet_max: u16) -> Self {
+        Self { executor: executor.clone(), packet_max, span: Span::current(), running: Mutex::default() }
     }
 
     /// Ends all of them where they stand.
@@ -47,7 +50,8 @@ impl Runtime for Tasks {
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let _here = self.executor.enter();
-        TokioRuntime.wrap_udp_socket(socket)
+        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Arc::new(Socket::new(socket, self.packet_max)))
     }
 
     fn now(&self) -> Instant {

@@ -47,12 +47,12 @@ enum Part {
     /// Does a workload.
     #[command(hide = true)]
     Send { system: System, folder: PathBuf, at: SocketAddr, workload: Workload, count: u64, bytes: usize },
-    /// Hosts peers that are linked to.
+    /// Hosts programs that link themselves to a node.
     #[command(hide = true)]
-    Host { folder: PathBuf, first: usize, count: usize },
-    /// Links itself to all peers.
+    Host { folder: PathBuf, at: SocketAddr, first: usize, count: usize },
+    /// Waits for so many of them.
     #[command(hide = true)]
-    Hub { folder: PathBuf },
+    Hub { folder: PathBuf, links: usize },
 }
 
 impl Part {
@@ -62,8 +62,8 @@ impl Part {
             Self::Send { system, folder, at, workload, count, bytes } => {
                 odeon::send(system, &folder, at, workload, (count, bytes))
             }
-            Self::Host { folder, first, count } => idle::host(&folder, first, count),
-            Self::Hub { folder } => idle::hub(&folder),
+            Self::Host { folder, at, first, count } => idle::host(&folder, at, first, count),
+            Self::Hub { folder, links } => idle::hub(&folder, links),
         }
     }
 }

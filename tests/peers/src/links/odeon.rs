@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use tokio::time::MissedTickBehavior;
 
 /// Longer than any run takes.
-const VALID: Duration = Duration::from_secs(3_600);
+pub(super) const VALID: Duration = Duration::from_secs(3_600);
 /// A node that was dialed has told what it offers within this time.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 /// What a lane and a mailbox hold has been handled within this time.

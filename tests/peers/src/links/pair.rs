@@ -1,7 +1,7 @@
 //! Two processes for one measurement: a receiver, which lives until its standard input ends, and a sender.
 
 use crate::rounds::run_child;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -14,6 +14,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Receiver {
     child: Child,
+    said: std::sync::mpsc::Receiver<std::io::Result<String>>,
 }
 
 impl Drop for Receiver {
@@ -34,15 +35,21 @@ impl Receiver {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| shown.clone())?;
         let stdout = child.stdout.take().context("it is piped")?;
-        let receiver = Self { child };
-        let (report, reported) = channel();
+        let (report, said) = channel();
         std::thread::spawn(move || {
-            let said: Result<Vec<String>, _> = BufReader::new(stdout).lines().take(lines).collect();
-            let _ = report.send(said);
+            let _ = BufReader::new(stdout).lines().try_for_each(|line| report.send(line));
         });
-        let said = reported.recv_timeout(READY_WITHIN).with_context(|| format!("not ready: {shown}"))??;
-        ensure!(said.len() == lines, "it ended before it was ready: {shown}");
-        Ok((receiver, said))
+        let receiver = Self { child, said };
+        let said: Result<_> = (0..lines).map(|_| receiver.line(READY_WITHIN)).collect();
+        Ok((receiver, said.with_context(|| format!("not ready: {shown}"))?))
+    }
+
+    /// The next line that it prints.
+    ///
+    /// # Errors
+    /// It has ended, or takes longer than this.
+    pub fn line(&self, within: Duration) -> Result<String> {
+        Ok(self.said.recv_timeout(within)??)
     }
 }
 
