@@ -6,6 +6,7 @@
 mod books;
 mod http_client;
 mod http_hello;
+mod linked;
 mod node_client;
 mod node_counter;
 mod node_gossip;
@@ -77,6 +78,8 @@ pub const SCENARIOS: &[Scenario] = &[
         run: quic_trust::run,
     },
 ];
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[expect(clippy::disallowed_methods, reason = "the simulated day, which certificates must cover")]
 fn today() -> SystemTime {

@@ -6,15 +6,13 @@ mod program;
 
 use self::program::{Board, Caller, Start, call, serve};
 use super::books::Books;
-use super::today;
+use super::linked::Cluster;
 use crate::{Crash, HostId, Simulation};
-use odeon::core::{ClusterId, NodeName};
-use odeon::remote::Authority;
+use odeon::core::NodeName;
 use std::time::Duration;
 
 /// The first is the one that the program is told of.
 const NAMES: [&str; 2] = ["north", "south"];
-const DAY: Duration = Duration::from_secs(86_400);
 /// After all faults are healed a call to each is answered within this time: a connection that is dead ends after ten
 /// seconds, a dial fails after five, pauses are of two, and nodes find each other again.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
@@ -52,22 +50,17 @@ pub(super) fn run(sim: &mut Simulation) {
 
 /// The nodes, and the host of the program.
 fn hosts(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
-    let today = today();
-    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
-    let authority =
-        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let cluster = Cluster::new(sim);
     let mut hosts = Vec::new();
     for name in NAMES {
         let name: NodeName = name.parse().expect("a name");
-        let credentials = authority.issue(&name, DAY, today).expect("chance comes from the simulation");
-        let start = Start { credentials, issued: today, all: NAMES };
+        let start = Start { pass: cluster.node(&name), all: NAMES };
         let board = board.clone();
         let program = move |machine| serve(machine, start.clone(), board.clone());
         hosts.push(sim.host(name.as_str(), program));
     }
     let name = "reports".parse().expect("a name");
-    let credentials = authority.issue_client(&name, DAY, today).expect("chance comes from the simulation");
-    let caller = Caller { credentials, issued: today, node: NAMES[0], services: NAMES };
+    let caller = Caller { pass: cluster.client(&name), node: NAMES[0], services: NAMES };
     let board = board.clone();
     hosts.push(sim.host("outside", move |machine| call(machine, caller.clone(), board.clone())));
     hosts

@@ -8,14 +8,12 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::today;
+use super::linked::Cluster;
 use crate::{Crash, HostId, Simulation};
-use odeon::core::{ClusterId, NodeName};
-use odeon::remote::Authority;
+use odeon::core::NodeName;
 use std::time::Duration;
 
 const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
-const DAY: Duration = Duration::from_secs(86_400);
 /// After all faults are healed each node has a link to each other one within this time: a connection that is dead
 /// ends after ten seconds, a dial fails after five, pauses are of five at the most, and a node that has forgotten the
 /// others is reached by its seed.
@@ -74,20 +72,15 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 /// The nodes of the cluster. The first one knows the second, each other one knows one before it.
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
-    let today = today();
-    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
-    let authority =
-        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let cluster = Cluster::new(sim);
     let names: Vec<NodeName> =
         NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
     let mut hosts = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let seed = if at == 0 { 1 } else { (sim.random() % at as u64) as usize };
-        let credentials = authority.issue(name, DAY, today).expect("chance comes from the simulation");
         let others = names.iter().filter(|other| *other != name).cloned().collect();
         let start = Start {
-            credentials,
-            issued: today,
+            pass: cluster.node(name),
             seed: names[seed].clone(),
             others,
             late: milliseconds(sim, 0, 10_000),

@@ -9,15 +9,13 @@ mod program;
 use self::board::{Board, Phase};
 use self::program::{PORT, Start, serve};
 use super::books::Books;
-use super::today;
+use super::linked::Cluster;
 use crate::{Crash, HostId, Simulation};
-use odeon::core::{ClusterId, NodeName};
-use odeon::remote::Authority;
+use odeon::core::NodeName;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
-const DAY: Duration = Duration::from_secs(86_400);
 /// After all faults are healed each node is answered by each other one within this time: a connection that nobody has
 /// heard of for ten seconds ends, a dial may take ten, and then come pauses of two at the most.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
@@ -79,10 +77,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 /// The nodes of the cluster. Each dials those behind it, some dial all.
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
-    let today = today();
-    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
-    let authority =
-        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let cluster = Cluster::new(sim);
     let names: Vec<NodeName> =
         NAMES[..2 + (sim.random() % 4) as usize].iter().map(|name| name.parse().expect("a name")).collect();
     let ballast_max = [0, 100, 100, 2_000, 60_000][(sim.random() % 5) as usize];
@@ -91,8 +86,7 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     for (at, name) in names.iter().enumerate() {
         let dials = if sim.random().is_multiple_of(3) { names.clone() } else { names[at..].to_vec() };
         let dials = dials.into_iter().filter(|other| other != name).collect();
-        let credentials = authority.issue(name, DAY, today).expect("chance comes from the simulation");
-        let start = Start { credentials, issued: today, dials, ballast_max, work_max };
+        let start = Start { pass: cluster.node(name), dials, ballast_max, work_max };
         let host = sim.host(name.as_str(), {
             let board = board.clone();
             move |machine| serve(machine, start.clone(), board.clone())

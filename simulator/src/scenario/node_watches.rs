@@ -3,23 +3,19 @@
 //! later incarnation of its watcher, and in the end, when all that was watched has ended, each has been told.
 
 use super::books::Books;
-use super::{crash_and_return, today};
+use super::crash_and_return;
+use super::linked::{self, Cluster, Pass};
 use crate::{HostId, Machine, Simulation};
-use odeon::core::{ClusterId, NodeId, NodeName, Random};
-use odeon::host::{Executor, Host, Inline};
+use odeon::Node;
+use odeon::core::{NodeId, NodeName, Random};
 use odeon::prelude::*;
-use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust};
-use odeon::{Node, NodeConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::time::sleep;
 
 const NAMES: [&str; 4] = ["north", "south", "west", "east"];
 const PORT: u16 = 7_000;
-const DAY: Duration = Duration::from_secs(86_400);
 /// Mortals of each node.
 const KEYS: u64 = 3;
 /// Once nothing is wrong any more and all that was watched ends, each watch is told within this time: see `node-links`.
@@ -194,16 +190,7 @@ fn pick<'a>(random: &mut Random, numbers: impl ExactSizeIterator<Item = &'a u64>
     numbers.nth(at).copied()
 }
 
-#[derive(Clone)]
-struct Start {
-    credentials: Credentials,
-    issued: SystemTime,
-}
-
-async fn serve(machine: Machine, start: Start, board: Books<Board>) {
-    let executors = machine.executors.iter().enumerate();
-    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
-    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
+async fn serve(machine: Machine, pass: Pass, board: Books<Board>) {
     let name: NodeName = machine.name.parse().expect("a node name");
     let me = NodeId { name: name.clone(), incarnation: machine.incarnation };
     let mortal = {
@@ -215,15 +202,7 @@ async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         move || Sentry { me: me.clone(), board: board.clone(), watches: BTreeMap::new() }
     };
     let app = App::new().entity(&format!("mortal-{name}"), mortal).entity("watcher", sentry);
-    let node = Node::start(host, NodeConfig::named(name.clone()), app).await.expect("the node starts");
-    let config = LinksConfig {
-        address: SocketAddr::from((machine.address, PORT)),
-        trust: Trust::new(&start.credentials, start.issued).expect("it held when it was issued"),
-        incarnation: machine.incarnation,
-        artifact: Some([7; 32]),
-        transport: Transport::default(),
-    };
-    let links = Links::start(&node, config).await.expect("a fresh host has the port free");
+    let (node, links) = linked::start(&machine, &pass, PORT, app).await;
     let others: Vec<_> = board.open(|b| {
         b.living.insert(name.clone(), machine.incarnation);
         b.addresses.iter().filter(|(other, _)| **other != name).map(|(n, a)| (n.clone(), *a)).collect()
@@ -314,19 +293,15 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 }
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
-    let today = today();
-    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
-    let authority =
-        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
+    let cluster = Cluster::new(sim);
     let count = 2 + (sim.random() % 3) as usize;
     let mut hosts = Vec::new();
     for name in &NAMES[..count] {
         let name: NodeName = name.parse().expect("a name");
-        let credentials = authority.issue(&name, DAY, today).expect("chance comes from the simulation");
-        let start = Start { credentials, issued: today };
+        let pass = cluster.node(&name);
         let host = sim.host(name.as_str(), {
             let board = board.clone();
-            move |machine| serve(machine, start.clone(), board.clone())
+            move |machine| serve(machine, pass.clone(), board.clone())
         });
         let address = SocketAddr::from((sim.address(host), PORT));
         board.open(|b| b.addresses.insert(name.clone(), address));

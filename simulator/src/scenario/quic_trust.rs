@@ -2,7 +2,7 @@
 //! whose certificate has expired dial them all the time. Members hear each other again; the two get nothing.
 
 use super::books::Books;
-use super::{crash_and_return, today};
+use super::{DAY, crash_and_return, today};
 use crate::{HostId, Machine, Simulation};
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::Executor;
@@ -16,7 +16,6 @@ use tokio::time::{sleep, timeout};
 
 const MEMBERS: [&str; 3] = ["north", "south", "west"];
 const PORT: u16 = 7_000;
-const DAY: Duration = Duration::from_secs(86_400);
 const PAUSE: Duration = Duration::from_millis(200);
 /// A question that is not answered for so long is asked over a new connection.
 const PATIENCE: Duration = Duration::from_secs(2);

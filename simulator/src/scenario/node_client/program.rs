@@ -3,15 +3,13 @@
 
 use crate::Machine;
 use crate::scenario::books::Books;
+use crate::scenario::linked::{self, Pass};
 use odeon::core::NodeName;
-use odeon::host::{Executor, Host, Inline};
 use odeon::prelude::*;
-use odeon::remote::{Credentials, Links, LinksConfig, Transport, Trust};
-use odeon::{Client, ClientConfig, Node, NodeConfig};
+use odeon::remote::Transport;
+use odeon::{Client, ClientConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::time::sleep;
 
 const PORT: u16 = 7_000;
@@ -24,16 +22,14 @@ const CLIENT: &str = "reports";
 /// What a node starts with.
 #[derive(Clone)]
 pub(super) struct Start {
-    pub(super) credentials: Credentials,
-    pub(super) issued: SystemTime,
+    pub(super) pass: Pass,
     pub(super) all: [&'static str; 2],
 }
 
 /// What the program outside starts with.
 #[derive(Clone)]
 pub(super) struct Caller {
-    pub(super) credentials: Credentials,
-    pub(super) issued: SystemTime,
+    pub(super) pass: Pass,
     /// The only one that it is told of.
     pub(super) node: &'static str,
     pub(super) services: [&'static str; 2],
@@ -106,21 +102,10 @@ fn till(node: &str) -> String {
 
 /// The program of a node.
 pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
-    let executors = machine.executors.iter().enumerate();
-    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
-    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
     let name: NodeName = machine.name.parse().expect("a node name");
     let drawer = Drawer(board.clone());
     let app = App::new().service(&till(name.as_str()), move || drawer.clone());
-    let node = Node::start(host, NodeConfig::named(name.clone()), app).await.expect("the node starts");
-    let config = LinksConfig {
-        address: SocketAddr::from((machine.address, PORT)),
-        trust: Trust::new(&start.credentials, start.issued).expect("it held when it was issued"),
-        incarnation: machine.incarnation,
-        artifact: Some([7; 32]),
-        transport: Transport::default(),
-    };
-    let links = Links::start(&node, config).await.expect("a fresh host has the port free");
+    let (_node, links) = linked::start(&machine, &start.pass, PORT, app).await;
     board.open(|b| b.addresses.insert(name.to_string(), links.local_address()));
     loop {
         for other in start.all.iter().filter(|other| **other != name.as_str()) {
@@ -143,7 +128,7 @@ pub(super) async fn call(_: Machine, caller: Caller, board: Books<Board>) {
         let address = board.open(|b| b.addresses.get(caller.node).copied());
         let config = address.map(|address| ClientConfig {
             addresses: vec![address],
-            trust: Trust::new(&caller.credentials, caller.issued).expect("it held when it was issued"),
+            trust: caller.pass.trust(),
             transport: Transport::default(),
         });
         if let Some(config) = config {

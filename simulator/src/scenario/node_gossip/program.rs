@@ -3,14 +3,11 @@
 use super::board::Board;
 use crate::Machine;
 use crate::scenario::books::Books;
+use crate::scenario::linked::{self, Pass};
+use odeon::Node;
 use odeon::core::{NodeId, NodeName};
-use odeon::host::{Executor, Host, Inline};
 use odeon::prelude::*;
-use odeon::remote::{Credentials, Links, LinksConfig, Transport, Trust};
-use odeon::{Node, NodeConfig};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::SystemTime;
+use odeon::remote::Links;
 use tokio::time::sleep;
 
 /// Where a node listens in its first incarnation; in each later one at the next port.
@@ -25,8 +22,7 @@ const KEYS: u64 = 4;
 /// What a node starts with.
 #[derive(Clone)]
 pub(super) struct Start {
-    pub(super) credentials: Credentials,
-    pub(super) issued: SystemTime,
+    pub(super) pass: Pass,
     /// The only one that it is told of.
     pub(super) seed: NodeName,
     /// Those whom it calls once it has found them.
@@ -66,9 +62,6 @@ fn node_of((name, incarnation): (String, u64)) -> NodeId {
 
 /// The node's program.
 pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
-    let executors = machine.executors.iter().enumerate();
-    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
-    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
     let name: NodeName = machine.name.parse().expect("a node name");
     let me = NodeId { name: name.clone(), incarnation: machine.incarnation };
     let present = Present(me.clone());
@@ -81,16 +74,8 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         let present = present.clone();
         early = early.entity(SHARED, move || present.clone());
     }
-    let node = Node::start(host, NodeConfig::named(name.clone()), early).await.expect("the node starts");
     let port = PORT + machine.incarnation as u16;
-    let config = LinksConfig {
-        address: SocketAddr::from((machine.address, port)),
-        trust: Trust::new(&start.credentials, start.issued).expect("it held when it was issued"),
-        incarnation: machine.incarnation,
-        artifact: Some([7; 32]),
-        transport: Transport::default(),
-    };
-    let links = Links::start(&node, config).await.expect("a fresh host has the port free");
+    let (node, links) = linked::start(&machine, &start.pass, port, early).await;
     board.open(|b| b.begins(&me, links.local_address()));
     let mut spread = machine.executors.iter().cycle();
     let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {

@@ -4,15 +4,14 @@ use super::board::{Board, End, Pair, Phase, Stream};
 use super::invariants::{self, answer};
 use crate::Machine;
 use crate::scenario::books::Books;
+use crate::scenario::linked::{self, Pass};
+use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
-use odeon::host::{Executor, Host, Inline};
 use odeon::prelude::*;
-use odeon::remote::{Credentials, Links, LinksConfig, Transport, Trust};
-use odeon::{Node, NodeConfig};
+use odeon::remote::Links;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Where nodes listen.
@@ -29,8 +28,7 @@ const KEYS: u64 = 2;
 /// What a node starts with.
 #[derive(Clone)]
 pub(super) struct Start {
-    pub(super) credentials: Credentials,
-    pub(super) issued: SystemTime,
+    pub(super) pass: Pass,
     /// Others that it dials by itself.
     pub(super) dials: Vec<NodeName>,
     /// Bytes that a cast carries at the most.
@@ -223,9 +221,6 @@ impl Tally for Counting {
 
 /// The node's program.
 pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
-    let executors = machine.executors.iter().enumerate();
-    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
-    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
     let name: NodeName = machine.name.parse().expect("a node name");
     let me = NodeId { name: name.clone(), incarnation: machine.incarnation };
     let links = Arc::new(OnceLock::new());
@@ -235,15 +230,7 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         move || Counting { scribe: scribe.clone(), work_max }
     };
     let app = App::new().entity(&service_of(&name), make);
-    let node = Node::start(host, NodeConfig::named(name.clone()), app).await.expect("the node starts");
-    let config = LinksConfig {
-        address: SocketAddr::from((machine.address, PORT)),
-        trust: Trust::new(&start.credentials, start.issued).expect("it held when it was issued"),
-        incarnation: machine.incarnation,
-        artifact: Some([7; 32]),
-        transport: Transport::default(),
-    };
-    let own = Links::start(&node, config).await.expect("a fresh host has the port free");
+    let (node, own) = linked::start(&machine, &start.pass, PORT, app).await;
     let own = links.get_or_init(|| own);
     let others: Vec<_> = board.open(|b| {
         b.living.insert(name.clone(), machine.incarnation);
