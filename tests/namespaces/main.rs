@@ -20,7 +20,7 @@ async fn two_processes_account_for_each_message_though_their_link_fails() {
     story.outage("south", Cut::Cable).await;
     story.outage("north", Cut::Interface).await;
     story.rest().await;
-    story.accounts_are_true();
+    assert_eq!(story.accounts_are_true(), 0, "lost");
 }
 
 #[tokio::test]
@@ -31,6 +31,14 @@ async fn three_processes_account_for_each_message_though_links_fail_and_nothing_
     story.outage("west", Cut::Cable).await;
     story.long_outage("west", Cut::Interface).await;
     story.rest().await;
-    story.accounts_are_true();
+    assert_eq!(story.accounts_are_true(), 0, "lost");
     story.nothing_was_readable().await;
+}
+
+#[tokio::test]
+async fn two_processes_say_what_is_lost_when_an_outage_outlasts_their_patience() {
+    let Some(mut story) = Story::begin("patience", &["north", "south"]).await else { return };
+    story.lasting_outage("south", Cut::Cable).await;
+    story.rest().await;
+    assert!(story.accounts_are_true() > 0, "an outage of half a minute has lost something");
 }
