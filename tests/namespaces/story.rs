@@ -49,7 +49,8 @@ impl Story {
             Err(problem) => {
                 let required = std::env::var_os(REQUIRED).is_some_and(|set| set != "0" && !set.is_empty());
                 assert!(!required, "{REQUIRED} is set, but there are no network namespaces: {problem}");
-                let told = format!("SKIPPED: {test} processes in network namespaces: {problem}\n");
+                let told =
+                    format!("SKIPPED: the test {test:?} of processes in network namespaces: {problem}\n");
                 // not by eprintln!: what is printed by tests that pass is not shown
                 std::io::stderr().write_all(told.as_bytes()).expect("there is a standard error");
                 return None;
