@@ -1,1 +1,3 @@
 //! What the test levels share.
+
+pub mod traffic;
