@@ -3,6 +3,7 @@
 mod calls;
 mod client;
 mod limits;
+mod links;
 mod management;
 mod services;
 mod stopping;

@@ -254,3 +254,22 @@ impl Drop for Sent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_is_kept_while_somebody_is_on_it_and_so_are_the_last_ones() {
+        let (ways, service) = (Ways::default(), "shop".parse().expect("a name"));
+        let to = |number: usize| ways.to(&service, Some(&number.to_string().into()));
+        let on: Vec<_> = (0..10).map(to).collect();
+        for number in 10..3 * IDLE_MAX {
+            assert!(Arc::ptr_eq(&to(number), &to(number)), "it is kept");
+            assert!(ways.kept.lock().ways.len() <= IDLE_MAX);
+        }
+        assert!((0..10).all(|number| Arc::ptr_eq(&to(number), &on[number])), "somebody is on it");
+        let many: Vec<_> = (0..2 * IDLE_MAX).map(to).collect();
+        assert!((0..2 * IDLE_MAX).all(|number| Arc::ptr_eq(&to(number), &many[number])));
+    }
+}

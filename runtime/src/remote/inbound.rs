@@ -231,8 +231,7 @@ impl One<'_> {
             Content::Call(call, request) => self.request(state, &head, &request, Some(call), body),
             Content::Answer { call, .. } => {
                 // no encoding has a value without bytes: it was a cast
-                let outcome =
-                    if body.is_empty() { RawOutcome::Accepted } else { RawOutcome::Answered(body) };
+                let outcome = if body.is_empty() { RawOutcome::Accepted } else { RawOutcome::Answered(body) };
                 self.peer.settle(call, outcome, encoding);
                 Ok(())
             }
