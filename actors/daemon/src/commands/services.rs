@@ -58,12 +58,13 @@ fn list(terminal: &Terminal, services: &Services) -> Result<(), Failure> {
 }
 
 fn elsewhere(services: &[ServiceElsewhere]) -> Table {
-    let mut table = Table::new().text("service").text("kind").text("contract").text("nodes");
+    let mut table = Table::new().text("service").text("kind").text("contract").text("methods").text("nodes");
     for service in services {
         table.push([
             service.name.clone(),
             kind(service.kind).into(),
             format!("{} {}", service.contract, service.version),
+            service.methods.join(", "),
             service.nodes.join(", "),
         ]);
     }
