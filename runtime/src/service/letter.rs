@@ -74,3 +74,45 @@ impl Drop for Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use tokio::sync::oneshot::Receiver;
+
+    fn letter(encoding: Encoding) -> (Letter, Receiver<RawOutcome>) {
+        let (reply, answer) = RawReply::channel(encoding);
+        let arguments = Arguments { body: Bytes::from_static(b"{}"), encoding };
+        (Letter { method: 0, arguments, reply: Some(reply) }, answer)
+    }
+
+    #[test]
+    fn a_letter_goes_as_it_came_and_its_caller_gets_only_what_it_can_read() {
+        let body = || RawOutcome::Answered(Bytes::from_static(b"7"));
+        let unread = RawOutcome::Unknown(UnknownCause::AnswerUndecodable);
+        let full = || RawOutcome::NotExecuted(Refusal::MailboxFull);
+        for (outcome, encoding, expected) in [
+            (body(), Encoding::Json, body()),
+            (body(), Encoding::Named, unread),
+            (full(), Encoding::Named, full()),
+            (RawOutcome::Accepted, Encoding::Named, RawOutcome::Accepted),
+        ] {
+            let (letter, mut answer) = letter(Encoding::Json);
+            let mut written = Vec::from(*b"before");
+            let encoded = letter.encode(Encoding::Named, &mut written).expect("it is written already");
+            assert_eq!((&written[..], encoded.encoding), (&b"before{}"[..], Encoding::Json));
+            encoded.awaiting.expect("it is a call").settle(outcome, encoding);
+            assert_eq!(answer.try_recv(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn compact_arguments_go_no_further_than_the_node_that_they_were_meant_for() {
+        let (letter, mut answer) = letter(Encoding::Compact);
+        let mut written = Vec::new();
+        let refusal = letter.encode(Encoding::Compact, &mut written).expect_err("it is not passed on");
+        assert!(written.is_empty() && matches!(refusal, Refusal::Unencodable { .. }), "{refusal:?}");
+        assert_eq!(answer.try_recv(), Ok(RawOutcome::NotExecuted(refusal)));
+    }
+}
