@@ -58,7 +58,8 @@ pub(super) struct Ways {
     kept: Mutex<Kept>,
 }
 
-/// Calls of one receiver go the same way: together they keep to its window, and none overtakes another.
+/// Calls of one receiver go the same way: together they keep to its window, and none overtakes another that was sent
+/// before it.
 #[derive(Default)]
 struct Kept {
     ways: BTreeMap<(ServiceName, Option<Arc<str>>), Arc<Way>>,
