@@ -1,6 +1,6 @@
 //! Nodes of a cluster: two programs that call each other, what `links` shows of it, credentials that are replaced.
 
-use crate::stage::{Place, Running, http, json};
+use crate::stage::{Place, Running, http, json, post};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -103,6 +103,43 @@ fn a_service_of_another_node_is_called_over_a_link_and_links_shows_it() {
     let token = format!("authorization: Bearer {}", token.trim());
     let (_, document) = http(management, "GET", "/api/v1/openapi.json", &[&token], "");
     assert!(json(&document)["paths"]["/api/v1/links"].is_object(), "{document}");
+}
+
+#[test]
+fn what_another_node_has_is_called_and_listed_through_this_one() {
+    let place = cluster("links-elsewhere");
+    let (first, address) = north(&place);
+    let second = south(recommend(&place), &address);
+    second.until_error("a peer was reached");
+    first.until_error("a link is up");
+    let call = |service: &str, arguments: &str, more: &[&str]| {
+        place.run(&[&["call", service, "also_bought", arguments, "--dir", "north"], more].concat())
+    };
+    let teapot = r#"{"skus":["teapot"],"most":2}"#;
+    for service in ["elsewhere/recommend", "recommend"] {
+        // by its name, and by the one that is bound to it
+        let answer = call(service, teapot, &[]).json();
+        assert_eq!(answer, json(r#"["teacup","strainer"]"#), "{service}");
+    }
+    call("elsewhere/recommend", r#"{"skus":"teapot"}"#, &[]).fails(4, &["not executed", "skus"]);
+    call("elsewhere/recommended", teapot, &[]).fails(4, &["not executed", "elsewhere/recommended"]);
+    let node = json(&fs::read_to_string(place.path("north/node.json")).expect("it says where it is"));
+    let web = node["http"].as_str().expect("an address");
+    let answered = post(web, "/v1/elsewhere.recommend/also_bought", teapot);
+    assert_eq!(answered, (200, r#"["teacup","strainer"]"#.into()));
+
+    let listed = place.run(&["services", "--dir", "north"]);
+    for words in ["greeter", "On other nodes", "elsewhere/recommend", "also_bought", "south@1"] {
+        assert!(listed.ok().contains(words), "{words:?} is missing in\n{}", listed.out);
+    }
+    let report = place.run(&["services", "--dir", "north", "--json"]).json();
+    assert_eq!(report["elsewhere"][0]["name"], "elsewhere/recommend", "{report}");
+    let detail = place.run(&["services", "elsewhere/recommend", "--dir", "north"]);
+    detail.fails(1, &["elsewhere/recommend is on south@1", "also_bought"]);
+    second.signal("TERM");
+    assert_eq!(second.end().code, Some(0));
+    let gone = call("elsewhere/recommend", teapot, &["--within", "100ms"]);
+    gone.fails(4, &["not executed", "south@1"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The gateway: requests from outside, over HTTP/1.1, to the services of a node.
+//! The gateway: requests from outside, over HTTP/1.1, to the services of a node, and through it to those of the other
+//! nodes of its cluster.
 //!
 //! Reading order: [`request`] (what a client may ask), `shard` (what happens to it), `outcome` (how it ends),
 //! `openapi` (what is there to ask).
@@ -17,6 +18,7 @@ mod tests;
 
 pub(crate) use openapi::{Components, PROBLEM_REF};
 pub(crate) use outcome::refused;
+pub(crate) use routes::Callee;
 pub use shard::Lookup;
 pub(crate) use shard::{not_json, unread, wrong_verb};
 

@@ -14,6 +14,7 @@ use hyper::body::{Body, Incoming};
 use odeon::Node;
 use odeon::core::{Refusal, ServiceName};
 use odeon::directory::{Dynamic, RawRequest};
+use odeon::remote::Elsewhere;
 use odeon::service::contract::{Arguments, Encoding};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -26,6 +27,12 @@ pub trait Lookup: Send + Sync + 'static {
     /// The service of that name. One that was found stays for as long as the gateway runs: it is asked for once.
     fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>>;
 
+    /// The service of that name which other nodes have. Asked for each time, where none is found here.
+    fn elsewhere(&self, name: &ServiceName) -> Option<Elsewhere> {
+        let _ = name;
+        None
+    }
+
     /// All services, by name.
     fn all(&self) -> Vec<Arc<dyn Dynamic>>;
 }
@@ -33,6 +40,10 @@ pub trait Lookup: Send + Sync + 'static {
 impl Lookup for Node {
     fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
         Node::dynamic(self, name)
+    }
+
+    fn elsewhere(&self, name: &ServiceName) -> Option<Elsewhere> {
+        Node::elsewhere(self, name)
     }
 
     fn all(&self) -> Vec<Arc<dyn Dynamic>> {
@@ -156,7 +167,7 @@ impl Shard {
         let Asked { identity, began, .. } = asked;
         let span = tracing::debug_span!(
             "request",
-            service = %service.describe().name,
+            service = %service.name(),
             method = &*target.method,
             key = target.key.as_deref(),
             request = %identity.request,

@@ -64,8 +64,29 @@ pub struct GatewayStatus {
 /// All services: `GET /api/v1/services`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Services {
-    /// By name.
+    /// Those of the node, by name.
     pub services: Vec<ServiceSummary>,
+    /// Those that it has not and other nodes of its cluster have, by name. They are called through it as its own are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<ServiceElsewhere>,
+}
+
+/// A service of other nodes, as they tell of it: its schemas and its books are to be had there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceElsewhere {
+    /// Its name.
+    pub name: String,
+    /// `stateless`, `entity` or `singleton`.
+    #[schemars(with = "String")]
+    pub kind: ServiceKind,
+    /// The contract's name on the wire.
+    pub contract: String,
+    /// The contract's version, `major.minor`.
+    pub version: String,
+    /// The names of its methods.
+    pub methods: Vec<String>,
+    /// The nodes that have it, `name@incarnation`.
+    pub nodes: Vec<String>,
 }
 
 /// A service in one line.

@@ -8,7 +8,7 @@ use super::operation::{Ask, Operation, find};
 use super::{ManagementConfig, openapi, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
-use crate::gateway::{Gateway, GatewayBooks, not_json, refused, unread, wrong_verb};
+use crate::gateway::{Callee, Gateway, GatewayBooks, not_json, refused, unread, wrong_verb};
 use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -130,7 +130,9 @@ impl Console {
             Ask::Status => said(StatusCode::OK, &self.status()),
             Ask::Services => {
                 let services = self.node.services().iter().map(view::summary).collect();
-                said(StatusCode::OK, &Services { services })
+                let offered = Links::of(&self.node).map(|links| links.services()).unwrap_or_default();
+                let elsewhere = offered.into_iter().map(view::elsewhere).collect();
+                said(StatusCode::OK, &Services { services, elsewhere })
             }
             Ask::Service => self.service(name)?,
             Ask::Tree => said(StatusCode::OK, &Tree { root: self.node.tree(entities(uri)?).await }),
@@ -197,8 +199,22 @@ impl Console {
             (Some(status), Some(service)) => {
                 Ok(said(StatusCode::OK, &view::detail(view::summary(&status), &*service)))
             }
-            _ => Err(refused(&Refusal::UnknownService { service: name.to_string() }, &Bytes::new())),
+            _ => Err(self.not_here(&name)),
         }
+    }
+
+    /// Why a service is not described.
+    fn not_here(&self, name: &ServiceName) -> Problem {
+        let offered = Links::of(&self.node).map(|links| links.services()).unwrap_or_default();
+        let Some(service) = offered.into_iter().find(|service| service.name == *name) else {
+            return refused(&Refusal::UnknownService { service: name.to_string() }, &Bytes::new());
+        };
+        let nodes = service.nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let methods = service.methods.join(", ");
+        Problem::new(StatusCode::NOT_FOUND, "service-elsewhere", "The service is described where it is")
+            .detail(format!(
+                "{name} is on {nodes}: ask there. It is called through this node, too; it has {methods}"
+            ))
     }
 
     async fn call(&self, asked: CallRequest, identity: &Identity) -> Result<Reply, Problem> {
@@ -209,7 +225,7 @@ impl Console {
             return Err(bad("within_ms", &format!("1 to {} are possible", WITHIN_MAX.as_millis())));
         }
         let began = Instant::now();
-        let outcome = match self.node.dynamic(&name) {
+        let outcome = match Callee::find(&name, &self.node) {
             None => RawOutcome::NotExecuted(Refusal::UnknownService { service: name.to_string() }),
             Some(service) => {
                 let arguments =

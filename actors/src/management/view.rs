@@ -2,7 +2,7 @@
 
 use super::api::{
     Books, CallEnd, CallResponse, CellSummary, LinkSummary, Links, MethodDetail, Processes, ServiceDetail,
-    ServiceSummary,
+    ServiceElsewhere, ServiceSummary,
 };
 use crate::gateway::request::service_segment;
 use crate::http::Identity;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use odeon::core::{Refusal, Retry};
 use odeon::directory::{Dynamic, ServiceDescription, ServiceKind};
 use odeon::node::ServiceStatus;
-use odeon::remote::{self, LinkStatus};
+use odeon::remote::{self, LinkStatus, OfferedService};
 use odeon::service::message::Access;
 use odeon::service::reply::RawOutcome;
 use odeon::telemetry::ServiceMeter;
@@ -32,6 +32,12 @@ pub(super) fn summary(status: &ServiceStatus) -> ServiceSummary {
         version: version.to_string(),
         books: books(&status.meter),
     }
+}
+
+pub(super) fn elsewhere(offered: OfferedService) -> ServiceElsewhere {
+    let OfferedService { name, kind, contract, version, methods, nodes } = offered;
+    let nodes = nodes.iter().map(ToString::to_string).collect();
+    ServiceElsewhere { name: name.to_string(), kind, contract, version: version.to_string(), methods, nodes }
 }
 
 fn books(meter: &ServiceMeter) -> Books {

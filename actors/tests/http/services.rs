@@ -1,7 +1,7 @@
 //! The services that the tests call, and a node that runs them.
 
 use odeon::cell::Bounds;
-use odeon::core::Retry;
+use odeon::core::{NodeName, Retry};
 use odeon::directory::ServiceKind;
 use odeon::host::{Executor, Host, Inline};
 use odeon::prelude::*;
@@ -156,18 +156,29 @@ pub(crate) async fn node() -> Node {
 /// A node on these executors.
 pub(crate) async fn node_on(executors: Vec<Executor>) -> Node {
     let host = Host { executors, blocking: Arc::new(Inline), seed: 7 };
+    let config = NodeConfig::named("test".parse().expect("a name"));
+    Node::start(host, config, app()).await.expect("the node starts")
+}
+
+/// A node with other services, on the runtime of the test.
+pub(crate) async fn node_called(name: NodeName, app: App) -> Node {
+    let executors = vec![Executor::new(tokio::runtime::Handle::current(), 0)];
+    let host = Host { executors, blocking: Arc::new(Inline), seed: 7 };
+    Node::start(host, NodeConfig::named(name), app).await.expect("the node starts")
+}
+
+/// All services.
+pub(crate) fn app() -> App {
     let narrow = ServiceOptions {
         mailbox: Bounds { count_max: 1, ..Bounds::default() },
         grace: Duration::from_millis(10),
         ..ServiceOptions::of(ServiceKind::Entity)
     };
-    let app = App::new().service("greeter", Polite::default).entity("counter", Tally::default).entity_with(
+    App::new().service("greeter", Polite::default).entity("counter", Tally::default).entity_with(
         "shop/narrow",
         narrow,
         Tally::default,
-    );
-    let config = NodeConfig::named("test".parse().expect("a name"));
-    Node::start(host, config, app).await.expect("the node starts")
+    )
 }
 
 /// A gateway of a new node with these settings, on any free port.

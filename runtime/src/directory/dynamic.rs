@@ -2,9 +2,11 @@
 
 use super::address::{Address, Choice, Locator, push_on};
 use super::provider::{Provide, check_locator};
+use crate::cell::Tick;
 use crate::cell::kind::Kind;
 use crate::cell::port::Port;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
+use crate::service::letter::Letter;
 use crate::service::message::{Envelope, Header, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
 use crate::service::reply::{RawOutcome, RawReply};
@@ -37,6 +39,19 @@ pub struct RawRequest {
     pub principal: Option<Arc<str>>,
     /// On whose budget.
     pub tenant: Option<Arc<str>>,
+}
+
+impl RawRequest {
+    /// The header of its message.
+    pub(crate) fn header(&self, due: Tick) -> Header {
+        Header::of(self.criticality).with_weight(self.arguments.body.len()).with_due(due)
+    }
+
+    /// Where its message comes from.
+    pub(crate) fn origin(&self) -> Origin {
+        let (principal, tenant) = (self.principal.clone(), self.tenant.clone());
+        Origin { principal, tenant, ..Origin::outside(self.trace, self.request) }
+    }
 }
 
 /// A call under way; dropping it tells the handler that the caller left.
@@ -94,16 +109,9 @@ pub trait Dynamic: Send + Sync {
 
 /// A service, or one entity of it, for messages that come from other nodes.
 pub(crate) trait Inlet: Send + Sync {
-    /// Decodes a message and puts it into the mailbox. What becomes of it is told to the reply and to the receipts of
-    /// the origin, whatever that is. `method` is a position in the contract's list.
-    fn deliver(
-        &self,
-        method: usize,
-        arguments: &Arguments,
-        header: Header,
-        origin: Arc<Origin>,
-        reply: Option<RawReply>,
-    );
+    /// Decodes a message and puts it into the mailbox, or passes it on. What becomes of it is told to the reply and to
+    /// the receipts of the origin, whatever that is.
+    fn deliver(&self, letter: Envelope<Letter>);
 
     /// The cell behind it, only if there is one.
     fn port(&self) -> Option<Arc<dyn Port>>;
@@ -120,25 +128,45 @@ impl<C: Contract> Inlet for TypedInlet<C> {
         Some(self.address.find()?.port())
     }
 
-    fn deliver(
-        &self,
-        method: usize,
-        arguments: &Arguments,
-        header: Header,
-        origin: Arc<Origin>,
-        reply: Option<RawReply>,
-    ) {
-        let message = match C::decode(method, arguments, reply.unwrap_or_else(RawReply::nobody)) {
+    fn deliver(&self, letter: Envelope<Letter>) {
+        let Envelope { mut header, origin, message: Letter { method, arguments, reply } } = letter;
+        let mut reply = reply.unwrap_or_else(RawReply::nobody);
+        // a cast has no answer: whoever waits for one learns that it was let in
+        let is_cast = C::METHODS.get(method).is_some_and(|method| method.cast);
+        let accepting = is_cast.then(|| std::mem::replace(&mut reply, RawReply::nobody()));
+        if is_cast {
+            header = header.with_awaited(false);
+        }
+        let message = match C::decode(method, &arguments, reply) {
             Ok(message) => message,
             Err((refusal, reply)) => {
                 self.kind.meter.add_refused(&refusal);
-                if let Some(receipts) = &origin.receipts {
+                if let Some(receipts) = origin.as_ref().and_then(|origin| origin.receipts.as_ref()) {
                     receipts.refused(&refusal);
                 }
-                return reply.refuse(refusal);
+                return accepting.unwrap_or(reply).refuse(refusal);
             }
         };
-        let envelope = Envelope { header, origin: Some(origin), message };
+        match self.push(Envelope { header, origin, message }) {
+            Ok(None) => told(accepting, Ok(())),
+            Ok(Some(waiting)) => {
+                let mut waiting = Box::pin(async move { told(accepting, waiting.await) });
+                // the first poll takes its place in the line: those behind it stay behind it
+                if waiting.as_mut().poll(&mut noop_context()).is_pending() {
+                    self.kind.executors[0].spawn(waiting);
+                }
+            }
+            Err(refusal) => told(accepting, Err(refusal)),
+        }
+    }
+}
+
+/// Waits for room in a mailbox; ends with why there was none.
+type Waiting = BoxFuture<'static, Result<(), Refusal>>;
+
+impl<C: Contract> TypedInlet<C> {
+    /// Puts a message into the mailbox, now or as soon as there is room. Of a refusal the message knows already.
+    fn push(&self, envelope: Envelope<C::Message>) -> Result<Option<Waiting>, Refusal> {
         let picked;
         let whereabouts = self.address.whereabouts();
         let delivery = match whereabouts.known() {
@@ -151,24 +179,34 @@ impl<C: Contract> Inlet for TypedInlet<C> {
                 Ok(Choice::There(_)) => unreachable!("it is provided here"),
                 Err(refusal) => {
                     self.kind.meter.add_refused(&refusal);
-                    return envelope.refuse(refusal);
+                    envelope.refuse(refusal.clone());
+                    return Err(refusal);
                 }
             },
         };
         match delivery.push(envelope) {
-            Ok(()) => {}
+            Ok(()) => Ok(None),
             Err((Refusal::MailboxFull, mut envelope)) if delivery.waits() => {
                 if envelope.header.due().is_never() {
                     let due = delivery.wheel().due(WITHIN_DEFAULT);
                     envelope.header = envelope.header.with_due(due);
                 }
-                let mut waiting = delivery.push_waiting(envelope);
-                // the first poll takes its place in the line: those behind it stay behind it
-                if waiting.as_mut().poll(&mut noop_context()).is_pending() {
-                    self.kind.executors[0].spawn(waiting);
-                }
+                Ok(Some(delivery.push_waiting(envelope)))
             }
-            Err((refusal, envelope)) => envelope.refuse(refusal),
+            Err((refusal, envelope)) => {
+                envelope.refuse(refusal.clone());
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// Tells whoever waits to hear whether a cast was let in.
+fn told(accepting: Option<RawReply>, outcome: Result<(), Refusal>) {
+    if let Some(reply) = accepting {
+        match outcome {
+            Ok(()) => reply.send(RawOutcome::Accepted),
+            Err(refusal) => reply.refuse(refusal),
         }
     }
 }
@@ -199,14 +237,8 @@ impl<C: Contract> ByName<C> {
         let mut handle = self.provider.pick(request.key.as_ref())?;
         let cast = C::METHODS[method].cast;
         let due = self.kind.wheel.due(request.within);
-        let header = Header::of(request.criticality)
-            .with_weight(request.arguments.body.len())
-            .with_due(due)
-            .with_awaited(!cast);
-        let mut origin = Origin::outside(request.trace, request.request);
-        origin.principal.clone_from(&request.principal);
-        origin.tenant.clone_from(&request.tenant);
-        let envelope = Envelope { header, origin: Some(Arc::new(origin)), message };
+        let header = request.header(due).with_awaited(!cast);
+        let envelope = Envelope { header, origin: Some(Arc::new(request.origin())), message };
         let pushed = handle.push(envelope).or_else(|(refusal, envelope)| {
             // passivated, perhaps, since it was picked
             let key = request.key.as_ref();
@@ -221,7 +253,7 @@ impl<C: Contract> ByName<C> {
             {
                 let handle = handle.clone();
                 let wait = async move { handle.push_waiting(envelope).await.map_err(|(r, _)| r) };
-                Some(Box::pin(wait) as BoxFuture<'static, Result<(), Refusal>>)
+                Some(Box::pin(wait) as Waiting)
             }
             Err((refusal, envelope)) => {
                 envelope.refuse(refusal.clone());
@@ -233,9 +265,9 @@ impl<C: Contract> ByName<C> {
 }
 
 struct Begun {
-    room: Option<BoxFuture<'static, Result<(), Refusal>>>,
+    room: Option<Waiting>,
     answer: Option<tokio::sync::oneshot::Receiver<RawOutcome>>,
-    due: crate::cell::Tick,
+    due: Tick,
 }
 
 impl<C: Contract> Dynamic for ByName<C> {

@@ -13,7 +13,7 @@ pub(crate) use dynamic::Inlet;
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
 #[cfg(test)]
 pub(crate) use provider::Provide;
-pub(crate) use provider::{Entities, Instances};
+pub(crate) use provider::{Entities, Instances, check_locator};
 pub(crate) use registry::Registry;
 #[cfg(test)]
 pub(crate) use watch::tie;

@@ -13,7 +13,7 @@ use crate::cell::kind::Kind;
 use crate::cell::nursery::Nursery;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
-use crate::remote::{Core, TooManyServices};
+use crate::remote::{Core, Elsewhere, TooManyServices};
 use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
@@ -249,6 +249,12 @@ impl Node {
     /// A service by name, for callers that have bytes instead of types.
     pub fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
         self.0.registry.dynamic(name)
+    }
+
+    /// A service of other nodes by name, for callers that have bytes instead of types. What this node has itself is
+    /// to be called here: look there first ([`Node::dynamic`]), each time, as it may come later.
+    pub fn elsewhere(&self, name: &ServiceName) -> Option<Elsewhere> {
+        self.0.links.get()?.elsewhere(self.0.registry.bound(name))
     }
 
     /// All services, by name.

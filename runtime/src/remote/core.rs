@@ -2,6 +2,7 @@
 
 use super::clients::{Clients, Whom};
 use super::control::{self, HANDSHAKE_MAX};
+use super::elsewhere::Ways;
 use super::endpoint::{Endpoint, HandshakeError, Incoming, Member};
 use super::gossip::Gossip;
 use super::keeper;
@@ -69,6 +70,7 @@ pub(crate) struct Core {
     pub(super) gossip: Gossip,
     /// Of what leads messages to one peer or another.
     pub(super) changes: Arc<Changes>,
+    pub(super) ways: Ways,
 }
 
 /// What is known of a node of some name.
@@ -132,6 +134,7 @@ impl Core {
             offers: Offers::default(),
             gossip: Gossip::default(),
             changes: Arc::default(),
+            ways: Ways::default(),
         })
     }
 

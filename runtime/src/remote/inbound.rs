@@ -11,7 +11,8 @@ use super::target::LANES;
 use crate::cell::Wheel;
 use crate::directory::Inlet;
 use crate::service::contract::Arguments;
-use crate::service::message::{Header, Origin};
+use crate::service::letter::Letter;
+use crate::service::message::{Envelope, Header, Origin};
 use crate::service::reply::{RawFailure, RawOutcome, RawReply};
 use bytes::Bytes;
 use odeon_core::delivery::Inbound as Counting;
@@ -229,7 +230,9 @@ impl One<'_> {
             Content::Cast(request) => self.request(state, &head, &request, None, body),
             Content::Call(call, request) => self.request(state, &head, &request, Some(call), body),
             Content::Answer { call, .. } => {
-                self.peer.settle(call, RawOutcome::Answered(body), encoding);
+                // no encoding has a value without bytes: it was a cast
+                let outcome = if body.is_empty() { RawOutcome::Accepted } else { RawOutcome::Answered(body) };
+                self.peer.settle(call, outcome, encoding);
                 Ok(())
             }
             Content::Failed { call, failure, .. } => {
@@ -311,7 +314,8 @@ impl One<'_> {
             header = header.with_due(due);
         }
         let arguments = Arguments { body, encoding };
-        inlet.deliver(usize::from(request.method.0), &arguments, header, origin, reply);
+        let letter = Letter { method: usize::from(request.method.0), arguments, reply };
+        inlet.deliver(Envelope { header, origin: Some(origin), message: letter });
         Ok(())
     }
 

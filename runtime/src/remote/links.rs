@@ -1,6 +1,7 @@
 //! The links of a node: whom it talks to, who has dialed whom, and which connection stays.
 
 use super::core::{ConnectError, Core, Entry};
+use super::elsewhere::OfferedService;
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::gossip::{self, Liveness, Members};
 use super::offers::TooManyServices;
@@ -202,6 +203,12 @@ impl Links {
     /// Messages of gossip that were dropped as there was never a link to the node that they were for.
     pub fn gossip_to_strangers(&self) -> u64 {
         self.0.gossip.to_strangers()
+    }
+
+    /// The services that other nodes have and this one has not, by name; of nodes that cannot be reached at the moment
+    /// none.
+    pub fn services(&self) -> Vec<OfferedService> {
+        self.0.offered_elsewhere()
     }
 
     /// All links, by the name of the peer.

@@ -118,6 +118,17 @@ impl Offers {
     }
 }
 
+impl Offer {
+    /// How it is addressed.
+    pub(super) fn kind(&self) -> ServiceKind {
+        match (self.keyed, self.single) {
+            (true, _) => ServiceKind::Entity,
+            (false, true) => ServiceKind::Singleton,
+            (false, false) => ServiceKind::Stateless,
+        }
+    }
+}
+
 fn check(services: &Services) -> Result<(), TooManyServices> {
     let too_many = |error: ControlError| TooManyServices {
         services: services.services.len(),

@@ -7,6 +7,7 @@
 use super::control::Offer;
 use super::core::{Core, Entry};
 use super::gossip::Members;
+use super::peer::Peer;
 use super::receipts::Teller;
 use super::target::{Spoken, Target, Wanted};
 use odeon_core::rendezvous::weight;
@@ -48,9 +49,20 @@ impl Rota {
     /// Whose turn it is. None: something has changed since.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Arc<Target>> {
+        self.is_right().then(|| self.next_at_once())
+    }
+
+    /// Whether nothing has changed since.
+    #[inline]
+    pub(super) fn is_right(&self) -> bool {
         let target = &self.targets[self.next];
-        let is_right = target.changes() == self.seen && target.is_current();
-        is_right.then(|| self.next_at_once())
+        target.changes() == self.seen && target.is_current()
+    }
+
+    /// Whose turn it is among those that have this method of the caller's, whatever has changed.
+    pub(super) fn next_having(&mut self, method: usize) -> Option<Arc<Target>> {
+        let turns = 0..self.targets.len();
+        turns.map(|_| self.next_at_once()).find(|target| target.method(method).is_some())
     }
 
     /// Whose turn it is, whatever has changed.
@@ -63,7 +75,7 @@ impl Rota {
 
 /// What is known of a node that offers a service, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
+pub(super) enum Standing {
     /// There is a connection.
     Up,
     /// There is none, but others hear of it.
@@ -145,6 +157,20 @@ impl Core {
         Ok(Rota { targets, next, seen })
     }
 
+    /// Looks at each service that a peer offers, and at what is known of that peer.
+    pub(super) fn each_offer(&self, mut look: impl FnMut(ServiceName, &Offer, &Peer, Standing)) {
+        let members = self.gossip.members();
+        for peer in self.peers.lock().values().filter_map(|entry| entry.peer.as_ref()) {
+            let standing = standing(peer, &members);
+            for offer in &peer.services().services {
+                // what cannot be a name is none that anybody asks for
+                if let Ok(name) = offer.name.parse() {
+                    look(name, offer, peer, standing);
+                }
+            }
+        }
+    }
+
     fn choose(&self, mut found: Vec<Provider>, service: &ServiceName, key: &str) -> Vec<Provider> {
         let Some(best) = found.iter().map(|provider| provider.standing).min() else { return found };
         let one = found.iter().any(|provider| provider.offer.keyed || provider.offer.single);
@@ -173,17 +199,21 @@ fn providers<'a>(
         let peer = entry.peer.as_ref()?;
         let services = peer.services();
         let number = services.services.iter().rposition(|offer| offer.name == wanted)?;
-        let standing = if peer.is_gone() {
-            Standing::Gone
-        } else if peer.is_up() {
-            Standing::Up
-        } else if members.is_alive(&peer.node) {
-            Standing::Alive
-        } else {
-            Standing::Silent
-        };
+        let standing = standing(peer, members);
         let (offer, number) = (services.services[number].clone(), u32::try_from(number).ok()?);
         Some(Provider { node: node.clone(), number, offer, standing })
     };
     entries.filter_map(provider).collect()
+}
+
+fn standing(peer: &Peer, members: &Members) -> Standing {
+    if peer.is_gone() {
+        Standing::Gone
+    } else if peer.is_up() {
+        Standing::Up
+    } else if members.is_alive(&peer.node) {
+        Standing::Alive
+    } else {
+        Standing::Silent
+    }
 }

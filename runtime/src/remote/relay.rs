@@ -8,18 +8,16 @@ use super::reply::Left;
 use super::target::{Target, Wanted};
 use crate::cell::port::Port;
 use crate::directory::Inlet;
-use crate::service::contract::{Arguments, Encoding};
-use crate::service::encode::{Awaiting, Encoded};
-use crate::service::message::{Access, Header, Message, Origin};
+use crate::service::letter::Letter;
+use crate::service::message::{Envelope, Message, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
-use crate::service::reply::{RawOutcome, RawReply};
 use odeon_core::delivery::window::WINDOW_MAX;
 use odeon_core::wire::envelope::CallId;
-use odeon_core::{Refusal, ServiceName, UnknownCause};
+use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 /// Messages of one receiver that wait for room on the way to a peer; more are refused. A sender that keeps to its
 /// window has fewer.
@@ -60,28 +58,16 @@ struct Line {
 }
 
 /// A message on its way, with all that goes along.
-struct Passed {
-    header: Header,
-    origin: Arc<Origin>,
-    letter: Letter,
-}
+type Passed = Envelope<Letter>;
 
-impl Passed {
-    /// It will not run.
-    fn refuse(self, why: Refusal) {
-        settle_cast(&self.origin, Err(&why));
-        self.letter.refuse(why);
-    }
-
-    /// By what its caller tells that it has left.
-    fn left(&self) -> Option<Arc<Left>> {
-        self.letter.reply.as_ref()?.left().cloned()
-    }
+/// By what the caller of a message tells that it has left.
+fn left(passed: &Passed) -> Option<Arc<Left>> {
+    passed.message.reply.as_ref()?.left().cloned()
 }
 
 /// Tells the sender of a cast what is known of it here: that it went on, or why not.
-fn settle_cast(origin: &Origin, outcome: Result<(), &Refusal>) {
-    if let Some(receipts) = &origin.receipts {
+fn settle_cast(origin: Option<&Origin>, outcome: Result<(), &Refusal>) {
+    if let Some(receipts) = origin.and_then(|origin| origin.receipts.as_ref()) {
         match outcome {
             Ok(()) => receipts.handled(),
             Err(why) => receipts.refused(why),
@@ -95,20 +81,7 @@ impl Inlet for Relay {
         None
     }
 
-    fn deliver(
-        &self,
-        method: usize,
-        arguments: &Arguments,
-        header: Header,
-        origin: Arc<Origin>,
-        reply: Option<RawReply>,
-    ) {
-        let passed =
-            Passed { header, origin, letter: Letter { method, arguments: arguments.clone(), reply } };
-        if arguments.encoding == Encoding::Compact {
-            let problem = "compact arguments are not passed on to a third node: write them by name".into();
-            return passed.refuse(Refusal::Unencodable { problem });
-        }
+    fn deliver(&self, passed: Passed) {
         self.0.pass(passed);
     }
 }
@@ -117,7 +90,7 @@ impl Passage {
     /// Sends a message, behind those that wait.
     fn pass(self: &Arc<Self>, passed: Passed) {
         let mut line = self.line.lock();
-        let bytes = passed.letter.arguments.body.len();
+        let bytes = passed.message.weight();
         let unsent = if line.is_moving { Some(passed) } else { self.send(&mut line, passed) };
         let Some(passed) = unsent else { return };
         if line.waiting.len() >= WAITING_MAX || line.bytes >= WAITING_BYTES_MAX {
@@ -155,12 +128,12 @@ impl Passage {
                 return None;
             }
         };
-        let left = passed.left();
-        let Passed { header, origin, letter } = passed;
-        match target.send(header, Some(&origin), letter) {
-            Err((_, Some(letter))) => return Some(Passed { header, origin, letter }),
-            Err((refusal, None)) => settle_cast(&origin, Err(&refusal)),
-            Ok(call) => sent(&target, &origin, call, left),
+        let left = left(&passed);
+        let Envelope { header, origin, message } = passed;
+        match target.send(header, origin.as_deref(), message) {
+            Err((_, Some(message))) => return Some(Envelope { header, origin, message }),
+            Err((refusal, None)) => settle_cast(origin.as_deref(), Err(&refusal)),
+            Ok(call) => sent(&target, origin.as_deref(), call, left),
         }
         None
     }
@@ -174,10 +147,10 @@ impl Passage {
                     line.is_moving = false;
                     return;
                 };
-                line.bytes -= passed.letter.arguments.body.len();
+                line.bytes -= passed.message.weight();
                 (self.target(&mut line), passed)
             };
-            let left = passed.left();
+            let left = left(&passed);
             if left.as_ref().is_some_and(|left| left.is()) {
                 continue;
             }
@@ -188,20 +161,20 @@ impl Passage {
                     continue;
                 }
             };
-            let Passed { mut header, origin, letter } = passed;
+            let Envelope { mut header, origin, message } = passed;
             if header.due().is_never() {
                 header = header.with_due(target.due(WITHIN_DEFAULT));
             }
-            match target.clone().send_waiting(header, Some(origin.clone()), letter).await {
-                Ok(call) => sent(&target, &origin, call, left),
-                Err(refusal) => settle_cast(&origin, Err(&refusal)),
+            match target.clone().send_waiting(header, origin.clone(), message).await {
+                Ok(call) => sent(&target, origin.as_deref(), call, left),
+                Err(refusal) => settle_cast(origin.as_deref(), Err(&refusal)),
             }
         }
     }
 }
 
 /// It has gone on. A caller that leaves is told of there, too.
-fn sent(target: &Arc<Target>, origin: &Origin, call: Option<CallId>, left: Option<Arc<Left>>) {
+fn sent(target: &Arc<Target>, origin: Option<&Origin>, call: Option<CallId>, left: Option<Arc<Left>>) {
     match (call, left) {
         (Some(call), Some(left)) => {
             let leaver = Leaver { left: Arc::downgrade(&left), target: target.clone(), call };
@@ -226,65 +199,6 @@ impl Wake for Leaver {
     fn wake(self: Arc<Self>) {
         if self.left.upgrade().is_some_and(|left| left.is()) {
             self.target.cancel(self.call);
-        }
-    }
-}
-
-/// A message that somebody else has written.
-struct Letter {
-    method: usize,
-    arguments: Arguments,
-    reply: Option<RawReply>,
-}
-
-impl Message for Letter {
-    const CONTRACT: &'static str = "what is passed on";
-
-    fn method(&self) -> usize {
-        self.method
-    }
-
-    fn access(&self) -> Access {
-        Access::Shared
-    }
-
-    fn weight(&self) -> usize {
-        self.arguments.body.len()
-    }
-
-    fn refuse(self, why: Refusal) {
-        if let Some(reply) = self.reply {
-            reply.refuse(why);
-        }
-    }
-
-    fn encode(self, _: Encoding, into: &mut Vec<u8>) -> Result<Encoded, Refusal> {
-        let Arguments { body, encoding } = self.arguments;
-        into.extend_from_slice(&body);
-        let awaiting = self.reply.map(|reply| Box::new(Answer(Some(reply))) as Box<dyn Awaiting>);
-        Ok(Encoded { encoding, awaiting })
-    }
-}
-
-/// The answering end of a call that was passed on; none once it has been answered.
-struct Answer(Option<RawReply>);
-
-impl Awaiting for Answer {
-    fn settle(mut self: Box<Self>, outcome: RawOutcome, encoding: Encoding) {
-        if let Some(reply) = self.0.take() {
-            reply.send_in(outcome, encoding);
-        }
-    }
-
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().map_or(Poll::Pending, |reply| reply.poll_left(cx))
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(reply) = self.0.take() {
-            reply.send(RawOutcome::Unknown(UnknownCause::Unanswered));
         }
     }
 }

@@ -110,10 +110,17 @@ impl RawReply {
         self.send_in(outcome, encoding);
     }
 
+    /// The same with bodies in an encoding that somebody else has chosen. A caller on this node cannot read those in
+    /// another one than its own.
     pub(crate) fn send_in(self, outcome: RawOutcome, encoding: Encoding) {
+        let takes = self.takes(encoding);
         match self.0 {
             // a caller that has left does not want it
-            As::Json(sender) | As::Named(sender) | As::Compact(sender) => drop(sender.send(outcome)),
+            As::Json(sender) | As::Named(sender) | As::Compact(sender) => {
+                let has_body = matches!(outcome, RawOutcome::Answered(_) | RawOutcome::Failed(_));
+                let unread = RawOutcome::Unknown(UnknownCause::AnswerUndecodable);
+                drop(sender.send(if has_body && !takes { unread } else { outcome }));
+            }
             As::Elsewhere(answering) => answering.send(&outcome, encoding),
             As::Nobody => {}
         }

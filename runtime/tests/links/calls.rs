@@ -37,6 +37,8 @@ impl ContractError for Broken {}
 
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
+    /// Handlers that wait for their caller to leave.
+    pub(crate) lingering: Arc<AtomicU64>,
     pub(crate) left: Arc<AtomicU64>,
     pub(crate) noted: Arc<AtomicU64>,
 }
@@ -76,6 +78,7 @@ impl Counter for Counting {
         panic!("as the test wants");
     }
     async fn linger(&self, cx: &Cx) {
+        self.seen.lingering.fetch_add(1, SeqCst);
         cx.cancelled().await;
         self.seen.left.fetch_add(1, SeqCst);
     }

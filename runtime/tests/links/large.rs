@@ -23,7 +23,7 @@ pub trait Shelf {
 }
 
 #[derive(Default)]
-struct Kept(Vec<usize>);
+pub(crate) struct Kept(Vec<usize>);
 
 #[odeon::service]
 impl Shelf for Kept {
@@ -45,11 +45,15 @@ impl Shelf for Kept {
     }
 }
 
+/// Entities with room for large messages.
+pub(crate) fn roomy() -> ServiceOptions {
+    let mailbox = Bounds { bytes_max: 256 << 20, ..Bounds::default() };
+    ServiceOptions { mailbox, ..ServiceOptions::of(ServiceKind::Entity) }
+}
+
 async fn two() -> (Linked, Linked, ShelfRef) {
     let cluster = Cluster::new();
-    let mailbox = Bounds { bytes_max: 256 << 20, ..Bounds::default() };
-    let options = ServiceOptions { mailbox, ..ServiceOptions::of(ServiceKind::Entity) };
-    let mars = cluster.node("mars", App::new().entity_with("shelf", options, Kept::default)).await;
+    let mars = cluster.node("mars", App::new().entity_with("shelf", roomy(), Kept::default)).await;
     let venus = cluster.node("venus", App::new()).await;
     venus.links.connect(mars.links.local_address()).await.expect("a link");
     let shelf: ShelfRef = venus.node.entity("shelf", "a").expect("a name");
@@ -131,4 +135,36 @@ async fn a_large_call_that_was_never_sent_did_not_run_and_one_that_waits_for_its
     assert!(matches!(congested, Refusal::Congested { .. } | Refusal::Unreachable { .. }), "{congested:?}");
     assert!(kept <= 9, "{kept} of 8 MiB");
     assert!(venus.links.status()[0].queued_bytes <= 80 * MIB);
+}
+
+#[tokio::test]
+async fn a_large_body_is_passed_on_for_a_client_and_its_answer_too() {
+    let cluster = Cluster::new();
+    let mars = cluster.node("mars", App::new()).await;
+    let venus = cluster.node("venus", App::new().entity_with("shelf", roomy(), Kept::default)).await;
+    let ada = cluster.client("ada", &[&mars]).await;
+    venus.links.connect(mars.links.local_address()).await.expect("a link");
+    let shelf: ShelfRef = ada.entity("shelf", "a").expect("a name");
+    at_last("it is reached", async || shelf.lengths().await).await;
+    assert_eq!(ada.links().len(), 1, "venus is reached through mars alone");
+    let text: String = ('a'..='z').cycle().take(MIB).collect();
+    assert!(shelf.echo(text.clone()).await == Ok(text.clone()), "it comes back whole");
+    // those that come behind a large one do not overtake it, on either way
+    let mut lengths = Vec::new();
+    for n in 0..12 {
+        lengths.push(if n % 3 == 0 { MIB + n } else { n });
+        shelf.keep("x".repeat(lengths[n])).await.expect("there is room in time");
+        if n == 6 {
+            mars.links.drop_connections();
+        }
+    }
+    assert_eq!(shelf.put("x".repeat(MIB)).await, Ok(MIB));
+    lengths.push(MIB);
+    assert_eq!(shelf.lengths().await, Ok(lengths));
+    eventually("all is accounted for", || {
+        let links = [ada.links(), mars.links.status()];
+        links.iter().flatten().all(|link| (link.open, link.queued, link.queued_bytes) == (0, 0, 0))
+    })
+    .await;
+    assert_eq!(ada.links()[0].lost.values().sum::<u64>(), 0);
 }

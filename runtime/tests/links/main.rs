@@ -4,6 +4,7 @@
 
 mod calls;
 mod client;
+mod elsewhere;
 mod gossip;
 mod large;
 mod stage;

@@ -3,6 +3,7 @@
 //! the books of every link tell what really happened.
 
 mod board;
+mod by_name;
 mod invariants;
 mod program;
 

@@ -7,7 +7,7 @@ use crate::terminal::{Table, Terminal, Tone};
 use clap::Args;
 use odeon::core::ServiceName;
 use odeon::directory::ServiceKind;
-use odeon_actors::management::api::{MethodDetail, ServiceDetail, Services};
+use odeon_actors::management::api::{MethodDetail, ServiceDetail, ServiceElsewhere, Services};
 use serde_json::Value;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -42,10 +42,33 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
         }
         None => {
             let services = remote.services().await?;
-            if arguments.json { terminal.json(&services)? } else { terminal.table(&table(&services))? }
+            if arguments.json { terminal.json(&services)? } else { list(&terminal, &services)? }
         }
     }
     Ok(Code::Done)
+}
+
+fn list(terminal: &Terminal, services: &Services) -> Result<(), Failure> {
+    terminal.table(&table(services))?;
+    if !services.elsewhere.is_empty() {
+        terminal.line("\nOn other nodes, called through this one:")?;
+        terminal.table(&elsewhere(&services.elsewhere))?;
+    }
+    Ok(())
+}
+
+fn elsewhere(services: &[ServiceElsewhere]) -> Table {
+    let mut table = Table::new().text("service").text("kind").text("contract").text("methods").text("nodes");
+    for service in services {
+        table.push([
+            service.name.clone(),
+            kind(service.kind).into(),
+            format!("{} {}", service.contract, service.version),
+            service.methods.join(", "),
+            service.nodes.join(", "),
+        ]);
+    }
+    table
 }
 
 fn table(services: &Services) -> Table {

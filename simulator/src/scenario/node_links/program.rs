@@ -1,6 +1,7 @@
 //! The program of a node: a service that others call, and those who call.
 
 use super::board::{Board, End, Pair, Phase, Stream};
+use super::by_name;
 use super::invariants::{self, answer};
 use crate::Machine;
 use crate::scenario::books::Books;
@@ -22,6 +23,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 const LATE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of what has a stream of its own, besides what makes it that long.
 const LARGE_SPREAD: u64 = 200_000;
+/// What no call is answered with.
+pub(super) const NO_ANSWER: u64 = 0;
 /// Entities of each node that are called.
 const KEYS: u64 = 2;
 
@@ -81,7 +84,7 @@ struct Scribe {
     board: Books<Board>,
 }
 
-fn service_of(node: &NodeName) -> String {
+pub(super) fn service_of(node: &NodeName) -> String {
     format!("tally-{node}")
 }
 
@@ -325,16 +328,21 @@ impl Seat {
                 let text = "y".repeat(large(&mut random) as usize);
                 let call = |s| async {
                     let echo = tally.echo(s, text.clone()).within(within).await?;
-                    Ok(if echo.text == text { echo.answer } else { 0 })
+                    Ok(if echo.text == text { echo.answer } else { NO_ANSWER })
                 };
                 scribe.call(&self.to, within, call).await;
             }
-            match random.below(6) {
+            match random.below(7) {
                 0 | 1 => scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await }).await,
                 2 => scribe.call(&self.to, within, |s| async { tally.look(s).within(within).await }).await,
                 3 => {
                     let call = scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await });
                     let _ = timeout(Duration::from_millis(random.below(100)), call).await;
+                }
+                4 => {
+                    let key = random.below(KEYS).to_string();
+                    let call = |s| by_name::add(&self.node, &self.to, &key, s, within);
+                    scribe.call(&self.to, within, call).await;
                 }
                 _ if relays.is_empty() => {}
                 _ => {
