@@ -198,6 +198,15 @@ impl Core {
         closed
     }
 
+    /// The same without waiting for anybody.
+    pub(super) fn close_at_once(&self, reason: &str) {
+        self.closed.store(true, Ordering::Release);
+        self.endpoint.close_at_once(reason);
+        for peer in self.all_peers() {
+            peer.end(reason, "stopped");
+        }
+    }
+
     /// Closes all connections; sessions go on over the next ones.
     pub(super) fn drop_connections(&self) {
         let drop_of = |entry: &Entry| {
