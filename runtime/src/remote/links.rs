@@ -257,8 +257,21 @@ impl Entry {
     }
 }
 
+/// Closes all links if whoever has it is dropped before it has done so in order: a node that stops may have no time
+/// left for its links, and its peers shall not have to find out.
+struct Closes(Option<Arc<Core>>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.take() {
+            core.close_at_once("the node is stopping, and has no time left");
+        }
+    }
+}
+
 /// Takes those who dial, until the node stops.
 async fn accept(core: Arc<Core>, mut running: Running) -> Result<(), String> {
+    let mut closes = Closes(Some(core.clone()));
     running.ready();
     loop {
         let incoming = tokio::select! {
@@ -275,5 +288,6 @@ async fn accept(core: Arc<Core>, mut running: Running) -> Result<(), String> {
         });
     }
     core.close("the node is stopping", CLOSE_WITHIN).await;
+    closes.0 = None;
     Ok(())
 }

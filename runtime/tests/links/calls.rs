@@ -157,6 +157,37 @@ async fn a_sender_lets_others_run_whenever_there_is_a_packets_worth() {
     assert_eq!(yielded, 200 / 64);
 }
 
+/// A service that does not stop in order.
+#[odeon::contract(name = "stubborn", version = "1.0")]
+pub trait Stubborn {
+    #[read]
+    async fn here(&self, cx: &Cx) -> bool;
+}
+
+struct Stays;
+
+#[odeon::service]
+impl Stubborn for Stays {
+    async fn here(&self, _: &Cx) -> bool {
+        true
+    }
+    async fn stop(&mut self, _: &Cx, _: StopReason) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_services_use_up_its_time_to_stop_still_takes_leave_of_its_peers() {
+    let cluster = Cluster::new();
+    let mars = cluster.node("mars", App::new().service("stubborn", || Stays)).await;
+    let venus = cluster.node("venus", App::new()).await;
+    venus.links.connect(mars.links.local_address()).await.expect("a link");
+    let stubborn: StubbornRef = venus.node.service("stubborn").expect("a name");
+    at_last("it is reached", async || stubborn.here().await).await;
+    assert_eq!(mars.node.stop(Duration::from_millis(200)).await, 1, "it had to be killed");
+    eventually("the peer has left", || !venus.links.status()[0].connected).await;
+}
+
 #[tokio::test]
 async fn a_caller_that_leaves_is_told_of_on_the_other_node() {
     let seen = Seen::default();

@@ -176,6 +176,11 @@ impl Endpoint {
         idle
     }
 
+    /// The same for whoever cannot wait: peers are told as far as the tasks of the endpoint still run.
+    pub(in crate::remote) fn close_at_once(&self, reason: &str) {
+        self.shared.quinn.close(STOPPING, reason.as_bytes());
+    }
+
     fn server(&self, trust: &Trust, refusal: &Refusal) -> ServerConfig {
         let mut config = self.shared.server.clone();
         config.crypto = trust.server(refusal);
