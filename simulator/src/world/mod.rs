@@ -199,6 +199,7 @@ impl Simulation {
     /// Takes a host down at once. No destructor of its program reaches the network, the disk or the trace.
     /// Does nothing when it is down already.
     pub fn crash(&mut self, host: HostId, how: Crash) {
+        self.take_back_appointment(host);
         let survives = how == Crash::Process;
         let had_power = self.network.has_power(host.number());
         if !survives {
@@ -210,7 +211,6 @@ impl Simulation {
             return;
         }
         self.statistics.crashes += 1;
-        self.hosts[host.0].appointment = None;
         kernel(|kernel| {
             kernel.enter(seat(host, 0), 0);
             kernel.begin_crash(host.number(), survives);
@@ -418,6 +418,16 @@ impl Simulation {
         let words = [os::Digest::of(what.as_bytes()), 0];
         kernel(|kernel| {
             kernel.record_on(Some(host.number()), Happening::World, words, || what.to_owned());
+        });
+    }
+
+    /// A host that crashes has no other crash before it, also if it was down already: its next run must not meet one
+    /// that was meant for this.
+    fn take_back_appointment(&mut self, host: HostId) {
+        self.hosts[host.0].appointment = None;
+        kernel(|kernel| {
+            kernel.crash_at_send(host.number(), None);
+            kernel.disk_of(host.number()).crash_at_call(None);
         });
     }
 

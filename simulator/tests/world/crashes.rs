@@ -39,6 +39,31 @@ fn destructors_of_a_dying_host_reach_neither_network_nor_disk_nor_trace() {
 }
 
 #[test]
+fn an_appointed_crash_is_void_once_the_host_was_crashed_otherwise() {
+    let report = simulate(Options::calm(1), |simulation| {
+        let host = simulation.host("a", |_| async {
+            let socket = UdpSocket::bind("0.0.0.0:1").await.expect("the port is free");
+            loop {
+                let _ = socket.send_to(b"tick", "10.0.0.2:1").await;
+                let _ = std::fs::write("/sim/data/tick", b"tick");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        // the second time it is down already when the crash is appointed, and when it is crashed
+        for _ in 0..2 {
+            simulation.crash_at_send(host, 50, Crash::Process, None);
+            simulation.crash_at_file_call(host, 50, Crash::Process, None);
+            simulation.crash(host, Crash::Power);
+            simulation.start(host);
+            simulation.run_for(Duration::from_secs(30));
+            assert!(simulation.is_up(host), "it crashed without an appointment");
+            simulation.crash(host, Crash::Power);
+        }
+    });
+    assert_clean(&report);
+}
+
+#[test]
 fn what_a_program_spawned_dies_with_its_host() {
     let report = simulate(Options::calm(1), |simulation| {
         let host = simulation.host("a", |_| async {
