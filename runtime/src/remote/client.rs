@@ -4,6 +4,7 @@
 use super::core::{ConnectError, Core};
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::links::{LinkStatus, RenewError};
+use super::pulse::Pulse;
 use super::trust::{Subject, Trust};
 use crate::host::{Executor, Host, Inline};
 use crate::node::{App, Node, NodeConfig, RefError, StartNodeError};
@@ -14,9 +15,7 @@ use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::Features;
 use odeon_core::wire::version::VersionRange;
 use odeon_core::{NodeId, NodeName};
-use quinn::{Connection, VarInt};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +26,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
 /// Longest time from a link to the node's list of services.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
-/// Of the time after which a silent connection ends, packets go out so many times.
-const KEEP_ALIVE_SHARE: u32 = 3;
-/// The code with which a connection is closed over which nothing comes.
-const SILENT: VarInt = VarInt::from_u32(1);
 /// Numbers that are told to others are below 2^62.
 const RUN_BITS: u32 = 62;
 
@@ -117,7 +112,7 @@ impl Client {
         let Subject::Client(name) = trust.subject().clone() else {
             return Err(ConnectClientError::Role { certificate: trust.subject().clone() });
         };
-        transport.keep_alive = transport.keep_alive.or(Some(transport.idle_max / KEEP_ALIVE_SHARE));
+        transport.keep_alive = transport.keep_alive.or(Some(Pulse::every(&transport)));
         let executor = Executor::new(tokio::runtime::Handle::current(), 0);
         let cluster = trust.cluster().clone();
         let endpoint = Endpoint::bind_to_dial(any_port(&addresses), trust, &transport, &executor)?;
@@ -140,7 +135,7 @@ impl Client {
         client.first_link(&addresses, begin, first).await?;
         let spec = PartSpec::new("link").stop_within(2 * CLOSE_WITHIN).outlives_services();
         let tended = client.0.core.clone();
-        let look_every = transport.idle_max / KEEP_ALIVE_SHARE;
+        let look_every = Pulse::every(&transport);
         let tend = move |running| tend(tended.clone(), addresses.clone(), begin, look_every, running);
         client.0.node.add_part(&spec, tend).await?;
         Ok(client)
@@ -275,43 +270,7 @@ async fn tend(
     Ok(())
 }
 
-/// Finds connections that have fallen silent. QUIC does so itself, but not before three of its probes could have been
-/// answered (RFC 9000, 10.1), and after the program was stopped for a while it takes a round trip to last as long.
-#[derive(Default)]
-struct Pulse(BTreeMap<usize, Beat>);
-
-/// What was seen of a connection.
-#[derive(Clone, Copy, Default)]
-struct Beat {
-    /// Packets that have come.
-    packets: u64,
-    /// Looks since the last one came. Time would count what the program was stopped for.
-    silent: u32,
-}
-
-impl Pulse {
-    /// Closes connections over which nothing has come for more looks than keep it alive.
-    fn look(&mut self, core: &Core) {
-        let last = std::mem::take(&mut self.0);
-        for connection in core.connections() {
-            let packets = connection.stats().udp_rx.datagrams;
-            let was = last.get(&connection.stable_id()).copied().unwrap_or_default();
-            let silent = if packets == was.packets { was.silent + 1 } else { 0 };
-            if silent > KEEP_ALIVE_SHARE {
-                connection.close(SILENT, b"nothing was heard");
-            }
-            self.0.insert(connection.stable_id(), Beat { packets, silent });
-        }
-    }
-}
-
 impl Core {
-    fn connections(&self) -> Vec<Connection> {
-        let entries = self.peers.lock();
-        let held = entries.values().filter_map(|entry| entry.held.as_ref()).filter(|holding| holding.is_up);
-        held.map(|holding| holding.connection.clone()).collect()
-    }
-
     /// Whether there is a connection to anybody.
     fn has_link(&self) -> bool {
         self.all_peers().iter().any(|peer| peer.is_up() && !peer.is_gone())

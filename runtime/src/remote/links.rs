@@ -5,6 +5,7 @@ use super::elsewhere::OfferedService;
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::gossip::{self, Liveness, Members};
 use super::offers::TooManyServices;
+use super::pulse::Pulse;
 use super::trust::{Subject, Trust};
 use crate::node::Node;
 use crate::supervision::{AddPartError, PartSpec, Running};
@@ -14,6 +15,7 @@ use odeon_core::wire::version::VersionRange;
 use odeon_core::{ClusterId, NodeId, NodeName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +143,7 @@ impl Links {
         }
         let executor = inner.host.executors[0].clone();
         let cluster = config.trust.cluster().clone();
+        let look_every = Pulse::every(&config.transport);
         let endpoint = Endpoint::bind(config.address, config.trust, &config.transport, &executor)?;
         let us = Ours {
             cluster,
@@ -159,7 +162,7 @@ impl Links {
         core.offer(inner)?;
         let spec = PartSpec::new("links").stop_within(2 * CLOSE_WITHIN).outlives_services();
         let listening = core.clone();
-        node.add_part(&spec, move |running| accept(listening.clone(), running)).await?;
+        node.add_part(&spec, move |running| accept(listening.clone(), look_every, running)).await?;
         gossip::begin(node, &core).await?;
         Ok(Self(core))
     }
@@ -269,14 +272,21 @@ impl Drop for Closes {
     }
 }
 
-/// Takes those who dial, until the node stops.
-async fn accept(core: Arc<Core>, mut running: Running) -> Result<(), String> {
+/// Takes those who dial, and looks after those who are silent, until the node stops.
+async fn accept(core: Arc<Core>, look_every: Duration, mut running: Running) -> Result<(), String> {
     let mut closes = Closes(Some(core.clone()));
+    let mut pulse = Pulse::default();
+    let mut look = pin!(core.wheel.sleep(look_every));
     running.ready();
     loop {
         let incoming = tokio::select! {
             biased;
             () = running.stopping() => break,
+            () = look.as_mut() => {
+                pulse.look(&core);
+                look.set(core.wheel.sleep(look_every));
+                continue;
+            }
             incoming = core.incoming() => incoming,
         };
         let Some(incoming) = incoming else { return Err("the endpoint has ended".into()) };

@@ -22,6 +22,7 @@ mod offers;
 mod peer;
 mod pending;
 mod providers;
+mod pulse;
 mod receipts;
 mod relay;
 mod reply;

@@ -110,7 +110,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         (hosts[at], hosts[(at + 1 + (sim.random() % (hosts.len() as u64 - 1)) as usize) % hosts.len()]);
     let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
     let away = milliseconds(sim, 0, 4_000);
-    match sim.random() % 8 {
+    match sim.random() % 9 {
         0 => {
             sim.crash(one, how);
             sim.run_for(away);
@@ -145,6 +145,15 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.set_network(network);
             let storm = milliseconds(sim, 500, 6_000);
             sim.run_for(storm);
+        }
+        7 => {
+            // who stands still learns of the crash from nothing but silence, and its answers come very late
+            sim.pause(one);
+            let pause = milliseconds(sim, 3_000, 30_000);
+            sim.run_for(pause);
+            sim.crash(other, how);
+            sim.start(other);
+            sim.resume(one);
         }
         _ => {
             let name = board.open(|b| b.living.keys().nth(at).cloned());
