@@ -11,6 +11,7 @@ mod network;
 mod node;
 mod options;
 mod panics;
+pub mod reach;
 mod report;
 pub mod runner;
 pub mod scenario;

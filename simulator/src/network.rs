@@ -34,6 +34,7 @@ pub(crate) struct Counts {
     pub(crate) delivered: u64,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
+    pub(crate) held_back: u64,
     pub(crate) retransmissions: u64,
     pub(crate) timeouts: u64,
 }
@@ -132,6 +133,7 @@ impl Network {
                 }
                 let mut due = departure + self.latency();
                 if self.chance.chance(self.options.reordering) {
+                    self.counts.held_back += 1;
                     due += self.chance.between(0, nanoseconds(self.options.reordering_max));
                 }
                 if self.chance.chance(self.options.duplication) {

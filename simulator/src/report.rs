@@ -1,6 +1,7 @@
 //! What one simulation hands back: the hash that two runs are compared by, and everything that went wrong.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub struct Report {
     pub virtual_time: Duration,
     /// What was counted.
     pub statistics: Statistics,
+    /// How often each point was reached; those that are missing never. See [`crate::reach`].
+    pub reached: BTreeMap<String, u64>,
     /// Calls that escaped the simulation or would have blocked its thread, each named once with host and count.
     pub leaks: Vec<String>,
     /// Panics of tasks (tokio swallows them), with time and host.

@@ -1,5 +1,7 @@
 //! Log lines: what programs under simulation say reaches the trace, and so the hash.
 
+use crate::reach::Reached;
+use odeon::reach::TARGET;
 use odeon_simulator_os as os;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -39,9 +41,15 @@ struct Spans {
 #[derive(Default)]
 pub(crate) struct Recording {
     spans: Mutex<Spans>,
+    reached: Reached,
 }
 
 impl Recording {
+    /// Counts points that are reached.
+    pub(crate) fn counting(reached: &Reached) -> Self {
+        Self { reached: reached.clone(), ..Self::default() }
+    }
+
     fn spans(&self) -> MutexGuard<'_, Spans> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,6 +111,9 @@ impl Subscriber for Recording {
         let mut text = Text(String::new());
         event.record(&mut text);
         let metadata = event.metadata();
+        if metadata.target() == TARGET {
+            self.reached.note(text.0.trim_start());
+        }
         let mut said = format!("{} {}{}", metadata.level(), metadata.target(), text.0);
         let spans = self.spans();
         for number in spans.entered.iter().rev() {

@@ -137,6 +137,24 @@ fn no_process_wide_state() {
 }
 
 #[test]
+fn every_point_of_the_reach_table_is_somewhere_in_the_code() {
+    let list = root().join("runtime/src/reach.rs");
+    let others: Vec<_> = below("runtime/src").into_iter().filter(|path| *path != list).collect();
+    let text: String = others.iter().map(|path| read(path)).collect();
+    let points = read(&list);
+    let points = code(&points).filter_map(|(_, line)| line.trim().split_once(" = \"")).map(|(name, _)| name);
+    let (mut count, mut complaints) = (0, Vec::new());
+    for name in points {
+        count += 1;
+        if !text.contains(&format!("reached!({name})")) {
+            complaints.push(format!("{name} is nowhere"));
+        }
+    }
+    assert!(count > 40, "{count} points were found");
+    report("what nothing can reach would be told as never reached", &complaints);
+}
+
+#[test]
 fn nothing_is_left_unfinished() {
     let here = root().join("tests/tidy");
     let paths: Vec<_> = sources().into_iter().filter(|p| !p.starts_with(&here)).collect();

@@ -10,6 +10,7 @@ use super::links::LinkStatus;
 use super::offers::Offers;
 use super::peer::Peer;
 use super::trust::Subject;
+use crate::reach::reached;
 use odeon_core::wire::admission::check_role;
 use odeon_core::wire::handshake::{Hello, Turned};
 use odeon_core::{NodeId, NodeName, ServiceName};
@@ -107,6 +108,7 @@ impl Core {
             };
             if let Some(peer) = gone.and_then(|entry| entry.peer) {
                 peer.end("the client has not come back", "link");
+                reached!(CLIENT_GONE);
             }
         });
     }

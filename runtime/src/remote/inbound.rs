@@ -10,6 +10,7 @@ use super::reply::{Answering, Left};
 use super::target::LANES;
 use crate::cell::Wheel;
 use crate::directory::Inlet;
+use crate::reach::reached;
 use crate::service::contract::Arguments;
 use crate::service::letter::Letter;
 use crate::service::message::{Envelope, Header, Origin};
@@ -183,18 +184,20 @@ impl Inbound {
         let mut state = inlane.state.lock();
         while let Some(found) = frame::next(&bytes[at..], limits::FRAME_MAX)? {
             at += found.consumed;
-            if state.counting.take() {
-                let frame = frame::read(found.bytes)?;
-                let mut one = One { core, peer, lane, receipts: &inlane.receipts, inbound: self };
-                let body = match frame.head.content.large() {
-                    None => bytes.slice_ref(frame.body),
-                    Some(large) => {
-                        let body = self.bodies.take(large.id, large.length);
-                        body.ok_or(Nonsense::NoBody(large.id))?
-                    }
-                };
-                one.frame(&mut state, frame.head, body)?;
+            if !state.counting.take() {
+                reached!(KNOWN_FRAME);
+                continue;
             }
+            let frame = frame::read(found.bytes)?;
+            let mut one = One { core, peer, lane, receipts: &inlane.receipts, inbound: self };
+            let body = match frame.head.content.large() {
+                None => bytes.slice_ref(frame.body),
+                Some(large) => {
+                    let body = self.bodies.take(large.id, large.length);
+                    body.ok_or(Nonsense::NoBody(large.id))?
+                }
+            };
+            one.frame(&mut state, frame.head, body)?;
         }
         state.untold += at;
         if state.untold >= TOLD_EVERY {
@@ -260,6 +263,7 @@ impl One<'_> {
             Content::Cancel { call } => {
                 let left = self.inbound.calls.lock().remove(&call.0).and_then(|call| call.upgrade());
                 if let Some(left) = left {
+                    reached!(CANCELLED);
                     left.mark();
                 }
                 Ok(())

@@ -3,6 +3,7 @@
 
 use super::core::Core;
 use super::peer::Peer;
+use crate::reach::reached;
 use odeon_core::supervision::Backoff;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -47,6 +48,7 @@ async fn keep(core: &Weak<Core>, peer: &Arc<Peer>) -> bool {
         if !peer.is_up() && peer.wheel.elapsed().saturating_sub(since) > CONTACT_WITHIN {
             tracing::warn!(peer = %peer.node, %problem, "a peer is given up");
             peer.end(&problem, "link");
+            reached!(GIVEN_UP);
             return false;
         }
         let pause = core.backoff(&BACKOFF, attempt);

@@ -3,6 +3,7 @@
 
 use super::link::{LinkEnd, number};
 use super::peer::Peer;
+use crate::reach::reached;
 use bytes::Bytes;
 use odeon_core::Criticality;
 use odeon_core::wire::{limits, varint};
@@ -76,6 +77,7 @@ impl Outgoing {
         let mut state = self.state.lock();
         let is_full = state.waiting >= ARGUMENTS_MAX && !state.ended;
         if is_full {
+            reached!(APART_FULL);
             state.senders.extend(waker.cloned());
         }
         is_full
@@ -101,6 +103,7 @@ impl Outgoing {
         let mut state = self.state.lock();
         let forgotten = state.bodies.get(&id).is_some_and(|body| body.begun_by == 0);
         if forgotten && let Some(body) = state.bodies.remove(&id) {
+            reached!(APART_FORGOTTEN);
             state.waiting -= body.content.len() as u64;
             let senders = std::mem::take(&mut state.senders);
             drop(state);
@@ -134,6 +137,9 @@ impl Outgoing {
                     let length = body.content.len() as u64;
                     if *begun + *unread + length <= limits::LARGE_UNDER_WAY_MAX {
                         *begun += length;
+                        if body.begun_by > 0 {
+                            reached!(APART_AGAIN);
+                        }
                         body.begun_by = connection;
                         return Some((*id, body.content.clone(), body.class));
                     }
@@ -223,6 +229,7 @@ impl Incoming {
             {
                 let mut state = self.state.lock();
                 if state.bodies.contains_key(&id) {
+                    reached!(APART_KNOWN);
                     return None;
                 }
                 if state.bytes + length <= limits::LARGE_UNDER_WAY_MAX {
@@ -230,6 +237,7 @@ impl Incoming {
                     return Some(Room { of: self, length });
                 }
             }
+            reached!(NO_ROOM);
             changed.await;
         }
     }

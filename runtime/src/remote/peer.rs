@@ -12,6 +12,7 @@ use super::receipts::Teller;
 use super::target::{LANES, Target, class_of};
 use super::watches::{Wanted, Watched};
 use crate::cell::{Tick, Wheel};
+use crate::reach::reached;
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
@@ -242,7 +243,10 @@ impl Peer {
 
     /// A call has ended.
     pub(super) fn settle(&self, id: CallId, outcome: RawOutcome, encoding: Encoding) {
-        let Some(call) = self.pending.take(id) else { return };
+        let Some(call) = self.pending.take(id) else {
+            reached!(LATE_ANSWER);
+            return;
+        };
         let refused = match &outcome {
             RawOutcome::NotExecuted(why) => Some(why),
             _ => None,
@@ -258,6 +262,7 @@ impl Peer {
         let (large, pending) = (&self.large, &self.pending);
         if lane.take_back((id, call.frame), call.receiver, (large, pending, &self.wheel)) {
             lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
+            reached!(TAKEN_BACK);
             return true;
         }
         // it may yet run: for the books its outcome is unknown, which is no refusal

@@ -1,5 +1,6 @@
 //! Calls under way to a peer: who waits for what.
 
+use crate::reach::reached;
 use crate::service::contract::Encoding;
 use crate::service::encode::Awaiting;
 use crate::service::reply::RawOutcome;
@@ -52,6 +53,7 @@ impl Pending {
                 table.slots.len() - 1
             }
             None => {
+                reached!(CALLS_FULL);
                 table.waiting.extend(waker.cloned());
                 return None;
             }
@@ -112,8 +114,10 @@ impl Pending {
         wakers.into_iter().for_each(Waker::wake);
         for call in calls {
             let outcome = if call.frame >= untold(call.lane) {
+                reached!(NEVER_SENT);
                 RawOutcome::NotExecuted(unsent.clone())
             } else {
+                reached!(LINK_LOST);
                 RawOutcome::Unknown(UnknownCause::LinkLost)
             };
             call.awaiting.settle(outcome, Encoding::Named);

@@ -4,6 +4,7 @@
 
 use super::core::{Core, Entry};
 use super::endpoint::Transport;
+use crate::reach::reached;
 use quinn::{Connection, VarInt};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +41,7 @@ impl Pulse {
             let silent = if packets == was.packets { was.silent + 1 } else { 0 };
             if silent > LOOKS {
                 connection.close(SILENT, b"nothing was heard");
+                reached!(SILENT);
             }
             self.0.insert(connection.stable_id(), Beat { packets, silent });
         }

@@ -8,6 +8,7 @@ use super::reply::Left;
 use super::target::{Target, Wanted};
 use crate::cell::port::Port;
 use crate::directory::Inlet;
+use crate::reach::reached;
 use crate::service::letter::Letter;
 use crate::service::message::{Envelope, Message, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
@@ -96,6 +97,7 @@ impl Passage {
         if line.waiting.len() >= WAITING_MAX || line.bytes >= WAITING_BYTES_MAX {
             return passed.refuse(Refusal::MailboxFull);
         }
+        reached!(RELAY_WAITED);
         line.bytes += bytes;
         line.waiting.push_back(passed);
         if !line.is_moving
@@ -175,6 +177,7 @@ impl Passage {
 
 /// It has gone on. A caller that leaves is told of there, too.
 fn sent(target: &Arc<Target>, origin: Option<&Origin>, call: Option<CallId>, left: Option<Arc<Left>>) {
+    reached!(RELAYED);
     match (call, left) {
         (Some(call), Some(left)) => {
             let leaver = Leaver { left: Arc::downgrade(&left), target: target.clone(), call };

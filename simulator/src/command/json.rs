@@ -2,6 +2,7 @@
 
 use super::run::replay_command;
 use crate::Options;
+use crate::reach::Row;
 use crate::runner::{Failure, Outcome, Replay, Summary, Verdict};
 use crate::scenario::Scenario;
 use crate::token::Token;
@@ -26,6 +27,7 @@ pub(super) struct SummaryObject<'a> {
     gave_up: bool,
     random_addresses: bool,
     failures: Vec<FailureObject<'a>>,
+    reach: Vec<Row>,
 }
 
 /// The end is not among the seeds.
@@ -82,6 +84,7 @@ pub(super) fn summary(summary: &Summary) -> SummaryObject<'_> {
         gave_up: summary.gave_up,
         random_addresses: summary.random_addresses,
         failures: summary.failures.iter().map(failure).collect(),
+        reach: summary.reach.rows(),
     }
 }
 

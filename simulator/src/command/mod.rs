@@ -66,6 +66,9 @@ struct RunArguments {
     /// How many seeds run at once [default: one for each CPU]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Print how many seeds came to each fault and each rare turn of events, and to which none came
+    #[arg(long)]
+    reach: bool,
     #[command(flatten)]
     common: CommonArguments,
 }

@@ -2,7 +2,7 @@
 
 use super::progress::ProgressLine;
 use super::{CommandError, RunArguments, case, json, tone};
-use crate::runner::{Failure, Verdict, tell_failures, tell_summary};
+use crate::runner::{Failure, Verdict, tell_failures, tell_reach, tell_summary};
 use crate::scenario::Scenario;
 use crate::token::Token;
 use std::io::{self, Write};
@@ -25,6 +25,9 @@ pub(super) fn run(scenarios: &[Scenario], arguments: &RunArguments) -> Result<Ve
         out.write_all(tell_failures(&summary, tone, replay_command).as_bytes())?;
         if !summary.failures.is_empty() {
             writeln!(out)?;
+        }
+        if arguments.reach {
+            out.write_all(tell_reach(&summary).as_bytes())?;
         }
         out.write_all(tell_summary(&summary, tone).as_bytes())?;
     }

@@ -8,6 +8,7 @@ use super::wire::Request;
 use super::zygote::{Conditions, Zygote};
 use super::{Case, ExploreError};
 use crate::Options;
+use crate::reach::Reach;
 use crate::token::{BinaryPrint, Token};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -77,6 +78,8 @@ pub struct Summary {
     /// The system places processes at random addresses and refuses to do otherwise, so that orders which
     /// depend on addresses may not replay.
     pub random_addresses: bool,
+    /// What the seeds came to.
+    pub reach: Reach,
 }
 
 impl Summary {
@@ -121,7 +124,7 @@ impl Case {
         let watch_of_wall = Stopwatch::start();
         let mut failures = Vec::new();
         let mut progress = Progress::default();
-        let (mut random_addresses, mut hangs) = (false, 0);
+        let (mut random_addresses, mut hangs, mut reach) = (false, 0, Reach::default());
         let count = plan.seeds.end.saturating_sub(plan.seeds.start);
         let jobs = (plan.jobs.get() as u64).min(count) as usize;
         let (next, stopped) = (AtomicU64::new(plan.seeds.start), AtomicBool::new(false));
@@ -140,6 +143,7 @@ impl Case {
                         random_addresses |= examined.random_addresses;
                         progress.done += 1;
                         progress.simulated += examined.outcome.simulated;
+                        reach.add(&examined.outcome.reached);
                         if examined.outcome.verdict != Verdict::Passed {
                             progress.failed += 1;
                             hangs += usize::from(examined.outcome.verdict == Verdict::Hung);
@@ -164,7 +168,7 @@ impl Case {
         progress.wall = watch_of_wall.elapsed();
         let (case, seeds) = (self.name().to_owned(), plan.seeds.clone());
         let gave_up = progress.done < count;
-        Ok(Summary { case, seeds, progress, gave_up, failures, random_addresses })
+        Ok(Summary { case, seeds, progress, gave_up, failures, random_addresses, reach })
     }
 
     /// Runs one seed and keeps its log.

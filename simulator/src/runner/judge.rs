@@ -5,6 +5,7 @@ use super::demand;
 use super::verdict::Verdict;
 use super::zygote::Run;
 use odeon_simulator_os::process::{self, Ending};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is known of one seed after its run.
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub lines: Vec<String>,
     /// The end of what the run printed; for a hung run, where it was stuck.
     pub printed: String,
+    /// How often it came to each point.
+    pub reached: BTreeMap<String, u64>,
 }
 
 /// Judges a single run.
@@ -37,6 +40,7 @@ pub(super) fn judge(seed: u64, limit: Duration, run: Run) -> Outcome {
         simulated: Duration::ZERO,
         lines: Vec::new(),
         printed,
+        reached: BTreeMap::new(),
     };
     if let Some(sudden) = sudden_end(ending, told.is_some(), limit) {
         outcome.find(sudden.0, sudden.1);
@@ -85,6 +89,7 @@ impl Outcome {
         self.hash = Some(report.hash);
         self.simulated = report.virtual_time;
         self.lines = report.lines;
+        self.reached = report.reached;
         for violation in report.violations {
             match demand::missing_progress(&violation) {
                 Some(missing) => self.find(Verdict::NotLive, missing),

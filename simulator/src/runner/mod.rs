@@ -22,7 +22,7 @@ mod zygote;
 pub use environment::{WishError, parse_seeds};
 pub use explore::{Failure, Plan, Progress, Replay, Summary};
 pub use judge::Outcome;
-pub use story::{Tone, tell_failures, tell_replay, tell_span, tell_summary};
+pub use story::{Tone, tell_failures, tell_reach, tell_replay, tell_span, tell_summary};
 pub use testing::{TestCase, test};
 pub use verdict::Verdict;
 

@@ -3,6 +3,7 @@
 use super::explore::{Failure, Replay, Summary};
 use super::judge::Outcome;
 use super::verdict::Verdict;
+use crate::reach::Row;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -72,6 +73,22 @@ pub fn tell_summary(summary: &Summary, tone: Tone) -> String {
         text.push_str("too many seeds hung: the others were not run\n");
     }
     text.push_str(warn_of_random_addresses(summary.random_addresses));
+    text
+}
+
+/// A table of how many seeds came to each point.
+pub fn tell_reach(summary: &Summary) -> String {
+    let rows = summary.reach.rows();
+    let width = rows.iter().map(|row| row.point.len()).max().unwrap_or(0);
+    let mut text = format!("{:width$}  {:>9}  {:>12}\n", "reached", "seeds", "times");
+    for Row { point, seeds, times } in rows {
+        // Writing to a string cannot fail.
+        let _ = match seeds {
+            0 => writeln!(text, "{point:width$}  {:>9}", "never"),
+            _ => writeln!(text, "{point:width$}  {seeds:>9}  {times:>12}"),
+        };
+    }
+    text.push('\n');
     text
 }
 
@@ -203,6 +220,7 @@ mod tests {
             simulated: Duration::from_secs(45),
             lines: (0..30).map(|line| format!("event {line}")).collect(),
             printed: String::new(),
+            reached: BTreeMap::new(),
         }
     }
 
@@ -226,6 +244,7 @@ mod tests {
             gave_up: false,
             failures,
             random_addresses: false,
+            reach: Default::default(),
         }
     }
 

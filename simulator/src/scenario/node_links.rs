@@ -12,7 +12,9 @@ use self::program::{PORT, Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
 use crate::{Crash, HostId, Simulation};
+use odeon::ServiceOptions;
 use odeon::core::NodeName;
+use odeon::directory::ServiceKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -83,11 +85,15 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
         NAMES[..2 + (sim.random() % 4) as usize].iter().map(|name| name.parse().expect("a name")).collect();
     let ballast_max = [0, 100, 100, 2_000, 60_000][(sim.random() % 5) as usize];
     let work_max = Duration::from_millis([0, 5, 50][(sim.random() % 3) as usize]);
+    let mut options = ServiceOptions::of(ServiceKind::Entity);
+    options.mailbox.count_max = [1_024, 1_024, 30, 4][(sim.random() % 4) as usize];
+    options.passivate_after = Some(Duration::from_secs([120, 1][(sim.random() % 2) as usize]));
     let mut hosts = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let dials = if sim.random().is_multiple_of(3) { names.clone() } else { names[at..].to_vec() };
         let dials = dials.into_iter().filter(|other| other != name).collect();
-        let start = Start { pass: cluster.node(name), dials, ballast_max, work_max };
+        let start =
+            Start { pass: cluster.node(name), dials, ballast_max, work_max, options: options.clone() };
         let host = sim.host(name.as_str(), {
             let board = board.clone();
             move |machine| serve(machine, start.clone(), board.clone())

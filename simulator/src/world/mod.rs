@@ -6,6 +6,9 @@ use crate::disks::faults;
 use crate::events::{Event, Queue};
 use crate::network::{Network, nanoseconds};
 use crate::node::{Appointment, Executor, Host, Machine, seat};
+use crate::reach::{
+    CUT, DOUBLED, LATE, LOST, PAUSED, POWER_LOST, PROCESS_CRASHED, RESENT, Reached, TORN, UNDONE,
+};
 use crate::trace::Recording;
 use crate::{Options, Report, Statistics, panics};
 use odeon_simulator_os::{self as os, Emission, Happening, Kernel, Recorder, Stream};
@@ -61,6 +64,7 @@ pub struct Simulation {
     statistics: Statistics,
     violations: Vec<String>,
     panics_expected: Vec<String>,
+    reached: Reached,
     _subscriber: DefaultGuard,
     _thread: PhantomData<*const ()>,
 }
@@ -82,6 +86,8 @@ impl Simulation {
         kernel.set_buffer_max(options.network.buffer_max);
         kernel.set_clock_read(nanoseconds(options.machines.clock_read));
         os::install(kernel);
+        let reached = Reached::default();
+        let recording = Recording::counting(&reached);
         Simulation {
             hosts: Vec::new(),
             network: Network::new(options.network.clone(), Stream::new(options.seed, "network")),
@@ -95,7 +101,8 @@ impl Simulation {
             statistics: Statistics::default(),
             violations: Vec::new(),
             panics_expected: Vec::new(),
-            _subscriber: tracing::subscriber::set_default(Recording::default()),
+            reached,
+            _subscriber: tracing::subscriber::set_default(recording),
             _thread: PhantomData,
         }
     }
@@ -199,6 +206,13 @@ impl Simulation {
     /// Takes a host down at once. No destructor of its program reaches the network, the disk or the trace.
     /// Does nothing when it is down already.
     pub fn crash(&mut self, host: HostId, how: Crash) {
+        if self.take_down(host, how) {
+            self.reached.note(if how == Crash::Process { PROCESS_CRASHED } else { POWER_LOST });
+        }
+    }
+
+    /// Whether there was anything to take down.
+    fn take_down(&mut self, host: HostId, how: Crash) -> bool {
         self.take_back_appointment(host);
         let survives = how == Crash::Process;
         let had_power = self.network.has_power(host.number());
@@ -208,7 +222,7 @@ impl Simulation {
         let executors = std::mem::take(&mut self.hosts[host.0].executors);
         // A machine whose process is dead already can still lose power, and its disk what was not synced.
         if executors.is_empty() && (survives || !had_power) {
-            return;
+            return false;
         }
         self.statistics.crashes += 1;
         kernel(|kernel| {
@@ -224,6 +238,7 @@ impl Simulation {
         });
         self.note(host, &format!("crashed ({how:?})"));
         self.forward();
+        true
     }
 
     /// Crashes a host and starts it again at the same instant.
@@ -235,6 +250,7 @@ impl Simulation {
     /// Freezes a host's process: its executors get no turns; its operating system goes on taking packets.
     pub fn pause(&mut self, host: HostId) {
         self.note(host, "paused");
+        self.reached.note(PAUSED);
         self.hosts[host.0].paused = true;
     }
 
@@ -282,6 +298,7 @@ impl Simulation {
     pub fn cut(&mut self, from: HostId, to: HostId) {
         self.note(from, &format!("cut off towards {}", self.hosts[to.0].name));
         self.network.cut(from.number(), to.number(), self.now);
+        self.reached.note(CUT);
     }
 
     /// Ends all cuts.
@@ -364,6 +381,12 @@ impl Simulation {
     pub fn finish(mut self) -> Report {
         self.power_off();
         let statistics = self.count();
+        self.reached.add(LOST, statistics.datagrams_lost);
+        self.reached.add(DOUBLED, statistics.datagrams_duplicated);
+        self.reached.add(LATE, self.network.counts.held_back);
+        self.reached.add(RESENT, statistics.retransmissions);
+        self.reached.add(TORN, statistics.pages_torn);
+        self.reached.add(UNDONE, statistics.pages_lost);
         let (seed, now) = (self.options.seed, self.now());
         let is_expected =
             |panic: &&String| !self.panics_expected.iter().any(|text| panic.contains(text.as_str()));
@@ -372,6 +395,7 @@ impl Simulation {
             hash: kernel.recorder.hash(),
             virtual_time: now,
             statistics,
+            reached: self.reached.take(),
             leaks: kernel.leaks(),
             panics: kernel.panics().iter().filter(is_expected).cloned().collect(),
             violations: std::mem::take(&mut self.violations),
@@ -409,7 +433,7 @@ impl Simulation {
 
     fn power_off(&mut self) {
         for host in 0..self.hosts.len() {
-            self.crash(HostId(host), Crash::Power);
+            self.take_down(HostId(host), Crash::Power);
         }
     }
 

@@ -136,6 +136,7 @@ impl Simulation {
         let appointment = self.hosts[host.0].appointment.take();
         let how = appointment.map_or(Crash::Power, |appointment| appointment.how);
         self.note(host, "met its appointed crash");
+        self.reached.note(crate::reach::CRASHED_WITHIN);
         self.crash(host, how);
         if let Some(after) = appointment.and_then(|appointment| appointment.restart_after) {
             self.at(after, move |simulation| simulation.start(host));

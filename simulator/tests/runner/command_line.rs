@@ -52,6 +52,25 @@ fn a_run_can_be_read_by_a_program() {
 }
 
 #[test]
+fn a_run_tells_what_was_reached_and_what_never() {
+    let output = odeon_sim(&["run", "udp-ping", "--seeds", "4", "--reach"]);
+    let text = standard_output(&output);
+    let row = |point: &str| {
+        let line = text.lines().find(|line| line.starts_with(point));
+        line.unwrap_or_else(|| panic!("{point} is missing: {text}"))
+            .split_whitespace()
+            .rev()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(row("faults: a path was cut")[1], "4", "each seed cuts one: {text}");
+    assert_eq!(row("faults: a page was torn")[0], "never");
+    assert!(!text.contains("delivery: "), "it has nothing to do with nodes: {text}");
+    let object = json(&odeon_sim(&["run", "udp-ping", "--seeds", "4", "--json"]));
+    let rows = object["reach"].as_array().expect("a table");
+    assert!(rows.iter().any(|row| row["point"] == "faults: a path was cut" && row["seeds"] == 4), "{object}");
+}
+
+#[test]
 fn a_replay_has_the_hash_of_the_first_run_and_its_events_when_asked() {
     let first = json(&odeon_sim(&["replay", "udp-ping:7", "--json"]));
     let again = json(&odeon_sim(&["replay", first["token"].as_str().expect("a token"), "--json", "--log"]));

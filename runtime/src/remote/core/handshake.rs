@@ -1,6 +1,7 @@
 //! How two nodes come to terms over a new connection, and what becomes of the connection when it ends.
 
 use super::{ConnectError, Core, Entry, Holding, TURNED};
+use crate::reach::reached;
 use crate::remote::clients::Whom;
 use crate::remote::control::{self, HANDSHAKE_MAX};
 use crate::remote::endpoint::{Incoming, Member};
@@ -38,6 +39,7 @@ impl Core {
             let entry = peers.entry(node.clone()).or_default();
             if let Some(holding) = entry.held.as_ref().filter(|h| h.connection.close_reason().is_none()) {
                 connection.close(TURNED, b"there is a link already");
+                reached!(DIALED_TWICE);
                 let stays = holding.held.dial.clone();
                 return match &entry.peer {
                     Some(peer) if holding.is_up => Ok((*peer.node).clone()),
@@ -99,6 +101,7 @@ impl Core {
         let (welcome, met) = match self.admit(&whom, &hello, &connection) {
             Ok(admitted) => admitted,
             Err(turned) => {
+                reached!(TURNED_AWAY);
                 let _ = control::write(&mut to, &Reply::Turned(turned.clone())).await;
                 let _ = to.finish();
                 // the dialer closes it once it has read why; one that does not is closed here
@@ -143,6 +146,7 @@ impl Core {
         // a connection that gives way ends before it is told what has come over it
         if let Some(old) = self.gives_way(whom, hello) {
             old.close(TURNED, b"the peer has dialed anew");
+            reached!(GAVE_WAY);
             self.forget(whom, &old, None);
         }
         self.with(whom, |entry| {
@@ -188,12 +192,20 @@ impl Core {
             out && known && peer.session == met.sending.number
         });
         let peer = match goes_on {
-            Some(peer) => peer,
+            Some(peer) => {
+                reached!(WENT_ON);
+                peer
+            }
             None if received.is_some() => {
                 return Err(ConnectError::Broken("the session that the peer goes on with is over".into()));
             }
             None => {
                 let old = entry.peer.take();
+                match &old {
+                    None => reached!(BEGAN),
+                    Some(old) if *old.node == *node => reached!(FORGOTTEN),
+                    Some(_) => reached!(RESTARTED),
+                }
                 if let Some(old) = &old {
                     old.end("it has begun anew", "link");
                 }

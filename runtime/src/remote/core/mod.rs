@@ -17,6 +17,7 @@ use crate::cell::Wheel;
 use crate::directory::Inlet;
 use crate::host::Executor;
 use crate::node::NodeInner;
+use crate::reach::reached;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::{Known, Ours, Sessions};
 use odeon_core::wire::duel::{Dial, Held};
@@ -262,6 +263,7 @@ impl Core {
         peer.offers((*old.services()).clone());
         keeper::start(self, &peer);
         entry.peer = Some(peer.clone());
+        reached!(BEGAN_ANEW);
         Some(peer)
     }
 

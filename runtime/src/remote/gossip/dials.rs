@@ -1,6 +1,7 @@
 //! Has those dialed of whom was heard and to whom there is no link: a few at once, each again and again with growing
 //! pauses.
 
+use crate::reach::reached;
 use crate::remote::core::Core;
 use odeon_core::NodeName;
 use odeon_core::supervision::Backoff;
@@ -99,6 +100,7 @@ impl Dials {
             return;
         }
         (tried.is_running, tried.to_dead) = (true, to_dead);
+        reached!(DIALED);
         let dialing = core.clone();
         core.executor.spawn_in(&mut self.running, async move {
             let dialed = dialing.dial(address, Some(&name)).await;

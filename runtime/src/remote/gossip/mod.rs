@@ -26,6 +26,7 @@ pub(super) use rounds::begin;
 use super::core::{Core, Entry};
 use super::peer::Peer;
 use super::receipts::Teller;
+use crate::reach::reached;
 use bytes::Bytes;
 use digest::Digest;
 use parking_lot::Mutex;
@@ -63,6 +64,7 @@ impl Gossip {
 
     /// There is no link for a message: it is dropped, and whom it was for may be dialed.
     fn miss(&self, address: SocketAddr, peer: Option<&Peer>) {
+        reached!(NO_OUTLET);
         match peer {
             Some(peer) => peer.outbox.count(Counts::dropped),
             None => {

@@ -4,6 +4,7 @@ use super::dials::Dials;
 use super::members::{Members, SERVICES, VERSION};
 use super::wire::Wire;
 use crate::node::Node;
+use crate::reach::reached;
 use crate::remote::core::{Core, Holding};
 use crate::supervision::{AddPartError, PartSpec, Running};
 use chitchat::{
@@ -209,6 +210,7 @@ impl Rounds {
         self.behind = if behind.is_empty() { 0 } else { self.behind + 1 };
         if self.behind >= PATIENCE {
             self.behind = 0;
+            reached!(ASKED);
             behind.iter().for_each(|peer| peer.outbox.want_services());
         }
     }
@@ -222,8 +224,10 @@ fn tell(before: &Members, now: &Members) {
         let node = NodeId { name: name.clone(), incarnation: member.incarnation };
         let address = member.address;
         if member.is_alive && !was_alive {
+            reached!(HEARD_OF);
             tracing::info!(%node, %address, version = member.version, "a node is heard of");
         } else if was_alive && !member.is_alive {
+            reached!(UNHEARD);
             tracing::warn!(%node, %address, "nobody hears of a node any more");
         }
     }

@@ -12,6 +12,7 @@ use super::large::Outgoing;
 use super::pending::Pending;
 use super::target::Target;
 use crate::cell::{Tick, Wheel, turn};
+use crate::reach::reached;
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Origin};
 use bytes::{Bytes, BytesMut};
@@ -101,6 +102,7 @@ impl Piece {
         let now = wheel.now();
         let waited = now.until(self.since);
         if waited >= AGE_MIN {
+            reached!(AGED);
             self.change(|frames| frame::shorten(frames, waited));
             self.since = now;
         }
@@ -234,7 +236,11 @@ impl Lane {
         let mut state = self.state.lock();
         state.idle = false;
         state.connection += 1;
-        let begun = (state.connection, state.out.resume(received)?.first);
+        let resumed = state.out.resume(received)?;
+        if resumed.again > 0 {
+            reached!(SENT_AGAIN);
+        }
+        let begun = (state.connection, resumed.first);
         // what the receiver has had since it last said so has made room
         let wakers = std::mem::take(&mut state.waiting);
         drop(state);
@@ -266,6 +272,7 @@ impl Lane {
             state.books.settle_casts(casts.clone()).map_err(|e| e.to_string())?;
             for number in full {
                 if let Some(receiver) = state.receivers.get_mut(*number as usize) {
+                    reached!(NARROWED);
                     receiver.window.narrow();
                 }
             }
@@ -310,6 +317,9 @@ impl Lane {
             return state.out.untold();
         }
         state.ended = Some(refusal);
+        if state.books.open() > 0 {
+            reached!(CASTS_LOST);
+        }
         state.books.lose(reason);
         let mut wakers = std::mem::take(&mut state.waiting);
         for receiver in &mut state.receivers {

@@ -3,6 +3,7 @@
 use super::held::Held;
 use super::write::{self, Apart, Written};
 use super::{BYTES_MAX, Lane, REQUESTS_TURN, Receiver, Sending, State, Unsent};
+use crate::reach::reached;
 use crate::remote::large::Behind;
 use crate::remote::pending::{Call, HELD};
 use crate::service::encode::Awaiting;
@@ -34,6 +35,7 @@ impl Lane {
             return Err(Unsent::Refused(refusal));
         }
         if state.open.len() + state.out.bytes() + state.held >= BYTES_MAX {
+            reached!(LANE_FULL);
             state.waiting.extend(waker.cloned());
             return Err(Unsent::Full(message));
         }
@@ -43,6 +45,7 @@ impl Lane {
         };
         let receiver = &mut state.receivers[number as usize];
         if !receiver.window.try_take() {
+            reached!(NO_CREDIT);
             receiver.waiting.extend(waker.cloned());
             return Err(Unsent::Full(message));
         }
@@ -88,6 +91,7 @@ impl State {
 
     /// The frame comes behind one that waits for its body.
     fn held(&mut self, lane: &Lane, sending: &Sending<'_>, number: u32, frame: Vec<u8>, written: Written) {
+        reached!(BEHIND);
         let held = match written.apart {
             Some(apart) => Apart::hold(apart, sending, lane, number, false),
             None => Held::new(frame, sending),
@@ -149,6 +153,7 @@ impl State {
                 receiver.window.out() == 0 && receiver.waiting.is_empty()
             });
             self.hand = free.map_or(self.hand + 64, |i| i + 1) % count;
+            reached!(RENUMBERED);
             free?
         };
         let settled = self.receivers.get(number).map_or(0, |last| last.settled);
@@ -172,6 +177,7 @@ impl State {
 impl Apart {
     /// Sends the body ahead. What waits for it is given back.
     fn hold(self, sending: &Sending<'_>, lane: &Lane, receiver: u32, introduces: bool) -> Held {
+        reached!(APART);
         let Apart { frame, large, body } = self;
         let behind = Behind::Request { lane: usize::from(lane.number), receiver };
         sending.large.add(large.id, body, sending.header.criticality(), behind);

@@ -1,6 +1,7 @@
 //! What this node wants to know of a peer's activations.
 
 use super::{SAID_MAX, Seen, WATCHES_MAX};
+use crate::reach::reached;
 use crate::remote::control::Control;
 use crate::remote::peer::Peer;
 use crate::remote::target::Target;
@@ -79,6 +80,7 @@ impl Wanted {
         let mut state = self.0.lock();
         let withdrawn = state.watches.remove(&id);
         if withdrawn.is_some() {
+            reached!(WITHDRAWN);
             state.unsaid.remove(&id);
             state.withdrawn.insert(id, false);
         }
@@ -99,6 +101,9 @@ impl Wanted {
     pub(in crate::remote) fn reconnected(&self) {
         let mut state = self.0.lock();
         state.unsaid = state.watches.keys().copied().collect();
+        if !state.unsaid.is_empty() {
+            reached!(SAID_AGAIN);
+        }
         state.withdrawn.values_mut().for_each(|said| *said = false);
     }
 
@@ -132,7 +137,11 @@ impl Wanted {
                 state.withdrawn.insert(seen.id, false);
                 state.watches.remove(&seen.id)
             };
+            if watch.is_none() {
+                reached!(CROSSED);
+            }
             if let Some((_, tell)) = watch {
+                reached!(TOLD);
                 let exit = rmp_serde::from_slice(&seen.exit).unwrap_or_else(|_| Exit::Failed {
                     problem: "in a way that this version does not know".into(),
                 });
@@ -167,6 +176,7 @@ impl Wanted {
             std::mem::take(&mut state.watches)
         };
         for (_, tell) in watches.into_values() {
+            reached!(NODE_DOWN);
             tell(exit, None);
         }
     }

@@ -4,6 +4,7 @@ use super::{SAID_MAX, Seen, WATCHES_MAX, Wish};
 use crate::cell::belongings;
 use crate::cell::port::Port;
 use crate::cell::watchers::Watching;
+use crate::reach::reached;
 use crate::remote::control::Control;
 use crate::remote::core::Core;
 use crate::remote::peer::Peer;
@@ -130,6 +131,7 @@ impl Watched {
             watch.and_then(|watch| Some((watch.port()?, watch.tied?)))
         };
         if let Some((port, to)) = tied {
+            reached!(SEVERED);
             port.fail(Exit::Linked { to, why: format!("{why} (on {})", peer.node) });
         }
     }

@@ -2,6 +2,7 @@
 //! against.
 
 use super::invariants;
+use crate::reach::reached;
 use odeon::core::{NodeId, NodeName, Refusal, UnknownCause};
 use odeon::prelude::CallError;
 use odeon::remote::LinkStatus;
@@ -126,9 +127,18 @@ impl Board {
     /// A call ends.
     pub(super) fn ends(&mut self, call: u64, outcome: Result<u64, CallError>) {
         let (end, value) = match outcome {
-            Ok(value) => (End::Answered, Some(value)),
-            Err(CallError::NotExecuted(refusal)) => (End::NotExecuted(refusal), None),
-            Err(CallError::Unknown(cause)) => (End::Unknown(cause), None),
+            Ok(value) => {
+                reached("calls: answered");
+                (End::Answered, Some(value))
+            }
+            Err(CallError::NotExecuted(refusal)) => {
+                reached(&format!("calls: not executed, {}", refusal.name()));
+                (End::NotExecuted(refusal), None)
+            }
+            Err(CallError::Unknown(cause)) => {
+                reached(&format!("calls: unknown, {}", cause.name()));
+                (End::Unknown(cause), None)
+            }
             Err(CallError::Failed(never)) => match never {},
         };
         if let Some(value) = value {
@@ -153,7 +163,10 @@ impl Board {
             End::NotExecuted(_) => truth.not_executed += 1,
             End::Unknown(UnknownCause::LinkLost) => truth.lost += 1,
             End::Unknown(_) => truth.unknown += 1,
-            End::Left => truth.left += 1,
+            End::Left => {
+                reached("calls: left by their caller");
+                truth.left += 1;
+            }
         }
         if end == End::Answered {
             self.answered.insert((pair.0.name, pair.1.name));

@@ -26,7 +26,9 @@ const LARGE_SPREAD: u64 = 200_000;
 /// What no call is answered with.
 pub(super) const NO_ANSWER: u64 = 0;
 /// Entities of each node that are called.
-const KEYS: u64 = 2;
+const KEYS: u64 = 4;
+/// Casts to each entity, one after the other, that fill a lane if they are large.
+const FLOOD: u64 = 40;
 
 /// What a node starts with.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub(super) struct Start {
     pub(super) ballast_max: u64,
     /// Longest time that a handler takes.
     pub(super) work_max: Duration,
+    /// How its entities are kept.
+    pub(super) options: ServiceOptions,
 }
 
 /// What every message says of itself.
@@ -232,7 +236,7 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         let (scribe, work_max) = (scribe.clone(), start.work_max);
         move || Counting { scribe: scribe.clone(), work_max }
     };
-    let app = App::new().entity(&service_of(&name), make);
+    let app = App::new().entity_with(&service_of(&name), start.options.clone(), make);
     let (node, own) = linked::start(&machine, &start.pass, PORT, app).await;
     let own = links.get_or_init(|| own);
     let others: Vec<_> = board.open(|b| {
@@ -312,8 +316,21 @@ impl Seat {
                 let waits = random.chance(0.2);
                 self.scribe.cast(&tallies[key as usize], &stream, class, (ballast, waits)).await;
             }
+            if random.chance(0.02) {
+                self.flood(&tallies, sender, class).await;
+            }
             // no more than even a poor link carries
             sleep(Duration::from_millis(random.below(200) + self.start.ballast_max / 15)).await;
+        }
+    }
+
+    /// As much at once as lanes and credit let through, and more.
+    async fn flood(&self, tallies: &[TallyRef], sender: u64, class: Criticality) {
+        for number in 0..FLOOD * KEYS {
+            let key = number % KEYS;
+            let stream = Stream { pair: self.scribe.pair(&self.to), sender, key, level: class.level() };
+            let ballast = (self.start.ballast_max, false);
+            self.scribe.cast(&tallies[key as usize], &stream, class, ballast).await;
         }
     }
 
