@@ -1,10 +1,9 @@
 //! Arguments in all encodings, into types with everything that serde offers. The first byte chooses the encoding.
 #![no_main]
 
-use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use odeon::core::Refusal;
-use odeon::service::contract::{Arguments, Encoding};
+use odeon::service::contract::Encoding;
 use odeon::service::decode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -47,8 +46,7 @@ fn is_one_value(encoding: Encoding, body: &[u8]) -> bool {
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
     let encoding = [Encoding::Json, Encoding::Named, Encoding::Compact][usize::from(first % 3)];
-    let arguments = Arguments { body: Bytes::copy_from_slice(body), encoding };
-    match decode::arguments::<Rich>(&arguments) {
+    match decode::arguments::<Rich>(body, encoding) {
         Ok(_) => {}
         Err(Refusal::Undecodable { problem, .. }) => {
             assert!(!problem.is_empty() && problem.len() < 1_000, "{problem}");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use odeon::Never;
 use odeon::prelude::*;
-use odeon::service::contract::{Arguments, Contract, Encoding};
+use odeon::service::contract::{Contract, Encoding};
 use odeon::service::message::Message;
 use odeon::service::reply::{RawOutcome, RawReply};
 use std::collections::BTreeMap;
@@ -35,12 +35,12 @@ trait Forest {
 fn again(message: ForestMessage, encoding: Encoding) {
     let (position, mut body) = (message.method(), Vec::new());
     let encoded = message.encode(encoding, &mut body).expect("it was read in this encoding");
-    let arguments = Arguments { body: body.into(), encoding: encoded.encoding };
+    let body = Bytes::from(body);
     let (reply, _answer) = RawReply::channel(encoded.encoding);
-    let message = ForestRef::decode(position, &arguments, reply).map_err(|(refusal, _)| refusal);
+    let message = ForestRef::decode(position, &body, encoded.encoding, reply).map_err(|(refusal, _)| refusal);
     assert_eq!(message.expect("it was written by us").method(), position);
     if let Some(awaiting) = encoded.awaiting {
-        awaiting.settle(RawOutcome::Answered(arguments.body), encoded.encoding);
+        awaiting.settle(RawOutcome::Answered(body), encoded.encoding);
     }
 }
 
@@ -48,9 +48,8 @@ fuzz_target!(|data: &[u8]| {
     let [method, encoding, body @ ..] = data else { return };
     let position = usize::from(*method) % (ForestRef::METHODS.len() + 1);
     let encoding = [Encoding::Json, Encoding::Named, Encoding::Compact][usize::from(encoding % 3)];
-    let arguments = Arguments { body: Bytes::copy_from_slice(body), encoding };
     let (reply, _answer) = RawReply::channel(encoding);
-    match ForestRef::decode(position, &arguments, reply) {
+    match ForestRef::decode(position, body, encoding, reply) {
         Ok(message) => {
             assert_eq!(message.method(), position);
             assert!(message.weight() >= size_of_val(&message));

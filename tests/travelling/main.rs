@@ -6,7 +6,7 @@ mod adversarial;
 use adversarial::{self as odd, AdversaryMessage, AdversaryRef};
 use odeon::Contract;
 use odeon::service::compact::{Compact, Compactness};
-use odeon::service::contract::{Arguments, Encoding, method_named};
+use odeon::service::contract::{Encoding, method_named};
 use odeon::service::message::Message;
 use odeon::service::reply::{RawOutcome, RawReply, Reply};
 use std::collections::BTreeMap;
@@ -82,8 +82,8 @@ fn travel(message: AdversaryMessage, wanted: Encoding) -> (Encoding, AdversaryMe
     let encoded = message.encode(wanted, &mut buffer).expect("it can be written");
     let body = buffer.strip_prefix(b"earlier frames").expect("they are still there").to_vec();
     let (reply, answer) = RawReply::channel(encoded.encoding);
-    let arguments = Arguments { body: body.into(), encoding: encoded.encoding };
-    let arrived = AdversaryRef::decode(method, &arguments, reply).map_err(|(refusal, _)| refusal);
+    let arrived =
+        AdversaryRef::decode(method, &body, encoded.encoding, reply).map_err(|(refusal, _)| refusal);
     let way = Way { answer, awaiting: encoded.awaiting, encoding: encoded.encoding };
     (encoded.encoding, arrived.expect("it can be read"), way)
 }

@@ -6,7 +6,7 @@ use crate::cell::Tick;
 use crate::cell::kind::Kind;
 use crate::cell::port::Port;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
-use crate::service::letter::Letter;
+use crate::service::letter::Unread;
 use crate::service::message::{Envelope, Header, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
 use crate::service::reply::{RawOutcome, RawReply};
@@ -111,7 +111,7 @@ pub trait Dynamic: Send + Sync {
 pub(crate) trait Inlet: Send + Sync {
     /// Decodes a message and puts it into the mailbox, or passes it on. What becomes of it is told to the reply and to
     /// the receipts of the origin, whatever that is.
-    fn deliver(&self, letter: Envelope<Letter>);
+    fn deliver(&self, header: Header, origin: Option<Arc<Origin>>, unread: Unread<'_>);
 
     /// The cell behind it, only if there is one.
     fn port(&self) -> Option<Arc<dyn Port>>;
@@ -128,16 +128,16 @@ impl<C: Contract> Inlet for TypedInlet<C> {
         Some(self.address.find()?.port())
     }
 
-    fn deliver(&self, letter: Envelope<Letter>) {
-        let Envelope { mut header, origin, message: Letter { method, arguments, reply } } = letter;
-        let mut reply = reply.unwrap_or_else(RawReply::nobody);
+    fn deliver(&self, mut header: Header, origin: Option<Arc<Origin>>, unread: Unread<'_>) {
+        let Unread { method, body, encoding, mut reply, .. } = unread;
         // a cast has no answer: whoever waits for one learns that it was let in
         let is_cast = C::METHODS.get(method).is_some_and(|method| method.cast);
-        let accepting = is_cast.then(|| std::mem::replace(&mut reply, RawReply::nobody()));
+        let accepting = if is_cast { reply.take() } else { None };
+        let reply = reply.unwrap_or_else(RawReply::nobody);
         if is_cast {
             header = header.with_awaited(false);
         }
-        let message = match C::decode(method, &arguments, reply) {
+        let message = match C::decode(method, body, encoding, reply) {
             Ok(message) => message,
             Err((refusal, reply)) => {
                 self.kind.meter.add_refused(&refusal);
@@ -232,8 +232,9 @@ impl<C: Contract> ByName<C> {
             service: service.to_string(),
             method: request.method.to_string(),
         })?;
-        let (reply, answer) = RawReply::channel(request.arguments.encoding);
-        let message = C::decode(method, &request.arguments, reply).map_err(|(refusal, _)| refusal)?;
+        let Arguments { body, encoding } = &request.arguments;
+        let (reply, answer) = RawReply::channel(*encoding);
+        let message = C::decode(method, body, *encoding, reply).map_err(|(refusal, _)| refusal)?;
         let mut handle = self.provider.pick(request.key.as_ref())?;
         let cast = C::METHODS[method].cast;
         let due = self.kind.wheel.due(request.within);

@@ -11,9 +11,8 @@ use super::target::LANES;
 use crate::cell::Wheel;
 use crate::directory::Inlet;
 use crate::reach::reached;
-use crate::service::contract::Arguments;
-use crate::service::letter::Letter;
-use crate::service::message::{Envelope, Header, Origin};
+use crate::service::letter::Unread;
+use crate::service::message::{Header, Origin};
 use crate::service::reply::{RawFailure, RawOutcome, RawReply};
 use bytes::Bytes;
 use odeon_core::delivery::Inbound as Counting;
@@ -190,14 +189,14 @@ impl Inbound {
             }
             let frame = frame::read(found.bytes)?;
             let mut one = One { core, peer, lane, receipts: &inlane.receipts, inbound: self };
-            let body = match frame.head.content.large() {
-                None => bytes.slice_ref(frame.body),
+            match frame.head.content.large() {
+                None => one.frame(&mut state, frame.head, frame.body, bytes)?,
                 Some(large) => {
                     let body = self.bodies.take(large.id, large.length);
-                    body.ok_or(Nonsense::NoBody(large.id))?
+                    let body = body.ok_or(Nonsense::NoBody(large.id))?;
+                    one.frame(&mut state, frame.head, &body, &body)?;
                 }
-            };
-            one.frame(&mut state, frame.head, body)?;
+            }
         }
         state.untold += at;
         if state.untold >= TOLD_EVERY {
@@ -227,25 +226,36 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn frame(&mut self, state: &mut State, head: Head<'_>, body: Bytes) -> Result<(), Nonsense> {
+    /// `body` is a part of these bytes.
+    fn frame(
+        &mut self,
+        state: &mut State,
+        head: Head<'_>,
+        body: &[u8],
+        part_of: &Bytes,
+    ) -> Result<(), Nonsense> {
         let encoding = encoding_of(head.encoding);
         match head.content {
-            Content::Cast(request) => self.request(state, &head, &request, None, body),
-            Content::Call(call, request) => self.request(state, &head, &request, Some(call), body),
+            Content::Cast(request) => self.request(state, &head, &request, None, (body, part_of)),
+            Content::Call(call, request) => self.request(state, &head, &request, Some(call), (body, part_of)),
             Content::Answer { call, .. } => {
                 // no encoding has a value without bytes: it was a cast
-                let outcome = if body.is_empty() { RawOutcome::Accepted } else { RawOutcome::Answered(body) };
+                let outcome = match body.is_empty() {
+                    true => RawOutcome::Accepted,
+                    false => RawOutcome::Answered(part_of.slice_ref(body)),
+                };
                 self.peer.settle(call, outcome, encoding);
                 Ok(())
             }
             Content::Failed { call, failure, .. } => {
                 let (status, retry) = (failure.status, failure.retry);
+                let body = part_of.slice_ref(body);
                 let failure = RawFailure { body, text: failure.text.into(), status, retry };
                 self.peer.settle(call, RawOutcome::Failed(failure), encoding);
                 Ok(())
             }
             Content::NotExecuted { call } => {
-                let outcome = match rmp_serde::from_slice(&body) {
+                let outcome = match rmp_serde::from_slice(body) {
                     Ok(refusal) => RawOutcome::NotExecuted(refusal),
                     // a later version's reason: that it did not run is known all the same
                     Err(_) => RawOutcome::NotExecuted(Refusal::Unreachable {
@@ -278,9 +288,10 @@ impl One<'_> {
         head: &Head<'_>,
         request: &Request<'_>,
         call: Option<CallId>,
-        body: Bytes,
+        (body, part_of): (&[u8], &Bytes),
     ) -> Result<(), Nonsense> {
-        let request = &self.peer.vouched(request);
+        let vouched = self.peer.vouched(request);
+        let request = vouched.as_ref().unwrap_or(request);
         let number = request.target.receiver.0;
         let at = number as usize;
         if let Some(introduction) = request.target.introduces {
@@ -317,9 +328,8 @@ impl One<'_> {
         if let Some(due) = due {
             header = header.with_due(due);
         }
-        let arguments = Arguments { body, encoding };
-        let letter = Letter { method: usize::from(request.method.0), arguments, reply };
-        inlet.deliver(Envelope { header, origin: Some(origin), message: letter });
+        let unread = Unread { method: usize::from(request.method.0), body, part_of, encoding, reply };
+        inlet.deliver(header, Some(origin), unread);
         Ok(())
     }
 
@@ -380,15 +390,10 @@ impl One<'_> {
 }
 
 impl Peer {
-    /// A request, without what its sender cannot vouch for: a client speaks for itself, and has no activations.
-    fn vouched<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
-        match self.client() {
-            None => *request,
-            Some(name) => {
-                let chain = Chain::EMPTY;
-                Request { sender: None, chain, tenant: None, principal: Some(name), ..*request }
-            }
-        }
+    /// The request of a client, without what it cannot vouch for: it speaks for itself, and has no activations.
+    fn vouched<'a>(&'a self, request: &Request<'a>) -> Option<Request<'a>> {
+        let principal = Some(&**self.client()?);
+        Some(Request { sender: None, chain: Chain::EMPTY, tenant: None, principal, ..*request })
     }
 }
 

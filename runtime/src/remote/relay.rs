@@ -9,8 +9,8 @@ use super::target::{Target, Wanted};
 use crate::cell::port::Port;
 use crate::directory::Inlet;
 use crate::reach::reached;
-use crate::service::letter::Letter;
-use crate::service::message::{Envelope, Message, Origin};
+use crate::service::letter::{Letter, Unread};
+use crate::service::message::{Envelope, Header, Message, Origin};
 use crate::service::reference::WITHIN_DEFAULT;
 use odeon_core::delivery::window::WINDOW_MAX;
 use odeon_core::wire::envelope::CallId;
@@ -82,8 +82,8 @@ impl Inlet for Relay {
         None
     }
 
-    fn deliver(&self, passed: Passed) {
-        self.0.pass(passed);
+    fn deliver(&self, header: Header, origin: Option<Arc<Origin>>, unread: Unread<'_>) {
+        self.0.pass(Envelope { header, origin, message: unread.letter() });
     }
 }
 

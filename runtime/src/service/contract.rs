@@ -115,14 +115,15 @@ pub trait Contract: Clone + Send + Sync + Sized + 'static {
     /// The address of the reference.
     fn address(&self) -> &Address<Self::Message>;
 
-    /// Reads arguments of the method at a position of [`Contract::METHODS`]. The answer will be encoded as the
-    /// arguments were.
+    /// Reads arguments of the method at a position of [`Contract::METHODS`]; no bytes are no arguments. The answer will
+    /// be encoded as the arguments were.
     ///
     /// # Errors
     /// Gives back the reply with why the arguments do not decode ([`Refusal::Undecodable`] names the field).
     fn decode(
         method: usize,
-        arguments: &Arguments,
+        body: &[u8],
+        encoding: Encoding,
         reply: RawReply,
     ) -> Result<Self::Message, (Refusal, RawReply)>;
 

@@ -1,6 +1,6 @@
 //! Reads encoded arguments and answers into the types of a contract; that is their validation. Errors name the field.
 
-use super::contract::{Arguments, Encoding};
+use super::contract::Encoding;
 use super::messagepack;
 use odeon_core::Refusal;
 use serde::de::DeserializeOwned;
@@ -10,17 +10,17 @@ use serde::de::DeserializeOwned;
 ///
 /// # Errors
 /// [`Refusal::Undecodable`] with the path of the field and what was expected there.
-pub fn arguments<T: DeserializeOwned>(arguments: &Arguments) -> Result<T, Refusal> {
-    let body: &[u8] = match (arguments.body.is_empty(), arguments.encoding) {
-        (false, _) => &arguments.body,
+pub fn arguments<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {
+    let body: &[u8] = match (body.is_empty(), encoding) {
+        (false, _) => body,
         (true, Encoding::Json) => b"{}",
         (true, Encoding::Named) => &[0x80],
         (true, Encoding::Compact) => &[0x90],
     };
-    if let Some(expected) = missed(body, arguments.encoding) {
+    if let Some(expected) = missed(body, encoding) {
         return Err(undecodable(String::new(), expected.into()));
     }
-    read(body, arguments.encoding)
+    read(body, encoding)
 }
 
 /// Reads an answer or an error, which may come from another node. Named and compact ones are read alike: what cannot
@@ -113,7 +113,6 @@ fn shortened(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     #[derive(Debug, serde::Deserialize, PartialEq)]
     struct Item {
@@ -125,7 +124,7 @@ mod tests {
     }
 
     fn read(text: &'static str) -> Result<Order, Refusal> {
-        arguments(&Arguments { body: Bytes::from_static(text.as_bytes()), encoding: Encoding::Json })
+        arguments(text.as_bytes(), Encoding::Json)
     }
 
     #[test]
@@ -187,7 +186,7 @@ mod tests {
             Encoding::Compact => (&b"\x91"[..], &b""[..]),
         };
         let body = [head, &chain(encoding, links), end].concat();
-        arguments(&Arguments { body: body.into(), encoding })
+        arguments(&body, encoding)
     }
 
     #[test]
@@ -212,9 +211,7 @@ mod tests {
 
     #[test]
     fn arguments_are_told_by_name_from_those_in_order() {
-        let read = |body: &'static [u8], encoding| {
-            arguments::<Order>(&Arguments { body: Bytes::from_static(body), encoding })
-        };
+        let read = |body: &'static [u8], encoding| arguments::<Order>(body, encoding);
         let (by_name, in_order) = (&b"\x81\xa5items\x91\x81\xa5price\x07"[..], &b"\x91\x91\x91\x07"[..]);
         let order = || Ok(Order { items: vec![Item { price: 7 }] });
         assert_eq!(read(by_name, Encoding::Named), order());
@@ -231,9 +228,7 @@ mod tests {
 
     #[test]
     fn what_follows_named_arguments_is_refused_too() {
-        let named = |body: &'static [u8]| {
-            arguments::<Order>(&Arguments { body: Bytes::from_static(body), encoding: Encoding::Named })
-        };
+        let named = |body: &'static [u8]| arguments::<Order>(body, Encoding::Named);
         assert_eq!(named(b"\x81\xa5items\x90"), Ok(Order { items: vec![] }));
         assert!(named(b"\x81\xa5items\x90\x00").expect_err("one more").to_string().contains("trailing"));
     }

@@ -4,6 +4,7 @@ use super::contract::{Arguments, Encoding};
 use super::encode::{Awaiting, Encoded};
 use super::message::{Access, Message};
 use super::reply::{RawOutcome, RawReply};
+use bytes::Bytes;
 use odeon_core::{Refusal, UnknownCause};
 use std::task::{Context, Poll};
 
@@ -15,6 +16,28 @@ pub(crate) struct Letter {
     pub(crate) arguments: Arguments,
     /// Who waits for the answer; none for a cast.
     pub(crate) reply: Option<RawReply>,
+}
+
+/// A message as bytes among others that have come with it: who only looks at them is not counted as an owner.
+pub(crate) struct Unread<'a> {
+    /// As in [`Letter`].
+    pub(crate) method: usize,
+    /// What somebody else has written.
+    pub(crate) body: &'a [u8],
+    /// What that is a part of.
+    pub(crate) part_of: &'a Bytes,
+    /// How to read it.
+    pub(crate) encoding: Encoding,
+    /// As in [`Letter`].
+    pub(crate) reply: Option<RawReply>,
+}
+
+impl Unread<'_> {
+    /// To be kept.
+    pub(crate) fn letter(self) -> Letter {
+        let Self { method, body, part_of, encoding, reply } = self;
+        Letter { method, arguments: Arguments { body: part_of.slice_ref(body), encoding }, reply }
+    }
 }
 
 impl Message for Letter {
@@ -78,7 +101,6 @@ impl Drop for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use tokio::sync::oneshot::Receiver;
 
     fn letter(encoding: Encoding) -> (Letter, Receiver<RawOutcome>) {

@@ -2,16 +2,16 @@
 
 use super::api::{Card, LedgerMessage, LedgerRef, card};
 use odeon::prelude::*;
-use odeon::service::contract::{Arguments, Contract, Encoding, method_named};
+use odeon::service::contract::{Contract, Encoding, method_named};
 use odeon::service::message::{Access, Message};
 use odeon::service::reply::{RawReply, Reply};
 use std::collections::BTreeMap;
 
 fn decoded(method: &str, body: &'static str) -> LedgerMessage {
-    let arguments = Arguments { body: body.into(), encoding: Encoding::Json };
     let position = method_named::<LedgerRef>(method).expect("a method");
     let (reply, _) = RawReply::channel(Encoding::Json);
-    LedgerRef::decode(position, &arguments, reply).unwrap_or_else(|(refusal, _)| panic!("{refusal}"))
+    let message = LedgerRef::decode(position, body.as_bytes(), Encoding::Json, reply);
+    message.unwrap_or_else(|(refusal, _)| panic!("{refusal}"))
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::port::{Overseer, Phase, Port};
 use super::{Handle, Wheel, turn};
 use crate::directory::{Address, Locator, Provide};
 use crate::host::Executor;
-use crate::service::contract::{Arguments, Contract, ContractVersion, Method, MethodSchema, Service};
+use crate::service::contract::{Contract, ContractVersion, Encoding, Method, MethodSchema, Service};
 use crate::service::message::{Access, Envelope, Header, Message};
 use crate::service::reply::RawReply;
 use crate::service::{Call, CallError, Cx, Reply, StartError};
@@ -187,7 +187,7 @@ impl Contract for ProbeRef {
         &self.0
     }
 
-    fn decode(method: usize, _: &Arguments, reply: RawReply) -> Result<Ask, (Refusal, RawReply)> {
+    fn decode(method: usize, _: &[u8], _: Encoding, reply: RawReply) -> Result<Ask, (Refusal, RawReply)> {
         let method = Self::METHODS[method].name.into();
         Err((Refusal::UnknownMethod { service: Self::NAME.into(), method }, reply))
     }

@@ -44,7 +44,8 @@ pub(super) fn generate(contract: &Contract) -> TokenStream {
 
                 fn decode(
                     method: usize,
-                    __arguments: &#private::Arguments,
+                    __body: &[u8],
+                    __encoding: #private::Encoding,
                     __raw: #private::RawReply,
                 ) -> ::core::result::Result<#message, (#private::Refusal, #private::RawReply)> {
                     match method {
@@ -130,7 +131,7 @@ fn decoder(contract: &Contract, at: usize, method: &Method) -> TokenStream {
         quote!(__reply: #raw,)
     });
     quote! {
-        #at => match #private::arguments::<#ident>(__arguments) {
+        #at => match #private::arguments::<#ident>(__body, __encoding) {
             ::core::result::Result::Ok(#ident { #(#names),* }) => ::core::result::Result::Ok(#message::#variant {
                 #(#names,)*
                 #reply
