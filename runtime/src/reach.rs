@@ -58,6 +58,7 @@ points! {
     HEARD_OF = "gossip: a node was heard of";
     UNHEARD = "gossip: a node was not heard of any more";
     DIALED = "gossip: a node was dialed of which others told";
+    DATAGRAM = "gossip: a message went as a datagram";
     NO_OUTLET = "gossip: a message was dropped, for the node it was for was not connected";
     ASKED = "gossip: a list of services that did not come was asked for";
 

@@ -8,6 +8,7 @@ use super::large;
 use super::peer::Peer;
 use super::target::class_of;
 use crate::host::Executor;
+use crate::reach::reached;
 use bytes::{Bytes, BytesMut};
 use odeon_core::wire::limits;
 use odeon_core::wire::session::LaneCounts;
@@ -77,12 +78,12 @@ impl Link {
             };
             spawn(&executor, &mut tasks, write_lane(peer.clone(), index, begun, connection.clone()));
         }
-        spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), to));
+        spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), connection.clone(), to));
         // here as well as the lanes: the tasks of an earlier connection may still begin after those of this one
         let bodies = peer.large.resume();
         spawn(&executor, &mut tasks, large::send_all(peer.clone(), bodies, connection.clone()));
         spawn(&executor, &mut tasks, read_control(core.clone(), peer.clone(), from));
-        spawn(&executor, &mut tasks, accept_lanes(core.clone(), peer.clone(), connection.clone()));
+        spawn(&executor, &mut tasks, accept(core.clone(), peer.clone(), connection.clone()));
         let end = match tasks.join_next().await {
             Some(Ok(Err(end))) => end,
             _ => LinkEnd::Ended,
@@ -125,7 +126,8 @@ async fn write_lane(
     }
 }
 
-async fn accept_lanes(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) -> Ended {
+/// Takes what comes on streams of its own, and datagrams.
+async fn accept(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) -> Ended {
     let mut readers: JoinSet<Ended> = JoinSet::new();
     let bodies = peer.inbound.bodies.begin();
     loop {
@@ -137,6 +139,13 @@ async fn accept_lanes(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) 
             }
             stream = connection.accept_bi() => {
                 spawn(&core.executor, &mut readers, large::receive(peer.clone(), bodies, stream?));
+            }
+            datagram = connection.read_datagram() => {
+                let message = datagram?;
+                // a client has nothing to say about the cluster
+                if peer.client().is_none() {
+                    core.gossip.heard(&peer, message);
+                }
             }
         }
     }
@@ -184,7 +193,12 @@ async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> 
 }
 
 /// Tells the peer what becomes of its messages and what there is to call here.
-async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream) -> Ended {
+async fn write_control(
+    core: Arc<Core>,
+    peer: Arc<Peer>,
+    connection: Connection,
+    mut stream: SendStream,
+) -> Ended {
     let _ = stream.set_priority(CONTROL_PRIORITY);
     control::write(&mut stream, &Control::Services(core.offers_for(&peer).services())).await?;
     for receipt in peer.inbound.all_receipts() {
@@ -208,9 +222,21 @@ async fn write_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: SendStream)
             control::write(&mut stream, &Control::Receipts(receipts)).await?;
         }
         for message in peer.outbox.take(core.offers_for(&peer)) {
-            control::write(&mut stream, &message).await?;
+            match message {
+                // what is lost is out of date by the time that it could come again
+                Control::Gossip(message) if fits(&connection, &message) => {
+                    reached!(DATAGRAM);
+                    // an error says that the connection has ended, which is seen elsewhere
+                    let _ = connection.send_datagram(message);
+                }
+                message => control::write(&mut stream, &message).await?,
+            }
         }
     }
+}
+
+fn fits(connection: &Connection, message: &Bytes) -> bool {
+    connection.max_datagram_size().is_some_and(|max| message.len() <= max)
 }
 
 async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
