@@ -10,6 +10,7 @@
 pub mod cell;
 pub mod directory;
 pub mod host;
+pub mod journal;
 pub mod node;
 pub mod reach;
 pub mod remote;

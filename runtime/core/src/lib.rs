@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod criticality;
 pub mod delivery;
 pub mod id;
+pub mod journal;
 pub mod outcome;
 pub mod random;
 pub mod rendezvous;

@@ -1,0 +1,331 @@
+//! The segments of a journal. All of this blocks, and runs in jobs.
+
+use bytes::Bytes;
+use odeon_core::journal::{
+    BATCH_HEAD, BatchHead, Contradiction, Index, Missing, Place, Record, RecordError, SEGMENT_HEAD,
+    SegmentError, SegmentHead, Tail, records, scan,
+};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How the files of segments end; they begin with their positions.
+const SUFFIX: &str = ".journal";
+/// A segment that is being made.
+const NEXT: &str = "next";
+/// Whoever has it locked has the journal.
+const LOCK: &str = "lock";
+/// The smallest segment.
+const SEGMENT_MIN: u64 = 64 << 10;
+
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The operating system refuses.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What it says.
+        error: io::Error,
+    },
+    /// Somebody else has it.
+    #[error("{0}: another process has this journal open")]
+    Locked(PathBuf),
+    /// What was relied upon is not there any more. The replicas of this node must not vote with what is left: remove
+    /// the directory, and let the node join anew.
+    #[error(
+        "{path} has rotted at byte {at}: what was promised may be lost, so this node must not vote; remove the \
+         journal's directory and let the node join anew"
+    )]
+    Rotten {
+        /// Which segment.
+        path: PathBuf,
+        /// Where.
+        at: u64,
+    },
+    /// A segment is missing, or not the one that should be there.
+    #[error("{path} does not go on where the segment before it ends, at {expected}: one is missing")]
+    Gap {
+        /// Which segment.
+        path: PathBuf,
+        /// Where the one before it ends.
+        expected: u64,
+    },
+    /// It is no segment that this version reads.
+    #[error("{path}: {error}")]
+    Segment {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        error: SegmentError,
+    },
+    /// It is a segment, but this version does not know what it says.
+    #[error("{path}: {error}")]
+    Record {
+        /// Which.
+        path: PathBuf,
+        /// What is not known.
+        error: RecordError,
+    },
+    /// What it says makes no sense.
+    #[error("{path}: {error}")]
+    Contradiction {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: Contradiction,
+    },
+    /// Entries are missing.
+    #[error("{directory}: {missing}")]
+    Missing {
+        /// Where.
+        directory: PathBuf,
+        /// Which.
+        missing: Missing,
+    },
+    /// The job did not run, or has panicked.
+    #[error("{0}")]
+    Blocking(String),
+}
+
+/// The files of an open journal.
+pub(super) struct Files {
+    directory: PathBuf,
+    segment_bytes: u64,
+    /// By where they begin.
+    segments: BTreeMap<u64, Arc<File>>,
+    /// The end of the last batch.
+    end: u64,
+    /// Its checksum.
+    chain: u32,
+    /// All before this is durable.
+    synced: u64,
+    /// Locked for as long as it is open.
+    _lock: File,
+}
+
+/// What reads entries, whatever is written meanwhile.
+pub(super) struct Readers(BTreeMap<u64, Arc<File>>);
+
+impl Files {
+    /// Reads all that is there.
+    pub(super) fn open(directory: PathBuf, segment_bytes: u64) -> Result<(Self, Index), OpenError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Io { path, error }
+        };
+        make_directory(&directory).map_err(at(&directory))?;
+        let lock = directory.join(LOCK);
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&lock).map_err(at(&lock))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked(directory.clone()),
+            TryLockError::Error(error) => OpenError::Io { path: directory.clone(), error },
+        })?;
+        let found = list(&directory).map_err(at(&directory))?;
+        let (mut files, mut index) = (
+            Self {
+                segment_bytes: segment_bytes.max(SEGMENT_MIN),
+                segments: BTreeMap::new(),
+                end: 0,
+                chain: 0,
+                synced: 0,
+                directory,
+                _lock: lock,
+            },
+            Index::default(),
+        );
+        let last = found.last().copied();
+        for (which, position) in found.iter().enumerate() {
+            files.load(&mut index, *position, which == 0, Some(*position) == last)?;
+        }
+        index
+            .check()
+            .map_err(|missing| OpenError::Missing { directory: files.directory.clone(), missing })?;
+        if files.segments.is_empty() {
+            files
+                .begin_segment(&[])
+                .map_err(|error| OpenError::Io { path: files.directory.clone(), error })?;
+        }
+        Ok((files, index))
+    }
+
+    /// Reads a segment.
+    fn load(&mut self, index: &mut Index, position: u64, first: bool, last: bool) -> Result<(), OpenError> {
+        let path = self.path(position);
+        let io = |error| OpenError::Io { path: path.clone(), error };
+        let file = OpenOptions::new().read(true).append(true).open(&path).map_err(io)?;
+        let bytes = fs::read(&path).map_err(io)?;
+        let (head, checksum) = SegmentHead::read(&bytes).map_err(|error| match error {
+            // it had its head before it had its name
+            SegmentError::Short | SegmentError::Checksum => OpenError::Rotten { path: path.clone(), at: 0 },
+            error => OpenError::Segment { path: path.clone(), error },
+        })?;
+        if head.position != position || (!first && (position, head.chain) != (self.end, self.chain)) {
+            return Err(OpenError::Gap { path, expected: self.end });
+        }
+        let found = scan(&bytes, (&head, checksum), |batch| {
+            let body = batch.head.position + BATCH_HEAD as u64;
+            for located in records(batch.body) {
+                let located = located.map_err(|error| OpenError::Record { path: path.clone(), error })?;
+                index
+                    .apply(&located.record, body + located.at as u64)
+                    .map_err(|error| OpenError::Contradiction { path: path.clone(), error })?;
+            }
+            Ok(())
+        })?;
+        let at = found.end - position;
+        match found.tail {
+            Tail::Whole => {}
+            Tail::Torn if last => {
+                tracing::info!(path = %path.display(), at, "what a crash has torn is cut off");
+                file.set_len(at).and_then(|()| file.sync_all()).map_err(io)?;
+            }
+            Tail::Torn | Tail::Rotten => return Err(OpenError::Rotten { path, at }),
+        }
+        // what is read here may only be in memory, if the process alone has died
+        if last {
+            file.sync_data().map_err(io)?;
+        }
+        (self.end, self.chain, self.synced) = (found.end, found.chain, found.end);
+        self.segments.insert(position, Arc::new(file));
+        Ok(())
+    }
+
+    fn path(&self, position: u64) -> PathBuf {
+        self.directory.join(format!("{position:020}{SUFFIX}"))
+    }
+
+    fn current(&self) -> (u64, &Arc<File>) {
+        let (position, file) = self.segments.last_key_value().expect("one is open");
+        (*position, file)
+    }
+
+    /// Begins another segment if a batch of so many bytes would make this one too long.
+    pub(super) fn make_room(
+        &mut self,
+        bytes: usize,
+        summary: impl FnOnce() -> Vec<Record<Vec<u8>>>,
+    ) -> Result<(), String> {
+        let (begin, file) = self.current();
+        let used = self.end - begin;
+        if used <= SEGMENT_HEAD as u64 || used + bytes as u64 <= self.segment_bytes {
+            return Ok(());
+        }
+        // the mark at its end was written and not synced
+        let synced = file.sync_data();
+        let begun = synced.and_then(|()| self.begin_segment(&summary()));
+        begun.map_err(|error| {
+            format!("{}: another segment cannot be begun: {error}", self.directory.display())
+        })
+    }
+
+    /// Begins a segment that says this. It has its name once all of it is durable.
+    fn begin_segment(&mut self, summary: &[Record<Vec<u8>>]) -> io::Result<()> {
+        let (head, chain) = SegmentHead { position: self.end, chain: self.chain }.write();
+        let mut bytes = head.to_vec();
+        let position = self.end + bytes.len() as u64;
+        let mut batch = vec![0; BATCH_HEAD];
+        summary.iter().for_each(|record| record.write(&mut batch));
+        let chain = BatchHead { position, synced: self.end, chain }.seal(&mut batch);
+        bytes.extend_from_slice(&batch);
+        let (next, path) = (self.directory.join(NEXT), self.path(self.end));
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&next)?;
+        file.set_len(0)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&next, &path)?;
+        sync_directory(&self.directory)?;
+        let begin = self.end;
+        (self.end, self.chain) = (begin + bytes.len() as u64, chain);
+        self.synced = self.end;
+        self.segments.insert(begin, Arc::new(file));
+        Ok(())
+    }
+
+    /// Writes a batch, whose head is still free, and syncs it. Gives back where its body begins.
+    pub(super) fn commit(&mut self, mut batch: Vec<u8>) -> Result<u64, String> {
+        let position = self.end;
+        let (_, file) = self.current();
+        let chain = BatchHead { position, synced: self.synced, chain: self.chain }.seal(&mut batch);
+        let mut to: &File = file;
+        let end = position + batch.len() as u64;
+        let written = to.write_all(&batch).and_then(|()| file.sync_data()).and_then(|()| {
+            // that it is durable is written behind it, for whoever finds it rotten; when that is durable does not matter
+            let mut mark = vec![0; BATCH_HEAD];
+            let chain = BatchHead { position: end, synced: end, chain }.seal(&mut mark);
+            to.write_all(&mark).map(|()| (end + mark.len() as u64, chain))
+        });
+        let (marked, chain) = written.map_err(|error| {
+            let (begin, _) = self.current();
+            format!("{}: it cannot be written: {error}", self.path(begin).display())
+        })?;
+        (self.end, self.chain, self.synced) = (marked, chain, end);
+        Ok(position + BATCH_HEAD as u64)
+    }
+
+    /// Removes the segments of which nothing is needed: those that end before this place, or all but the current one.
+    pub(super) fn drop_before(&mut self, oldest: Option<u64>) -> Result<(), String> {
+        let begins: Vec<u64> = self.segments.keys().copied().collect();
+        for pair in begins.windows(2) {
+            if oldest.is_some_and(|oldest| oldest < pair[1]) {
+                break;
+            }
+            let path = self.path(pair[0]);
+            // one after the other: after a crash those that are left must be a row
+            fs::remove_file(&path)
+                .and_then(|()| sync_directory(&self.directory))
+                .map_err(|error| format!("{}: it cannot be removed: {error}", path.display()))?;
+            self.segments.remove(&pair[0]);
+        }
+        Ok(())
+    }
+
+    pub(super) fn readers(&self) -> Readers {
+        Readers(self.segments.clone())
+    }
+}
+
+impl Readers {
+    /// The content at a place.
+    pub(super) fn read(&self, place: &Place) -> Result<Bytes, String> {
+        let segment = self.0.range(..=place.position).next_back();
+        let (begin, file) = segment.ok_or("the segment of an entry is gone")?;
+        let mut content = vec![0; place.length as usize];
+        file.read_exact_at(&mut content, place.position - begin)
+            .map_err(|error| format!("the journal cannot be read at {}: {error}", place.position))?;
+        match crc32fast::hash(&content) == place.checksum {
+            true => Ok(content.into()),
+            false => Err(format!("the journal has rotted at {}", place.position)),
+        }
+    }
+}
+
+/// Makes a directory that survives.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    match directory.parent() {
+        Some(parent) if parent != Path::new("") => sync_directory(parent),
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Where the segments of a directory begin, in order.
+fn list(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let position = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse::<u64>().ok());
+        found.extend(position);
+    }
+    found.sort_unstable();
+    Ok(found)
+}
