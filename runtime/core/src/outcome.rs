@@ -220,8 +220,8 @@ pub enum UnknownCause {
     /// The link to the node that has the receiver ended for good after the call was sent.
     #[error("the node was lost after the call was sent")]
     LinkLost,
-    /// The answer could not be decoded by the caller.
-    #[error("the answer did not decode")]
+    /// The answer could not be written as bytes, is too long to travel, or was not understood by the caller.
+    #[error("the answer could not be written or read as bytes")]
     AnswerUndecodable,
 }
 

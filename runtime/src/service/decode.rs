@@ -1,6 +1,7 @@
 //! Reads encoded arguments and answers into the types of a contract; that is their validation. Errors name the field.
 
 use super::contract::Encoding;
+use super::guard::guarded;
 use super::messagepack;
 use odeon_core::Refusal;
 use serde::de::DeserializeOwned;
@@ -20,7 +21,8 @@ pub fn arguments<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result
     if let Some(expected) = missed(body, encoding) {
         return Err(undecodable(String::new(), expected.into()));
     }
-    read(body, encoding)
+    // a panic has no path
+    guarded(|| Ok(read(body, encoding))).unwrap_or_else(|problem| Err(undecodable(String::new(), problem)))
 }
 
 /// Reads an answer or an error, which may come from another node. Named and compact ones are read alike: what cannot
@@ -30,20 +32,15 @@ pub fn arguments<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result
 /// # Errors
 /// [`Refusal::Undecodable`] with what was expected.
 pub(super) fn answer<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {
-    let problem = match encoding {
-        Encoding::Json => match serde_json::from_slice(body) {
-            Ok(value) => return Ok(value),
-            Err(error) => error.to_string(),
-        },
-        Encoding::Named | Encoding::Compact => match messagepack::check(body) {
-            Ok(()) => match T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body)) {
-                Ok(value) => return Ok(value),
-                Err(error) => error.to_string(),
-            },
-            Err(problem) => problem,
-        },
-    };
-    Err(undecodable(String::new(), problem))
+    let read = guarded(|| match encoding {
+        Encoding::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
+        Encoding::Named | Encoding::Compact => {
+            messagepack::check(body)?;
+            T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(body))
+                .map_err(|error| error.to_string())
+        }
+    });
+    read.map_err(|problem| undecodable(String::new(), problem))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Refusal> {

@@ -4,6 +4,7 @@
 use super::compact;
 use super::contract::Encoding;
 use super::error::ContractError;
+use super::guard::guarded;
 use super::reply::{RawOutcome, Reply};
 use odeon_core::Refusal;
 use serde::Serialize;
@@ -103,24 +104,24 @@ where
 
 fn write(arguments: &impl Serialize, encoding: Encoding, into: &mut Vec<u8>) -> Result<Encoding, Refusal> {
     let before = into.len();
-    if encoding == Encoding::Compact {
-        if compact::write(arguments, into).is_ok() {
-            return Ok(Encoding::Compact);
+    let written = guarded(|| {
+        if encoding == Encoding::Json {
+            serde_json::to_writer(&mut *into, arguments).map_err(|e| e.to_string())?;
+            return Ok(Encoding::Json);
         }
-        into.truncate(before);
-    }
-    let written = match encoding {
-        Encoding::Json => serde_json::to_writer(&mut *into, arguments).map_err(|e| e.to_string()),
-        Encoding::Named | Encoding::Compact => named(arguments, into).map_err(|e| e.to_string()),
-    };
-    match written {
-        Ok(()) if encoding == Encoding::Json => Ok(Encoding::Json),
-        Ok(()) => Ok(Encoding::Named),
-        Err(problem) => {
+        if encoding == Encoding::Compact {
+            if compact::write(arguments, into).is_ok() {
+                return Ok(Encoding::Compact);
+            }
             into.truncate(before);
-            Err(Refusal::Unencodable { problem })
         }
-    }
+        named(arguments, into).map_err(|e| e.to_string())?;
+        Ok(Encoding::Named)
+    });
+    written.map_err(|problem| {
+        into.truncate(before);
+        Refusal::Unencodable { problem }
+    })
 }
 
 /// Writes MessagePack with named fields behind what is in the buffer.

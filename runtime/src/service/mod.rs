@@ -7,6 +7,7 @@ pub mod contract;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod guard;
 pub(crate) mod letter;
 pub mod message;
 mod messagepack;

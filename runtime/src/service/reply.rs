@@ -5,6 +5,7 @@ use super::context::Cx;
 use super::contract::Encoding;
 use super::decode;
 use super::error::{ContractError, Never};
+use super::guard::guarded;
 use crate::remote::{Answering, Left};
 use bytes::Bytes;
 use odeon_core::{Refusal, Retry, UnknownCause};
@@ -156,13 +157,13 @@ impl RawReply {
 
     fn answer<T: Serialize, E: ContractError>(self, result: Result<T, E>) {
         let encoding = self.encoding();
-        let outcome = match result {
-            Ok(value) => encode(encoding, &value).map(RawOutcome::Answered),
-            Err(error) => encode(for_errors(encoding), &error).map(|body| {
+        let outcome = guarded(|| match &result {
+            Ok(value) => encode(encoding, value).map(RawOutcome::Answered),
+            Err(error) => encode(for_errors(encoding), error).map(|body| {
                 let (status, retry) = (error.status(), error.retry());
                 RawOutcome::Failed(RawFailure { body, text: error.to_string(), status, retry })
             }),
-        };
+        });
         match outcome {
             Ok(outcome) => self.send(outcome),
             Err(problem) => {

@@ -5,6 +5,7 @@
 mod calls;
 mod client;
 mod elsewhere;
+mod fragile;
 mod gossip;
 mod large;
 mod stage;

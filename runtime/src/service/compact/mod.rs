@@ -14,6 +14,7 @@ pub(super) use strict::write;
 use trial::Trial;
 
 use super::contract::{Contract, Encoding};
+use super::guard::guarded;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -70,7 +71,8 @@ impl Travelling {
         let (mut wanted, mut seen) = (BTreeSet::new(), BTreeSet::new());
         for sample in samples {
             wanted.extend(sample.choices.iter().cloned());
-            match (self.trial)(&sample.value, encoding) {
+            let tried = guarded(|| Ok((self.trial)(&sample.value, encoding)));
+            match tried.unwrap_or_else(Trial::NoSample) {
                 Trial::Arrived => seen.extend(sample.choices),
                 Trial::NoSample(why) => {
                     problem.get_or_insert(why);
