@@ -41,6 +41,7 @@ fuzz_target!(|data: &[u8]| {
     let us = Ours {
         cluster: party.cluster.clone(),
         node: mars.clone(),
+        run: 4,
         is_client: false,
         versions: VersionRange { oldest: Version(1), newest: Version(3) },
         artifact: party.artifact,
@@ -50,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let session = SessionId { incarnation: 5, number: 2 };
     let received = Some(Received { session, lanes: Default::default() });
-    let known = Known { incarnation: 5, sessions: Some(Sessions { sending: 2, received }) };
+    let known = Known { incarnation: 5, run: 6, sessions: Some(Sessions { sending: 2, received }) };
     let held = Held { dial: Dial { dialer: mars, attempt: 2 }, peer: Some(5) };
     let certificate = party.node.name.clone();
     let met = match (&hello, &reply) {

@@ -5,6 +5,7 @@ use super::core::{ConnectError, Core};
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::links::{LinkStatus, RenewError};
 use super::pulse::Pulse;
+use super::random;
 use super::trust::{Subject, Trust};
 use crate::host::{Executor, Host, Inline};
 use crate::node::{App, Node, NodeConfig, RefError, StartNodeError};
@@ -15,7 +16,6 @@ use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::Features;
 use odeon_core::wire::version::VersionRange;
 use odeon_core::{NodeId, NodeName};
-use ring::rand::{SecureRandom, SystemRandom};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,11 +116,17 @@ impl Client {
         let executor = Executor::new(tokio::runtime::Handle::current(), 0);
         let cluster = trust.cluster().clone();
         let endpoint = Endpoint::bind_to_dial(any_port(&addresses), trust, &transport, &executor)?;
-        let host = Host { executors: vec![executor.clone()], blocking: Arc::new(Inline), seed: random()? };
+        let host = Host {
+            executors: vec![executor.clone()],
+            blocking: Arc::new(Inline),
+            seed: random().ok_or(ConnectClientError::NoRandom)?,
+        };
         let node = Node::start(host, NodeConfig::named(name.clone()), App::new()).await?;
+        let run = random().ok_or(ConnectClientError::NoRandom)?;
         let us = Ours {
             cluster,
-            node: NodeId { name, incarnation: (random()? >> (u64::BITS - RUN_BITS)).max(1) },
+            node: NodeId { name, incarnation: (run >> (u64::BITS - RUN_BITS)).max(1) },
+            run,
             is_client: true,
             versions: VersionRange::SPOKEN,
             artifact: None,
@@ -308,10 +314,4 @@ fn any_port(addresses: &[SocketAddr]) -> SocketAddr {
         true => (Ipv4Addr::UNSPECIFIED, 0).into(),
         false => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
-}
-
-fn random() -> Result<u64, ConnectClientError> {
-    let mut bytes = [0; 8];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| ConnectClientError::NoRandom)?;
-    Ok(u64::from_ne_bytes(bytes))
 }

@@ -148,6 +148,8 @@ impl Links {
         let us = Ours {
             cluster,
             node: NodeId { name: inner.name.clone(), incarnation: config.incarnation },
+            // without chance it does not say
+            run: super::random().unwrap_or(0),
             versions: VersionRange::SPOKEN,
             artifact: config.artifact.map(ArtifactDigest),
             address: endpoint.local_address().to_string(),

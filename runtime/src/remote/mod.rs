@@ -46,3 +46,11 @@ pub(crate) use reply::{Answering, Left};
 pub(crate) use target::{Spoken, Target};
 pub use trust::{Authority, Credentials, Stranger, Subject, Trust};
 pub(crate) use watches::RemoteWatch;
+
+/// A number from the operating system's chance; none if it has none.
+fn random() -> Option<u64> {
+    use ring::rand::{SecureRandom, SystemRandom};
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(u64::from_ne_bytes(bytes))
+}

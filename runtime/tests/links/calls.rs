@@ -270,3 +270,30 @@ async fn what_became_of_casts_is_heard_of_though_the_connection_breaks_as_they_a
         eventually("all is accounted for", || venus.links.status()[0].open == 0).await;
     }
 }
+
+#[tokio::test]
+async fn a_second_process_that_says_to_be_a_node_is_refused_and_harms_the_first_one_in_nothing() {
+    let cluster = Cluster::new();
+    let mars = cluster.node("mars", App::new()).await;
+    let seen = Seen::default();
+    let venus = cluster.node("venus", App::new().entity("counter", move || Counting::of(&seen))).await;
+    mars.links.connect(venus.links.local_address()).await.expect("a link");
+    let counter: CounterRef = mars.node.entity("counter", "one").expect("a name");
+    at_last("it is reached", async || counter.add(1).await).await;
+    // with a copy of its directory: the same name, certificate and incarnation
+    let rival = cluster.incarnation("venus", 1, App::new()).await;
+    let refused = rival.links.connect(mars.links.local_address()).await.expect_err("there is one already");
+    let text = refused.to_string();
+    assert!(text.contains("another process is venus@1") && text.contains("`incarnation`"), "{text}");
+    let dialed = mars.links.connect(rival.links.local_address()).await;
+    assert!(dialed.is_err() || mars.links.status()[0].address == Some(venus.links.local_address()));
+    assert_eq!(counter.add(1).await, Ok(2), "the first one goes on");
+    mars.links.drop_connections();
+    at_last("it comes back", async || counter.add(0).await).await;
+    assert_eq!(counter.total().await, Ok(2));
+    drop(rival);
+    // a later start takes its place
+    let next = cluster.incarnation("venus", 2, App::new()).await;
+    let node = next.links.connect(mars.links.local_address()).await.expect("it is let in");
+    assert_eq!(node.to_string(), "mars@1");
+}

@@ -238,6 +238,7 @@ async fn hello(trust: Trust, to: &Linked, name: &str, is_client: bool) -> Reply 
     let from = Party {
         cluster,
         node: NodeId { name: name.parse().expect("a name"), incarnation: 9 },
+        run: 0,
         is_client,
         artifact: None,
         address: endpoint.local_address().to_string(),

@@ -15,6 +15,8 @@ pub struct Ours {
     pub cluster: ClusterId,
     /// Who it is.
     pub node: NodeId,
+    /// Drawn by chance when it started: tells its process from another one that says to be the same. 0: it does not say.
+    pub run: u64,
     /// It is a program outside of the cluster, which calls services and is called by nobody.
     pub is_client: bool,
     /// The versions of the protocol that it speaks.
@@ -34,6 +36,8 @@ pub struct Ours {
 pub struct Known {
     /// Its latest incarnation, by whatever way that was learned.
     pub incarnation: u64,
+    /// What that has drawn when it started, as [`Ours::run`].
+    pub run: u64,
     /// The sessions with that incarnation; what was with an earlier one is over.
     pub sessions: Option<Sessions>,
 }
@@ -54,6 +58,7 @@ impl Ours {
         Party {
             cluster: self.cluster.clone(),
             node: self.node.clone(),
+            run: self.run,
             is_client: self.is_client,
             artifact: self.artifact,
             address: self.address.clone(),
@@ -181,6 +186,7 @@ fn identify(us: &Ours, them: &Party, certificate: &NodeName) -> Result<(), Turne
     let (ours, claimed) = (us.node.incarnation, them.node.incarnation);
     Err(match claimed.cmp(&ours) {
         Ordering::Less => Turned::StaleIncarnation { claimed, known: ours },
+        Ordering::Equal if are_two(us.run, them.run) => Turned::Twin { node: them.node.clone() },
         Ordering::Equal => Turned::SelfConnect,
         Ordering::Greater => Turned::Superseded { ours, claimed },
     })
@@ -204,12 +210,20 @@ fn current<'a>(known: Option<&'a Known>, them: &Party) -> Result<Current<'a>, Tu
     let claimed = them.node.incarnation;
     match known.map(|known| (known.incarnation.cmp(&claimed), known)) {
         None => Ok(Current { same: None, supersedes: None }),
+        Some((Ordering::Equal, known)) if are_two(known.run, them.run) => {
+            Err(Turned::Twin { node: them.node.clone() })
+        }
         Some((Ordering::Equal, known)) => Ok(Current { same: Some(known), supersedes: None }),
         Some((Ordering::Less, known)) => Ok(Current { same: None, supersedes: Some(known.incarnation) }),
         Some((Ordering::Greater, known)) => {
             Err(Turned::StaleIncarnation { claimed, known: known.incarnation })
         }
     }
+}
+
+/// Whether two starts are not the same.
+fn are_two(one: u64, other: u64) -> bool {
+    one != other && one != 0 && other != 0
 }
 
 fn meet(ours: &Party, theirs: &Party, version: Version, supersedes: Option<u64>) -> Result<Met, Turned> {

@@ -49,6 +49,9 @@ pub struct Party {
     pub cluster: ClusterId,
     /// Who it is. The name must be that of its certificate.
     pub node: NodeId,
+    /// Drawn by chance when it started; 0: it does not say.
+    #[serde(default)]
+    pub run: u64,
     /// It is no node but a program outside of the cluster, which calls services. The name is that of a client then, and
     /// the incarnation only tells one run of it from another.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -187,6 +190,12 @@ pub enum Turned {
         /// The latest that is known.
         known: u64,
     },
+    /// Another process has said to be the same incarnation of the same node.
+    #[error("another process is {node}, or was")]
+    Twin {
+        /// Who both say to be.
+        node: NodeId,
+    },
     /// The one who turns away is an earlier incarnation of the same node, and has learned so just now.
     #[error("this is incarnation {ours} of the node that has just come as {claimed}")]
     Superseded {
@@ -248,6 +257,7 @@ impl Turned {
             | Self::NameMismatch { .. }
             | Self::RoleMismatch { .. }
             | Self::StaleIncarnation { .. }
+            | Self::Twin { .. }
             | Self::SelfConnect
             | Self::Unreadable { .. } => Retry::Never,
             Self::NotExpected { .. } | Self::Superseded { .. } => Retry::Elsewhere,
@@ -267,7 +277,14 @@ impl Turned {
             Self::RoleMismatch { .. } => {
                 "issue a certificate of the right kind with `odeon cluster certificate`"
             }
-            Self::StaleIncarnation { .. } => "come back with the next incarnation",
+            Self::StaleIncarnation { .. } => {
+                "come back with the next incarnation; if the node's directory was copied or restored from a backup, \
+                 write a greater number into its file `incarnation`"
+            }
+            Self::Twin { .. } => {
+                "stop the other process; if the node's directory was copied or restored from a backup, write a greater \
+                 number into its file `incarnation`"
+            }
             Self::Superseded { .. } => "dial other members: this one ends",
             Self::NotExpected { .. } => "look its address up again",
             Self::SelfConnect => "leave this address out",

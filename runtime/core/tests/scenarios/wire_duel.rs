@@ -84,6 +84,7 @@ impl World {
         Ours {
             cluster: ClusterId::new("blue", 1).expect("a name"),
             node: NodeId { name: name(side), incarnation: self.nodes[side].incarnation },
+            run: self.nodes[side].incarnation,
             is_client: false,
             versions: VersionRange::SPOKEN,
             artifact: None,
@@ -94,7 +95,7 @@ impl World {
     }
 
     fn known(&self, side: Side) -> Option<Known> {
-        self.nodes[side].known.map(|incarnation| Known { incarnation, sessions: None })
+        self.nodes[side].known.map(|incarnation| Known { incarnation, run: incarnation, sessions: None })
     }
 
     fn holds(&self, side: Side, connection: usize) -> bool {

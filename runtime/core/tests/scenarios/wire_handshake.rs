@@ -46,7 +46,8 @@ impl Teller for Told {
                 let received = words.option("received", received)?;
                 let sending = words.option("sending", number)?;
                 let sessions = sending.map(|sending| Sessions { sending, received });
-                self.known = Some(Known { incarnation: node(words.first()?)?.incarnation, sessions });
+                let (incarnation, run) = (node(words.first()?)?.incarnation, words.run()?);
+                self.known = Some(Known { incarnation, run, sessions });
             }
             "holds" => {
                 let peer = words.option("peer", number)?;
@@ -160,6 +161,11 @@ impl<'a> Words<'a> {
         self.first.ok_or_else(|| "of which node?".to_owned())
     }
 
+    /// What was drawn at a start; 0 if nothing is said of it.
+    fn run(&self) -> Result<u64, String> {
+        Ok(self.option("run", number)?.unwrap_or(0))
+    }
+
     fn option<T>(&self, name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
         self.options.get(name).map(|text| read(text)).transpose()
     }
@@ -215,6 +221,7 @@ fn ours(words: &Words<'_>) -> Result<Ours, String> {
     Ok(Ours {
         cluster: words.option("cluster", cluster)?.unwrap_or_else(|| cluster("blue").expect("a name")),
         node: node(words.first()?)?,
+        run: words.run()?,
         is_client: false,
         versions: words.option("versions", versions)?.unwrap_or(VersionRange::SPOKEN),
         artifact: words.option("artifact", parsed)?.map(|byte| ArtifactDigest([byte; 32])),
@@ -229,12 +236,14 @@ fn packed(value: &impl Serialize) -> Vec<u8> {
 }
 
 fn hello() -> Hello {
-    let words = "us mars@3 artifact=255 features=18446744073709551615".split_whitespace().skip(1);
+    let words = "us mars@3 run=18446744073709551615 artifact=255 features=18446744073709551615"
+        .split_whitespace()
+        .skip(1);
     let ours = ours(&Words::new(words).expect("words")).expect("a node");
     let received = received("5/2:1,18446744073709551615,0").expect("counts");
     let sessions = Some(Sessions { sending: 9, received: Some(received) });
     let ended = dial("venus@5#4").expect("a dial");
-    let known = Known { incarnation: 5, sessions };
+    let known = Known { incarnation: 5, run: 0, sessions };
     ours.hello(Some(&known), expected("venus@5").expect("a node"), 7, Some(ended))
 }
 
@@ -252,6 +261,7 @@ fn messages_of_a_handshake_are_read_as_they_were_written() {
         Turned::RoleMismatch { client: true },
         Turned::StaleIncarnation { claimed: 1, known: 2 },
         Turned::Superseded { ours: 1, claimed: 2 },
+        Turned::Twin { node: dial.dialer.clone() },
         Turned::NotExpected { expected: hello.expects.clone(), actual: dial.dialer.clone() },
         Turned::SelfConnect,
         Turned::Duplicate { stays: dial },

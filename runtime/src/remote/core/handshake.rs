@@ -10,7 +10,7 @@ use crate::remote::link::{Link, LinkEnd};
 use crate::remote::peer::Peer;
 use odeon_core::wire::admission::{Met, Ours, admit, confirm};
 use odeon_core::wire::duel::{Dial, Held};
-use odeon_core::wire::handshake::{Expected, Hello, Reply, Turned, Welcome};
+use odeon_core::wire::handshake::{Expected, Hello, Party, Reply, Turned, Welcome};
 use odeon_core::wire::session::{Resume, SessionId};
 use odeon_core::{NodeId, NodeName};
 use quinn::{Connection, RecvStream, SendStream};
@@ -85,7 +85,7 @@ impl Core {
         entry.address = Some(address);
         let session = welcome.from.session();
         let whom = Whom::Node(name.clone());
-        let link = self.meet((&whom, entry), &met, &welcome.from.node, session, (connection, streams));
+        let link = self.meet((&whom, entry), &met, &welcome.from, session, (connection, streams));
         drop(peers);
         self.up(link?, whom, hello.dial());
         Ok(welcome.from.node.clone())
@@ -102,6 +102,9 @@ impl Core {
             Ok(admitted) => admitted,
             Err(turned) => {
                 reached!(TURNED_AWAY);
+                if matches!(turned, Turned::Twin { .. }) {
+                    self.tell_of_twin(&whom, &turned, &connection);
+                }
                 let _ = control::write(&mut to, &Reply::Turned(turned.clone())).await;
                 let _ = to.finish();
                 // the dialer closes it once it has read why; one that does not is closed here
@@ -116,7 +119,7 @@ impl Core {
                 return Err(ConnectError::Broken("it gave way to another connection".into()));
             }
             let session = hello.from.session();
-            self.meet((&whom, entry), &met, &hello.from.node, session, (&connection, (to, from)))
+            self.meet((&whom, entry), &met, &hello.from, session, (&connection, (to, from)))
         });
         match (written, link) {
             (Ok(()), Ok(link)) => {
@@ -132,6 +135,14 @@ impl Core {
                 self.forget(&whom, &connection, None);
                 Err(error)
             }
+        }
+    }
+
+    /// Two processes say to be one node: once for each node, whoever looks here shall know.
+    fn tell_of_twin(&self, whom: &Whom, turned: &Turned, connection: &Connection) {
+        if !self.with(whom, |entry| std::mem::replace(&mut entry.twin_told, true)) {
+            let (address, advice) = (connection.remote_address(), turned.advice());
+            tracing::warn!(%address, reason = %turned, advice, "a second process says to be a node that is known");
         }
     }
 
@@ -176,10 +187,11 @@ impl Core {
         self: &Arc<Self>,
         (whom, entry): (&Whom, &mut Entry),
         met: &Met,
-        node: &NodeId,
+        party: &Party,
         session: SessionId,
         (connection, control): (&Connection, (SendStream, RecvStream)),
     ) -> Result<Link, ConnectError> {
+        let node = &party.node;
         let received = match &met.outgoing {
             Resume::Continue { from } => Some(from.clone()),
             Resume::Fresh | Resume::Stale { .. } => None,
@@ -219,7 +231,7 @@ impl Core {
         peer.set_up(true);
         peer.set_artifact(met.same_artifact);
         *peer.inbound.session.lock() = Some(session);
-        entry.incarnation = node.incarnation;
+        (entry.incarnation, entry.run) = (node.incarnation, party.run);
         entry.peer = Some(peer.clone());
         if let Some(holding) = &mut entry.held {
             holding.is_up = true;

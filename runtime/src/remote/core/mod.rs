@@ -42,7 +42,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Handshake(#[from] HandshakeError),
     /// Turned away, by the peer or by this node.
-    #[error("{0}")]
+    #[error("{}; {}", .0, .0.advice())]
     Turned(Turned),
     /// The connection broke in the middle.
     #[error("{0}")]
@@ -77,6 +77,10 @@ pub(crate) struct Core {
 pub(super) struct Entry {
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) incarnation: u64,
+    /// What that drew when it started; 0: it did not say.
+    run: u64,
+    /// It was told that another process says to be the same.
+    twin_told: bool,
     pub(super) held: Option<Holding>,
     /// Dials to it, counted.
     attempts: u64,
@@ -105,6 +109,7 @@ impl Entry {
     fn known(&self) -> Option<Known> {
         (self.incarnation > 0).then(|| Known {
             incarnation: self.incarnation,
+            run: self.run,
             sessions: self.peer.as_ref().filter(|peer| !peer.is_gone()).map(|peer| Sessions {
                 sending: peer.session,
                 received: peer.inbound.session.lock().map(|session| Received {
