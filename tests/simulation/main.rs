@@ -45,6 +45,11 @@ fn a_program_outside_the_cluster_is_told_the_truth(sim: &mut Simulation) {
     scenario(sim, "node-client");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn what_a_journal_has_confirmed_is_there_after_crashes_inside_its_writes(sim: &mut Simulation) {
+    scenario(sim, "journal");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

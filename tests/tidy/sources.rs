@@ -143,6 +143,7 @@ fn every_point_of_the_reach_table_is_somewhere_in_the_code() {
     let text: String = others.iter().map(|path| read(path)).collect();
     let points = read(&list);
     let points = code(&points).filter_map(|(_, line)| line.trim().split_once(" = \"")).map(|(name, _)| name);
+    let points = points.filter(|name| !name.contains(' '));
     let (mut count, mut complaints) = (0, Vec::new());
     for name in points {
         count += 1;

@@ -173,7 +173,7 @@ impl Journal {
     /// Why the journal has failed, if it has. Then nothing more is appended or read: the disk may not have what it said
     /// to have, and asking again does not tell (Rebello et al., Can Applications Recover from fsync Failures?, 2020).
     pub fn failure(&self) -> Option<Arc<str>> {
-        self.0.failed.borrow().clone()
+        self.0.failure()
     }
 
     /// Ends when the journal has failed, with the reason: the node has to stop.
@@ -191,6 +191,10 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Shared {
+    fn failure(&self) -> Option<Arc<str>> {
+        self.failed.borrow().clone()
+    }
+
     /// The journal has failed. Gives back why it did first.
     fn fail(&self, error: String) -> Arc<str> {
         let why: Arc<str> = error.into();
@@ -202,6 +206,6 @@ impl Shared {
             }
             first
         });
-        self.failed.borrow().clone().expect("it was just set")
+        self.failure().expect("it was just set")
     }
 }

@@ -62,7 +62,7 @@ struct Waiting {
 
 impl Shared {
     pub(super) fn append(self: &Arc<Self>, records: Vec<Record<Bytes>>) -> Result<Appending, AppendError> {
-        if let Some(why) = self.failed.borrow().clone() {
+        if let Some(why) = self.failure() {
             return Err(AppendError::Failed(why));
         }
         let bytes = records.iter().map(Record::length).sum();
@@ -133,7 +133,7 @@ impl Shared {
         if batch.is_empty() {
             return;
         }
-        let outcome = match self.failed.borrow().clone() {
+        let outcome = match self.failure() {
             Some(why) => Err(AppendError::Failed(why)),
             None => self.commit(&batch, body).map_err(|error| AppendError::Failed(self.fail(error))),
         };

@@ -6,6 +6,7 @@
 mod books;
 mod http_client;
 mod http_hello;
+mod journal;
 mod linked;
 mod node_client;
 mod node_counter;
@@ -71,6 +72,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-client",
         about: "A program outside the cluster calls, through one node, what two have; each outcome is true",
         run: node_client::run,
+    },
+    Scenario {
+        name: "journal",
+        about: "A journal is appended to while its machine crashes inside writes; what it confirmed is there, in order",
+        run: journal::run,
     },
     Scenario {
         name: "quic-trust",

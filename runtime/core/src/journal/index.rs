@@ -79,8 +79,11 @@ impl Index {
             }
             Record::Vote { .. } => group.vote = Some(content.to_vec()),
             Record::Truncate { index, .. } => {
-                let keep = index.saturating_sub(group.first);
+                let end = group.needed().max(*index);
+                let keep = end.saturating_sub(group.first);
                 group.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+                // entries in earlier segments, which may be gone by now, do not count either
+                group.first = group.first.min(end);
             }
             Record::Purge { index, .. } => {
                 group.purged = Some((*index, content.to_vec()));
@@ -104,7 +107,7 @@ impl Index {
 
     /// For records that are about to be written.
     pub fn fitting(&self) -> Fitting<'_> {
-        Fitting { index: self, next: BTreeMap::new() }
+        Fitting { index: self, groups: BTreeMap::new() }
     }
 
     /// Whether all is there that was not purged.
@@ -170,8 +173,17 @@ impl Index {
 /// Tells whether records fit to an index and to each other, before they are written.
 pub struct Fitting<'a> {
     index: &'a Index,
-    /// The next entry of each group of which there was a record.
-    next: BTreeMap<GroupId, u64>,
+    /// Of the groups of which there was a record.
+    groups: BTreeMap<GroupId, Ends>,
+}
+
+/// Where the log of a group begins and ends.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// Nothing is known of the group.
+    is_new: bool,
+    needed: u64,
+    next: u64,
 }
 
 impl Fitting<'_> {
@@ -180,27 +192,39 @@ impl Fitting<'_> {
     /// # Errors
     /// [`Contradiction`]; then it is as if there had been none.
     pub fn take<B>(&mut self, records: &[Record<B>]) -> Result<(), Contradiction> {
-        let mut next = BTreeMap::new();
+        let mut groups = BTreeMap::new();
         for record in records {
             let id = record.group();
-            let known = next.get(&id).or_else(|| self.next.get(&id)).copied();
-            let expected = known.unwrap_or_else(|| self.index.entries(id).end);
-            let is_new = known.is_none() && !self.index.0.contains_key(&id);
-            let after = match record {
-                Record::Entry { index, .. } if *index == expected => expected + 1,
-                Record::Resume { index, .. } if is_new || *index == expected => *index,
-                Record::Entry { index, .. } | Record::Resume { index, .. } => {
-                    return Err(Contradiction { group: id, index: *index, expected });
-                }
-                Record::Truncate { index, .. } => expected.min((*index).max(self.index.entries(id).start)),
-                Record::Purge { index, .. } => expected.max(index.saturating_add(1)),
-                Record::Vote { .. } => expected,
-                Record::Forget { .. } => 0,
+            let Ends { is_new, needed, next } = match groups.get(&id).or_else(|| self.groups.get(&id)) {
+                Some(ends) => *ends,
+                None => self.ends(id),
             };
-            next.insert(id, after);
+            let (needed, next) = match record {
+                Record::Entry { index, .. } if *index == next => (needed, next + 1),
+                Record::Resume { index, .. } if is_new || *index == next => (needed, *index),
+                Record::Entry { index, .. } | Record::Resume { index, .. } => {
+                    return Err(Contradiction { group: id, index: *index, expected: next });
+                }
+                Record::Truncate { index, .. } => (needed, next.min(needed.max(*index))),
+                Record::Purge { index, .. } => {
+                    let after = index.saturating_add(1);
+                    (after, next.max(after))
+                }
+                Record::Vote { .. } => (needed, next),
+                Record::Forget { .. } => (0, 0),
+            };
+            let is_new = matches!(record, Record::Forget { .. });
+            groups.insert(id, Ends { is_new, needed, next });
         }
-        self.next.append(&mut next);
+        self.groups.append(&mut groups);
         Ok(())
+    }
+
+    fn ends(&self, id: GroupId) -> Ends {
+        match self.index.0.get(&id) {
+            Some(group) => Ends { is_new: false, needed: group.needed(), next: group.next() },
+            None => Ends { is_new: true, needed: 0, next: 0 },
+        }
     }
 }
 
@@ -265,6 +289,30 @@ mod tests {
         late.apply(&entry(2), 5).expect("it goes on");
         late.apply(&Record::Purge { group: A, index: 1, content: b"t" }, 0).expect("it fits");
         assert_eq!((late.check(), late.entries(A)), (Ok(()), 2..3), "it was purged after all");
+    }
+
+    #[test]
+    fn what_is_truncated_may_be_in_a_segment_that_is_gone() {
+        let resume = |index| Record::<&[u8]>::Resume { group: A, index };
+        let truncate = |index| Record::<&[u8]>::Truncate { group: A, index };
+        let purge = |index| Record::Purge { group: A, index, content: &b""[..] };
+        let mut index = index(&[resume(7), purge(2), truncate(5), entry(5), entry(6), truncate(0)]);
+        assert_eq!(index.entries(A), 3..3, "what was purged stays purged");
+        for record in [entry(3), purge(3)] {
+            index.apply(&record, 0).expect("it fits");
+        }
+        assert_eq!((index.entries(A), index.check()), (4..4, Ok(())));
+    }
+
+    #[test]
+    fn records_are_held_against_those_that_are_to_be_written_before_them() {
+        let index = index(&[entry(0), entry(1), Record::Purge { group: A, index: 0, content: b"" }]);
+        let forget = Record::<&[u8]>::Forget { group: A };
+        let truncate = |index| Record::<&[u8]>::Truncate { group: A, index };
+        let mut fitting = index.fitting();
+        assert_eq!(fitting.take(&[forget, entry(0), truncate(0), entry(0)]), Ok(()));
+        assert!(fitting.take(&[entry(1), entry(3)]).is_err());
+        assert_eq!(fitting.take(&[entry(1), truncate(0), entry(0)]), Ok(()), "as if there had been none");
     }
 
     #[test]
