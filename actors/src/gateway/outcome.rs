@@ -14,7 +14,7 @@
 //! | not executed: wrong contract, no node | 500 |
 //! | unknown: timed out | 504 |
 //! | unknown: panicked, killed | 500 |
-//! | unknown: unanswered, answer undecodable, link lost | 502 |
+//! | unknown: unanswered, answer undecodable, link lost, the node stopped first | 502 |
 //!
 //! `Retry-After` goes with whatever says `retry: later`.
 
@@ -105,6 +105,14 @@ fn unknown(cause: UnknownCause) -> Problem {
     };
     Problem::new(status, cause.name(), title)
         .detail(format!("{cause}: it may have been executed"))
+        .outcome(OutcomeKind::Unknown)
+        .retry(odeon::core::Retry::Never)
+}
+
+/// The node stops and the call has not ended.
+pub(crate) fn cut_off() -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, "cut-off", "The node stopped before the answer came")
+        .detail("the node's time to stop was up while the request was under way: it may have been executed")
         .outcome(OutcomeKind::Unknown)
         .retry(odeon::core::Retry::Never)
 }

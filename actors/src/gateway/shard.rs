@@ -3,7 +3,7 @@
 use super::GatewayConfig;
 use super::meter::Meter;
 use super::openapi::Document;
-use super::outcome::{refused, render};
+use super::outcome::{cut_off, refused, render};
 use super::request::{Target, Wishes};
 use super::routes::{Route, Routes};
 use crate::http::{Answer, BodyError, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
@@ -12,7 +12,7 @@ use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use odeon::Node;
-use odeon::core::{Refusal, ServiceName};
+use odeon::core::{Refusal, Retry, ServiceName};
 use odeon::directory::{Dynamic, RawRequest};
 use odeon::remote::Elsewhere;
 use odeon::service::contract::{Arguments, Encoding};
@@ -185,7 +185,8 @@ impl Shard {
             principal: None,
             tenant: None,
         };
-        let outcome = span.in_scope(|| service.call(request)).instrument(span).await;
+        let call = span.in_scope(|| service.call(request)).instrument(span);
+        let outcome = watch.unless_given_up(call).await.ok_or_else(cut_off)?;
         render(outcome, &body)
     }
 }
@@ -229,9 +230,17 @@ pub(crate) fn unread(error: &BodyError) -> Problem {
         BodyError::TooSlow => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The request came too slowly")
         }
+        BodyError::Stopping => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "node-stopping", "The node is stopping")
+        }
         BodyError::Broken(_) => {
             Problem::new(StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read")
         }
     };
-    problem.detail(error.to_string())
+    let retry = match error {
+        BodyError::TooLarge { .. } | BodyError::Broken(_) => Retry::Never,
+        BodyError::TooSlow => Retry::Now,
+        BodyError::Stopping => Retry::Elsewhere,
+    };
+    problem.detail(error.to_string()).not_executed(retry)
 }

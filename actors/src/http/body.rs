@@ -20,6 +20,9 @@ pub(crate) enum BodyError {
     /// It did not come in time.
     #[error("the body was not complete in time")]
     TooSlow,
+    /// The listener ends.
+    #[error("the node stopped before the body was complete: send the request to another one")]
+    Stopping,
     /// The client broke off, or sent something that is no body.
     #[error("the body could not be read: {0}")]
     Broken(String),
@@ -101,6 +104,7 @@ where
             Poll::Ready(Some(Err(error))) => Err(BodyError::Broken(error.to_string())),
             Poll::Ready(None) => Ok(None),
             Poll::Pending if watch.is_late() => Err(BodyError::TooSlow),
+            Poll::Pending if watch.is_given_up() => Err(BodyError::Stopping),
             Poll::Pending => return Poll::Pending,
         });
     }

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::{Request, service::Service};
 use hyper_util::rt::TokioIo;
+use odeon::core::Retry;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -91,12 +92,24 @@ type Connection<S> = http1::Connection<Io, S>;
 const LINGER_BYTES_MAX: usize = 16 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Serves a connection to its end. `stopping` turns true when it shall end after the request under way.
+/// How far a listener has come with its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ending {
+    /// It has not begun to end.
+    #[default]
+    NotYet,
+    /// Connections end after the request under way.
+    Finish,
+    /// Requests under way are answered now, whatever becomes of what they wait for.
+    GiveUp,
+}
+
+/// Serves a connection to its end.
 pub(super) async fn serve<A: Answer>(
     stream: TcpStream,
     answerer: Arc<A>,
     limits: ConnectionLimits,
-    mut stopping: watch::Receiver<bool>,
+    mut ending: watch::Receiver<Ending>,
 ) {
     let watch = Arc::new(Watch::default());
     let desk = Arc::new(Desk { answerer, watch: watch.clone() });
@@ -111,8 +124,7 @@ pub(super) async fn serve<A: Answer>(
         .serve_connection(io, service);
 
     let mut patience = Patience::of(limits, &watch);
-    let mut told = false;
-    let overdue = loop {
+    let refusal = loop {
         tokio::select! {
             biased;
             ended = &mut connection => {
@@ -121,38 +133,58 @@ pub(super) async fn serve<A: Answer>(
                 }
                 break None;
             }
-            // the listener going away means the same
-            _ = stopping.wait_for(|stop| *stop), if !told => {
-                told = true;
+            // a listener that goes away without a word ends this task, too
+            Ok(()) = ending.changed() => {
                 Pin::new(&mut connection).graceful_shutdown();
+                let given_up = *ending.borrow_and_update() == Ending::GiveUp;
+                if given_up {
+                    // whoever waits for something sees it when the connection is polled next
+                    watch.set_given_up();
+                }
+                match watch.phase() {
+                    Phase::Idle => break None,
+                    Phase::Head if given_up => break Some(node_stopping()),
+                    Phase::Head | Phase::Body | Phase::Handling | Phase::Answering => {}
+                }
             }
             phase = patience.run_out(&watch) => match phase {
                 // its reader sees that it is late when the connection is polled next
                 Phase::Body => watch.set_late(),
-                other => break Some(other),
+                Phase::Head => break Some(head_timeout()),
+                Phase::Idle | Phase::Handling | Phase::Answering => {
+                    tracing::debug!(?phase, "a client was too slow");
+                    return;
+                }
             }
         }
     };
-    match overdue {
-        Some(phase) => cut(connection, phase).await,
+    match refusal {
+        Some(problem) => cut(connection, problem).await,
         None if watch.is_unread() => linger(&mut connection.into_parts().io.into_inner().stream).await,
         None => {}
     }
 }
 
-/// Ends a connection whose client is too slow.
-async fn cut<S>(connection: Connection<S>, phase: Phase)
+fn head_timeout() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "head-timeout", "The request came too slowly")
+        .detail("the head of the request was not complete in time")
+        .not_executed(Retry::Now)
+}
+
+fn node_stopping() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "node-stopping", "The node is stopping")
+        .detail("the node stopped before the request was complete: send it to another one")
+        .not_executed(Retry::Elsewhere)
+}
+
+/// Ends a connection whose request is not complete.
+async fn cut<S>(connection: Connection<S>, problem: Problem)
 where
     S: Service<Request<Incoming>, Response = Reply, Error = Infallible>,
 {
-    tracing::debug!(?phase, "a client was too slow");
-    if phase != Phase::Head {
-        return;
-    }
+    tracing::debug!(problem = %problem.body().kind, "a connection ends within a request's head");
     // while a head is awaited nothing of hyper's is half written
     let mut stream = connection.into_parts().io.into_inner().stream;
-    let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "head-timeout", "The request came too slowly")
-        .detail("the head of the request was not complete in time");
     // one that does not listen either is not waited for
     if stream.try_write(&problem.raw()).is_ok() {
         linger(&mut stream).await;
@@ -182,7 +214,7 @@ pub(super) async fn refuse(mut stream: TcpStream) {
     let problem =
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections")
             .detail("the listener has as many connections as it may: try again later")
-            .retry(odeon::core::Retry::Later);
+            .not_executed(Retry::Later);
     if stream.try_write(&problem.raw()).is_ok() {
         linger(&mut stream).await;
     }

@@ -1,8 +1,9 @@
 //! How far a connection has come. Its limits are kept by one slow look at this, not by a timer or a clock reading
 //! for each request.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
@@ -32,6 +33,8 @@ pub(crate) struct Watch {
     moves: AtomicU32,
     /// The body took too long: whoever reads it shall give up.
     late: AtomicBool,
+    /// The listener ends: whoever waits for anything but the client shall answer now.
+    given_up: AtomicBool,
     /// The body of the request under way has not been read to the end.
     unread: AtomicBool,
 }
@@ -68,6 +71,26 @@ impl Watch {
 
     pub(crate) fn is_late(&self) -> bool {
         self.late.load(Relaxed)
+    }
+
+    pub(crate) fn set_given_up(&self) {
+        self.given_up.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Relaxed)
+    }
+
+    /// What the future comes to; none when the listener ends first. The flag costs a request nothing to wait for: the
+    /// connection, whose task sets it, is polled next.
+    pub(crate) async fn unless_given_up<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.is_given_up() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     pub(crate) fn set_unread(&self, unread: bool) {

@@ -8,7 +8,7 @@ use super::operation::{Ask, Operation, find};
 use super::{ManagementConfig, openapi, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
-use crate::gateway::{Callee, Gateway, GatewayBooks, not_json, refused, unread, wrong_verb};
+use crate::gateway::{Callee, Gateway, GatewayBooks, cut_off, not_json, refused, unread, wrong_verb};
 use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -69,7 +69,8 @@ impl Console {
             Ok(wishes) => self.ids.identify(wishes.request, wishes.trace),
             Err(_) => self.ids.identify(None, None),
         };
-        let replied = self.route(request, &identity, watch).await;
+        let routed = watch.unless_given_up(self.route(request, &identity, watch)).await;
+        let replied = routed.unwrap_or_else(|| Err(cut_off()));
         let mut reply = replied.unwrap_or_else(|problem| problem.reply(Some(&identity)));
         identity.write(reply.headers_mut());
         reply
