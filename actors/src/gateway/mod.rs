@@ -17,7 +17,7 @@ mod shard;
 mod tests;
 
 pub(crate) use openapi::{Components, PROBLEM_REF};
-pub(crate) use outcome::{cut_off, refused};
+pub(crate) use outcome::{cut_off, field, refused};
 pub(crate) use routes::Callee;
 pub use shard::Lookup;
 pub(crate) use shard::{not_json, unread, wrong_verb};

@@ -134,7 +134,7 @@ impl Stage {
     }
 
     async fn ask(&self, verb: Verb, path: &str, headers: &[(&str, &str)], body: &'static str) -> Seen {
-        let mut request = Request::builder().method(verb).uri(path);
+        let mut request = Request::builder().method(verb).uri(path).header("host", "a");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -31,7 +31,8 @@ pub struct ConnectionLimits {
     pub timeout_body: Duration,
     /// Longest wait for a client that does not take its answer.
     pub timeout_write: Duration,
-    /// Most bytes of a request's head; at least 8192. Larger ones are answered 431.
+    /// Most bytes of a request's head; at least 8192. Larger ones are answered 431, without a body if they were not
+    /// complete when that was seen.
     pub head_bytes_max: usize,
 }
 
@@ -51,6 +52,11 @@ impl Default for ConnectionLimits {
 impl ConnectionLimits {
     /// hyper refuses less.
     const HEAD_BYTES_LEAST: usize = 8192;
+
+    /// Most bytes of a head.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head_bytes_max.max(Self::HEAD_BYTES_LEAST)
+    }
 
     fn of(&self, phase: Phase) -> Option<Duration> {
         match phase {
@@ -118,10 +124,8 @@ pub(super) async fn serve<A: Answer>(
     // hyper's own time-out for heads costs a boxed timer for each request. Its pipelined flush would hold an answer
     // back while the next request has arrived in part.
     // One piece written is cheaper for the system than head and body gathered from two.
-    let mut connection = http1::Builder::new()
-        .writev(false)
-        .max_buf_size(limits.head_bytes_max.max(ConnectionLimits::HEAD_BYTES_LEAST))
-        .serve_connection(io, service);
+    let mut connection =
+        http1::Builder::new().writev(false).max_buf_size(limits.head_bytes()).serve_connection(io, service);
 
     let mut patience = Patience::of(limits, &watch);
     let refusal = loop {

@@ -1,8 +1,9 @@
 //! What the two listeners of a node share: connections and their limits, bounded bodies, problem documents.
-//! Reading order: `listener`, `connection`, `watch`, `body`, `problem`, `identity`.
+//! Reading order: `listener`, `connection`, `watch`, `head`, `body`, `problem`, `identity`.
 
 mod body;
 mod connection;
+mod head;
 mod identity;
 mod listener;
 mod problem;
@@ -14,6 +15,7 @@ pub use listener::{BindError, ListenerCounts};
 pub use problem::{OutcomeKind, PROBLEM_JSON, Problem, ProblemBody};
 
 pub(crate) use body::{BodyError, read_body};
+pub(crate) use head::check as check_head;
 pub(crate) use identity::{Identity, RequestIds};
 pub(crate) use listener::{Keeper, Listener};
 pub(crate) use watch::Watch;

@@ -60,6 +60,7 @@ async fn a_body_that_does_not_come_is_408() {
     bare.say(&format!("{HEAD}content-length: 14\r\n\r\n{{\"na")).await;
     let (status, problem) = raw_problem(&bare.listen().await);
     assert_eq!((status.as_u16(), &problem["type"]), (408, &"urn:odeon:problem:body-timeout".into()));
+    assert_eq!((&problem["outcome"], &problem["retry"]), (&"not-executed".into(), &"now".into()));
 }
 
 #[tokio::test]
@@ -69,6 +70,7 @@ async fn a_head_that_does_not_come_is_408() {
     bare.say("POST /v1/greeter/gr").await;
     let (status, problem) = raw_problem(&bare.listen().await);
     assert_eq!((status.as_u16(), &problem["type"]), (408, &"urn:odeon:problem:head-timeout".into()));
+    assert_eq!((&problem["outcome"], &problem["retry"]), (&"not-executed".into(), &"now".into()));
 }
 
 #[tokio::test]

@@ -6,5 +6,6 @@ mod limits;
 #[allow(clippy::disallowed_methods, reason = "certificates hold by the wall clock")]
 mod links;
 mod management;
+mod problems;
 mod services;
 mod stopping;
