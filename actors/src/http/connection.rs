@@ -1,12 +1,13 @@
 //! One connection: hyper speaks HTTP/1.1, this keeps the limits.
 
+use super::Answer;
+use super::pieces::Pieces;
 use super::problem::Problem;
 use super::watch::{Phase, Watch, Watched};
-use super::{Answer, Reply};
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::{Request, service::Service};
+use hyper::{Request, Response, service::Service};
 use hyper_util::rt::TokioIo;
 use odeon::core::Retry;
 use std::convert::Infallible;
@@ -63,7 +64,7 @@ impl ConnectionLimits {
             Phase::Idle => Some(self.timeout_idle),
             Phase::Head => Some(self.timeout_head),
             Phase::Body => Some(self.timeout_body),
-            Phase::Answering => Some(self.timeout_write),
+            Phase::Answering | Phase::Flushing => Some(self.timeout_write),
             Phase::Handling => None,
         }
     }
@@ -83,11 +84,11 @@ struct Desk<A> {
 }
 
 impl<A: Answer> Desk<A> {
-    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Pieces>, Infallible> {
         self.watch.enter(Phase::Handling);
         let reply = self.answerer.answer(request, &self.watch).await;
         self.watch.enter(Phase::Answering);
-        Ok(reply)
+        Ok(reply.map(|body| Pieces::of(body, &self.watch)))
     }
 }
 
@@ -148,14 +149,14 @@ pub(super) async fn serve<A: Answer>(
                 match watch.phase() {
                     Phase::Idle => break None,
                     Phase::Head if given_up => break Some(node_stopping()),
-                    Phase::Head | Phase::Body | Phase::Handling | Phase::Answering => {}
+                    Phase::Head | Phase::Body | Phase::Handling | Phase::Answering | Phase::Flushing => {}
                 }
             }
             phase = patience.run_out(&watch) => match phase {
                 // its reader sees that it is late when the connection is polled next
                 Phase::Body => watch.set_late(),
                 Phase::Head => break Some(head_timeout()),
-                Phase::Idle | Phase::Handling | Phase::Answering => {
+                Phase::Idle | Phase::Handling | Phase::Answering | Phase::Flushing => {
                     tracing::debug!(?phase, "a client was too slow");
                     return;
                 }
@@ -184,7 +185,7 @@ fn node_stopping() -> Problem {
 /// Ends a connection whose request is not complete.
 async fn cut<S>(connection: Connection<S>, problem: Problem)
 where
-    S: Service<Request<Incoming>, Response = Reply, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<Pieces>, Error = Infallible>,
 {
     tracing::debug!(problem = %problem.body().kind, "a connection ends within a request's head");
     // while a head is awaited nothing of hyper's is half written

@@ -21,8 +21,10 @@ pub(crate) enum Phase {
     Body = 2,
     /// The answer. Its time is bounded by the request's own deadline.
     Handling = 3,
-    /// The client, to take the answer.
+    /// The client, to take so much of the answer that hyper asks for the rest.
     Answering = 4,
+    /// The client, to take what hyper still has.
+    Flushing = 5,
 }
 
 /// How far a connection has come.
@@ -56,7 +58,8 @@ impl Watch {
             1 => Phase::Head,
             2 => Phase::Body,
             3 => Phase::Handling,
-            _ => Phase::Answering,
+            4 => Phase::Answering,
+            _ => Phase::Flushing,
         }
     }
 
@@ -155,7 +158,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() && self.watch.phase() == Phase::Answering {
+        if flushed.is_ready() && self.watch.phase() == Phase::Flushing {
             self.watch.enter(Phase::Idle);
         }
         flushed
@@ -174,7 +177,9 @@ mod tests {
     fn every_phase_is_remembered_as_itself_and_moves_the_mark() {
         let watch = Watch::default();
         assert_eq!(watch.phase(), Phase::Idle);
-        for phase in [Phase::Head, Phase::Body, Phase::Handling, Phase::Answering, Phase::Idle] {
+        for phase in
+            [Phase::Head, Phase::Body, Phase::Handling, Phase::Answering, Phase::Flushing, Phase::Idle]
+        {
             let before = watch.mark();
             watch.enter(phase);
             assert_eq!(watch.phase(), phase);
