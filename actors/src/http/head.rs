@@ -4,18 +4,19 @@
 use super::connection::ConnectionLimits;
 use super::problem::Problem;
 use http::header::HOST;
-use http::{HeaderMap, Request, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, StatusCode, Uri, Version};
 use odeon::core::Retry;
 
 /// Refuses a head with more bytes than granted, and one that does not name its host once (RFC 9112, section 3.2).
 pub(crate) fn check<B>(request: &Request<B>, limits: &ConnectionLimits) -> Result<(), Problem> {
     let max = limits.head_bytes();
     // the version, two spaces and the ends of the first and of the last line
-    let line = request.method().as_str().len() + target_bytes(request.uri()) + 14;
-    let mut hosts = 0;
-    let mut bytes = line;
+    let mut bytes = request.method().as_str().len() + target_bytes(request.uri()) + 14;
+    let (mut hosts, mut host) = (0, None);
     for (name, value) in request.headers() {
-        hosts += usize::from(name == HOST);
+        if name == HOST {
+            (hosts, host) = (hosts + 1, Some(value));
+        }
         // a colon, a space, and the end of the line
         bytes += name.as_str().len() + value.len() + 4;
     }
@@ -30,7 +31,7 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &ConnectionLimits) -> Resul
     }
     // in HTTP/1.0 it may be missing
     let named = hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11);
-    if named && is_host(request.headers()) { Ok(()) } else { Err(bad_host(hosts)) }
+    if named && host.is_none_or(is_host) { Ok(()) } else { Err(bad_host(hosts)) }
 }
 
 fn target_bytes(uri: &Uri) -> usize {
@@ -41,9 +42,12 @@ fn target_bytes(uri: &Uri) -> usize {
 }
 
 /// Whether what is named may be a host with or without a port (RFC 3986, section 3.2.2); it may be empty.
-fn is_host(headers: &HeaderMap) -> bool {
-    let fits = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
-    headers.get(HOST).is_none_or(|host| host.as_bytes().iter().all(fits))
+fn is_host(host: &HeaderValue) -> bool {
+    let fits = |b: &u8| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'!' | b'$' | b'%'..=b'.' | b':' | b';' | b'=' | b'[' | b']' | b'_' | b'~')
+    };
+    host.as_bytes().iter().all(fits)
 }
 
 fn bad_host(hosts: usize) -> Problem {
