@@ -17,7 +17,7 @@ mod shard;
 mod tests;
 
 pub(crate) use openapi::{Components, PROBLEM_REF};
-pub(crate) use outcome::refused;
+pub(crate) use outcome::{cut_off, field, refused};
 pub(crate) use routes::Callee;
 pub use shard::Lookup;
 pub(crate) use shard::{not_json, unread, wrong_verb};
@@ -77,9 +77,9 @@ impl Gateway {
     /// [`StartGatewayError`] when the address cannot be had.
     pub async fn start(node: &Node, config: GatewayConfig) -> Result<Self, StartGatewayError> {
         let seed = node.draw_seed();
-        let spec = PartSpec::new("gateway").stop_within(STOP_WITHIN);
-        Self::start_as(node.executors(), Arc::new(node.clone()), seed, config, Keeper::Node(node, &spec))
-            .await
+        let spec = PartSpec::new("gateway");
+        let keeper = Keeper::Node(node, &spec, STOP_WITHIN);
+        Self::start_as(node.executors(), Arc::new(node.clone()), seed, config, keeper).await
     }
 
     /// Starts a gateway to whatever `lookup` finds. `seed` makes the ids of its requests.
@@ -117,8 +117,9 @@ impl Gateway {
         self.listener.address()
     }
 
-    /// Accepts no more connections, lets the requests under way finish, and cuts what has not finished in time.
-    /// Returns how many connections were cut.
+    /// Accepts no more connections and lets the requests under way finish. What has not finished in time is answered
+    /// as unknown, and connections that take no answer within a second more are cut. Returns how many connections had
+    /// not finished in time.
     pub async fn stop(&self, within: Duration) -> usize {
         self.listener.stop(within).await
     }

@@ -14,7 +14,7 @@
 //! | not executed: wrong contract, no node | 500 |
 //! | unknown: timed out | 504 |
 //! | unknown: panicked, killed | 500 |
-//! | unknown: unanswered, answer undecodable, link lost | 502 |
+//! | unknown: unanswered, answer undecodable, link lost, the node stopped first | 502 |
 //!
 //! `Retry-After` goes with whatever says `retry: later`.
 
@@ -24,6 +24,7 @@ use http::StatusCode;
 use odeon::core::{Refusal, UnknownCause};
 use odeon::service::reply::{RawFailure, RawOutcome};
 use serde::de::IgnoredAny;
+use std::borrow::Cow;
 
 /// The response of an outcome, or its problem. `sent` is the body of the request: whether it is JSON at all is only
 /// asked when its arguments were refused.
@@ -57,8 +58,7 @@ pub(crate) fn refused(refusal: &Refusal, sent: &Bytes) -> Problem {
         Refusal::Undecodable { problem, .. } if !is_json(sent) => {
             return Problem::new(StatusCode::BAD_REQUEST, "not-json", "The body is not JSON")
                 .detail(problem.as_str())
-                .outcome(OutcomeKind::NotExecuted)
-                .retry(refusal.retry());
+                .not_executed(refusal.retry());
         }
         Refusal::Undecodable { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "The arguments do not fit the method")
@@ -86,12 +86,30 @@ pub(crate) fn refused(refusal: &Refusal, sent: &Bytes) -> Problem {
         }
         Refusal::NoNode { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "The address is bound to no node"),
     };
-    let path = if let Refusal::Undecodable { path, .. } = refusal { path.as_str() } else { "" };
-    Problem::new(status, refusal.name(), title)
-        .detail(refusal.to_string())
-        .outcome(OutcomeKind::NotExecuted)
-        .retry(refusal.retry())
-        .path(path)
+    let detail = match refusal {
+        // the decoder is handed an empty object, of which the client knows nothing
+        Refusal::Undecodable { problem, .. } if sent.is_empty() => {
+            let problem = problem.split(" at line ").next().unwrap_or(problem);
+            format!("there was no body, but the method has arguments: {problem}")
+        }
+        _ => refusal.to_string(),
+    };
+    let problem = Problem::new(status, refusal.name(), title).detail(detail).not_executed(refusal.retry());
+    match refusal {
+        Refusal::Undecodable { path, problem: said } => problem.path(&field(path, said)),
+        _ => problem,
+    }
+}
+
+/// The field of the arguments that is missing or does not fit. Of one that is missing the decoder's path tells only
+/// where it should be, and its text the name.
+pub(crate) fn field<'a>(path: &'a str, problem: &'a str) -> Cow<'a, str> {
+    let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match missing {
+        Some(name) if path.is_empty() => Cow::Borrowed(name),
+        Some(name) => Cow::Owned(format!("{path}.{name}")),
+        None => Cow::Borrowed(path),
+    }
 }
 
 fn unknown(cause: UnknownCause) -> Problem {
@@ -105,6 +123,14 @@ fn unknown(cause: UnknownCause) -> Problem {
     };
     Problem::new(status, cause.name(), title)
         .detail(format!("{cause}: it may have been executed"))
+        .outcome(OutcomeKind::Unknown)
+        .retry(odeon::core::Retry::Never)
+}
+
+/// The node stops and the call has not ended.
+pub(crate) fn cut_off() -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, "cut-off", "The node stopped before the answer came")
+        .detail("the node's time to stop was up while the request was under way: it may have been executed")
         .outcome(OutcomeKind::Unknown)
         .retry(odeon::core::Retry::Never)
 }

@@ -3,20 +3,21 @@
 use super::GatewayConfig;
 use super::meter::Meter;
 use super::openapi::Document;
-use super::outcome::{refused, render};
+use super::outcome::{cut_off, refused, render};
 use super::request::{Target, Wishes};
 use super::routes::{Route, Routes};
-use crate::http::{Answer, BodyError, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
+use crate::http::{Answer, BodyError, ConnectionLimits, Identity, Problem, Reply, RequestIds, Watch};
+use crate::http::{check_head, json, read_body};
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use odeon::Node;
-use odeon::core::{Refusal, ServiceName};
+use odeon::core::{Refusal, Retry, ServiceName};
 use odeon::directory::{Dynamic, RawRequest};
 use odeon::remote::Elsewhere;
 use odeon::service::contract::{Arguments, Encoding};
-use std::fmt::Display;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -58,6 +59,7 @@ pub(super) struct Shard {
     document: Arc<Document>,
     ids: RequestIds,
     meter: Meter,
+    connections: ConnectionLimits,
     body_bytes_max: usize,
     within: Duration,
 }
@@ -75,6 +77,7 @@ impl Shard {
             document: document.clone(),
             ids: RequestIds::seeded(seed),
             meter: Meter::default(),
+            connections: config.connections,
             body_bytes_max: config.body_bytes_max,
             within: config.within,
         }
@@ -88,28 +91,28 @@ impl Shard {
     pub(super) async fn respond<B>(&self, request: Request<B>, watch: &Watch) -> Reply
     where
         B: Body<Data = Bytes>,
-        B::Error: Display,
+        B::Error: Error,
     {
         let began = Instant::now();
         if !request.body().is_end_stream() {
             // until it has been read
             watch.set_unread(true);
         }
+        let head = check_head(&request, &self.connections);
         let wishes = Wishes::read(request.headers());
         let identity = match &wishes {
             Ok(wishes) => self.ids.identify(wishes.request, wishes.trace),
             Err(_) => self.ids.identify(None, None),
         };
         let (parts, body) = request.into_parts();
-        let replied = match parts.uri.path() {
-            path @ ("/" | "/openapi.json") => self.show(path, &parts.method),
-            path => match wishes {
-                Ok(wishes) => {
-                    let asked = Asked { method: &parts.method, path, wishes, identity, began };
-                    self.call(asked, body, watch).await
-                }
-                Err(error) => Err(error.problem()),
-            },
+        let replied = match (head, parts.uri.path(), wishes) {
+            (Err(problem), ..) => Err(problem),
+            (Ok(()), path @ ("/" | "/openapi.json"), _) => self.show(path, &parts.method),
+            (Ok(()), _, Err(error)) => Err(error.problem()),
+            (Ok(()), path, Ok(wishes)) => {
+                let asked = Asked { method: &parts.method, path, wishes, identity, began };
+                self.call(asked, body, watch).await
+            }
         };
         let mut reply = replied.unwrap_or_else(|problem| problem.reply(Some(&identity)));
         identity.write(reply.headers_mut());
@@ -142,7 +145,7 @@ impl Shard {
     async fn call<B>(&self, asked: Asked<'_>, body: B, watch: &Watch) -> Result<Reply, Problem>
     where
         B: Body<Data = Bytes>,
-        B::Error: Display,
+        B::Error: Error,
     {
         let target = Target::read(asked.path, |segment| self.routes.find(segment, &*self.lookup))
             .map_err(|e| e.problem())?;
@@ -185,7 +188,8 @@ impl Shard {
             principal: None,
             tenant: None,
         };
-        let outcome = span.in_scope(|| service.call(request)).instrument(span).await;
+        let call = span.in_scope(|| service.call(request)).instrument(span);
+        let outcome = watch.unless_given_up(call).await.ok_or_else(cut_off)?;
         render(outcome, &body)
     }
 }
@@ -212,12 +216,14 @@ const ABOUT: &[u8] =
 pub(crate) fn wrong_verb(allowed: &'static str, method: &Method) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-verb", "The path does not take this verb")
         .detail(format!("{method} is not possible here, but {allowed}"))
+        .not_executed(Retry::Never)
         .header(ALLOW, allowed)
 }
 
 pub(crate) fn not_json() -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json-type", "The body is not said to be JSON")
         .detail("send the arguments as a JSON object with the header content-type: application/json")
+        .not_executed(Retry::Never)
 }
 
 /// The problem of a body that could not be read.
@@ -229,9 +235,17 @@ pub(crate) fn unread(error: &BodyError) -> Problem {
         BodyError::TooSlow => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The request came too slowly")
         }
+        BodyError::Stopping => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "node-stopping", "The node is stopping")
+        }
         BodyError::Broken(_) => {
             Problem::new(StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read")
         }
     };
-    problem.detail(error.to_string())
+    let retry = match error {
+        BodyError::TooLarge { .. } | BodyError::Broken(_) => Retry::Never,
+        BodyError::TooSlow => Retry::Now,
+        BodyError::Stopping => Retry::Elsewhere,
+    };
+    problem.detail(error.to_string()).not_executed(retry)
 }

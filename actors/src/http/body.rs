@@ -3,7 +3,7 @@
 use super::watch::{Phase, Watch};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body;
-use std::fmt::Display;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -20,6 +20,9 @@ pub(crate) enum BodyError {
     /// It did not come in time.
     #[error("the body was not complete in time")]
     TooSlow,
+    /// The listener ends.
+    #[error("the node stopped before the body was complete: send the request to another one")]
+    Stopping,
     /// The client broke off, or sent something that is no body.
     #[error("the body could not be read: {0}")]
     Broken(String),
@@ -30,7 +33,7 @@ pub(crate) enum BodyError {
 pub(crate) async fn read_body<B>(body: B, max: usize, watch: &Watch) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
-    B::Error: Display,
+    B::Error: Error,
 {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -52,7 +55,7 @@ where
 async fn collect<B>(mut body: Pin<&mut B>, max: usize, watch: &Watch) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
-    B::Error: Display,
+    B::Error: Error,
 {
     let Some(first) = poll_fn(|cx| poll_piece(body.as_mut(), watch, cx)).await? else {
         return Ok(Bytes::new());
@@ -90,7 +93,7 @@ fn poll_piece<B>(
 ) -> Poll<Result<Option<Bytes>, BodyError>>
 where
     B: Body<Data = Bytes>,
-    B::Error: Display,
+    B::Error: Error,
 {
     loop {
         return Poll::Ready(match body.as_mut().poll_frame(cx) {
@@ -98,12 +101,22 @@ where
                 Ok(piece) => Ok(Some(piece)),
                 Err(_) => continue,
             },
-            Poll::Ready(Some(Err(error))) => Err(BodyError::Broken(error.to_string())),
+            Poll::Ready(Some(Err(error))) => Err(BodyError::Broken(root(&error))),
             Poll::Ready(None) => Ok(None),
             Poll::Pending if watch.is_late() => Err(BodyError::TooSlow),
+            Poll::Pending if watch.is_given_up() => Err(BodyError::Stopping),
             Poll::Pending => return Poll::Pending,
         });
     }
+}
+
+/// What is behind an error: hyper says what was wrong there, and only where in the error itself.
+fn root(error: &dyn Error) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
 }
 
 #[cfg(test)]
@@ -118,7 +131,7 @@ mod tests {
     fn read<B>(body: B, max: usize) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes>,
-        B::Error: Display,
+        B::Error: Error,
     {
         read_body(body, max, &Watch::default()).now_or_never().expect("nothing to wait for")
     }

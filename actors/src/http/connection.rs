@@ -1,13 +1,15 @@
 //! One connection: hyper speaks HTTP/1.1, this keeps the limits.
 
+use super::Answer;
+use super::pieces::Pieces;
 use super::problem::Problem;
 use super::watch::{Phase, Watch, Watched};
-use super::{Answer, Reply};
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::{Request, service::Service};
+use hyper::{Request, Response, service::Service};
 use hyper_util::rt::TokioIo;
+use odeon::core::Retry;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,7 +32,8 @@ pub struct ConnectionLimits {
     pub timeout_body: Duration,
     /// Longest wait for a client that does not take its answer.
     pub timeout_write: Duration,
-    /// Most bytes of a request's head; at least 8192. Larger ones are answered 431.
+    /// Most bytes of a request's head; at least 8192. Larger ones are answered 431, without a body if they were not
+    /// complete when that was seen.
     pub head_bytes_max: usize,
 }
 
@@ -51,12 +54,17 @@ impl ConnectionLimits {
     /// hyper refuses less.
     const HEAD_BYTES_LEAST: usize = 8192;
 
+    /// Most bytes of a head.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head_bytes_max.max(Self::HEAD_BYTES_LEAST)
+    }
+
     fn of(&self, phase: Phase) -> Option<Duration> {
         match phase {
             Phase::Idle => Some(self.timeout_idle),
             Phase::Head => Some(self.timeout_head),
             Phase::Body => Some(self.timeout_body),
-            Phase::Answering => Some(self.timeout_write),
+            Phase::Answering | Phase::Flushing => Some(self.timeout_write),
             Phase::Handling => None,
         }
     }
@@ -76,11 +84,11 @@ struct Desk<A> {
 }
 
 impl<A: Answer> Desk<A> {
-    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Pieces>, Infallible> {
         self.watch.enter(Phase::Handling);
         let reply = self.answerer.answer(request, &self.watch).await;
         self.watch.enter(Phase::Answering);
-        Ok(reply)
+        Ok(reply.map(|body| Pieces::of(body, &self.watch)))
     }
 }
 
@@ -91,12 +99,24 @@ type Connection<S> = http1::Connection<Io, S>;
 const LINGER_BYTES_MAX: usize = 16 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Serves a connection to its end. `stopping` turns true when it shall end after the request under way.
+/// How far a listener has come with its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ending {
+    /// It has not begun to end.
+    #[default]
+    NotYet,
+    /// Connections end after the request under way.
+    Finish,
+    /// Requests under way are answered now, whatever becomes of what they wait for.
+    GiveUp,
+}
+
+/// Serves a connection to its end.
 pub(super) async fn serve<A: Answer>(
     stream: TcpStream,
     answerer: Arc<A>,
     limits: ConnectionLimits,
-    mut stopping: watch::Receiver<bool>,
+    mut ending: watch::Receiver<Ending>,
 ) {
     let watch = Arc::new(Watch::default());
     let desk = Arc::new(Desk { answerer, watch: watch.clone() });
@@ -105,14 +125,11 @@ pub(super) async fn serve<A: Answer>(
     // hyper's own time-out for heads costs a boxed timer for each request. Its pipelined flush would hold an answer
     // back while the next request has arrived in part.
     // One piece written is cheaper for the system than head and body gathered from two.
-    let mut connection = http1::Builder::new()
-        .writev(false)
-        .max_buf_size(limits.head_bytes_max.max(ConnectionLimits::HEAD_BYTES_LEAST))
-        .serve_connection(io, service);
+    let mut connection =
+        http1::Builder::new().writev(false).max_buf_size(limits.head_bytes()).serve_connection(io, service);
 
     let mut patience = Patience::of(limits, &watch);
-    let mut told = false;
-    let overdue = loop {
+    let refusal = loop {
         tokio::select! {
             biased;
             ended = &mut connection => {
@@ -121,38 +138,58 @@ pub(super) async fn serve<A: Answer>(
                 }
                 break None;
             }
-            // the listener going away means the same
-            _ = stopping.wait_for(|stop| *stop), if !told => {
-                told = true;
+            // a listener that goes away without a word ends this task, too
+            Ok(()) = ending.changed() => {
                 Pin::new(&mut connection).graceful_shutdown();
+                let given_up = *ending.borrow_and_update() == Ending::GiveUp;
+                if given_up {
+                    // whoever waits for something sees it when the connection is polled next
+                    watch.set_given_up();
+                }
+                match watch.phase() {
+                    Phase::Idle => break None,
+                    Phase::Head if given_up => break Some(node_stopping()),
+                    Phase::Head | Phase::Body | Phase::Handling | Phase::Answering | Phase::Flushing => {}
+                }
             }
             phase = patience.run_out(&watch) => match phase {
                 // its reader sees that it is late when the connection is polled next
                 Phase::Body => watch.set_late(),
-                other => break Some(other),
+                Phase::Head => break Some(head_timeout()),
+                Phase::Idle | Phase::Handling | Phase::Answering | Phase::Flushing => {
+                    tracing::debug!(?phase, "a client was too slow");
+                    return;
+                }
             }
         }
     };
-    match overdue {
-        Some(phase) => cut(connection, phase).await,
+    match refusal {
+        Some(problem) => cut(connection, problem).await,
         None if watch.is_unread() => linger(&mut connection.into_parts().io.into_inner().stream).await,
         None => {}
     }
 }
 
-/// Ends a connection whose client is too slow.
-async fn cut<S>(connection: Connection<S>, phase: Phase)
+fn head_timeout() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "head-timeout", "The request came too slowly")
+        .detail("the head of the request was not complete in time")
+        .not_executed(Retry::Now)
+}
+
+fn node_stopping() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "node-stopping", "The node is stopping")
+        .detail("the node stopped before the request was complete: send it to another one")
+        .not_executed(Retry::Elsewhere)
+}
+
+/// Ends a connection whose request is not complete.
+async fn cut<S>(connection: Connection<S>, problem: Problem)
 where
-    S: Service<Request<Incoming>, Response = Reply, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<Pieces>, Error = Infallible>,
 {
-    tracing::debug!(?phase, "a client was too slow");
-    if phase != Phase::Head {
-        return;
-    }
+    tracing::debug!(problem = %problem.body().kind, "a connection ends within a request's head");
     // while a head is awaited nothing of hyper's is half written
     let mut stream = connection.into_parts().io.into_inner().stream;
-    let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "head-timeout", "The request came too slowly")
-        .detail("the head of the request was not complete in time");
     // one that does not listen either is not waited for
     if stream.try_write(&problem.raw()).is_ok() {
         linger(&mut stream).await;
@@ -182,7 +219,7 @@ pub(super) async fn refuse(mut stream: TcpStream) {
     let problem =
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections")
             .detail("the listener has as many connections as it may: try again later")
-            .retry(odeon::core::Retry::Later);
+            .not_executed(Retry::Later);
     if stream.try_write(&problem.raw()).is_ok() {
         linger(&mut stream).await;
     }

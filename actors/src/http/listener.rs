@@ -1,7 +1,7 @@
 //! Accepts connections, spreads them over the node's executors, and ends them in order.
 
 use super::Answer;
-use super::connection::{ConnectionLimits, refuse, serve};
+use super::connection::{ConnectionLimits, Ending, refuse, serve};
 use odeon::host::Executor;
 use odeon::{AddPartError, Node, PartSpec, Running};
 use parking_lot::Mutex;
@@ -68,8 +68,8 @@ struct StopOrder {
 /// What runs a listener.
 #[derive(Clone, Copy)]
 pub(crate) enum Keeper<'a> {
-    /// A node, as a part of its supervision tree.
-    Node(&'a Node, &'a PartSpec),
+    /// A node, as a part of its supervision tree. When the node stops, requests under way may take so long.
+    Node(&'a Node, &'a PartSpec, Duration),
     /// The first executor and nobody else.
     Executor,
 }
@@ -114,18 +114,23 @@ impl Listener {
             counts: counts.clone(),
             orders: tokio::sync::Mutex::new(stop),
             bound: Mutex::new(Some(listener)),
+            stop_within: match keeper {
+                Keeper::Node(.., within) => within,
+                Keeper::Executor => Duration::ZERO,
+            },
         });
         match keeper {
             Keeper::Executor => {
                 let running = async move { house.keep(None).await };
                 drop(first.spawn(running));
             }
-            Keeper::Node(node, spec) => {
+            Keeper::Node(node, spec, within) => {
+                let spec = spec.clone().stop_within(within.saturating_add(CUT_WITHIN));
                 let run = move |running: Running| {
                     let house = house.clone();
                     async move { house.keep(Some(running)).await.map_err(|error| error.to_string()) }
                 };
-                node.add_part(spec, run).await?;
+                node.add_part(&spec, run).await?;
             }
         }
         Ok(Self { address: actual, orders, counts })
@@ -139,8 +144,9 @@ impl Listener {
         &self.counts
     }
 
-    /// Accepts no more, tells connections to end after the request under way, and cuts those that have not ended
-    /// in time. Returns how many were cut; 0 if it was stopped before.
+    /// Accepts no more and tells connections to end after the request under way. Requests that have not ended in
+    /// time are answered with what is known of them, and connections that take no answer within a second more are
+    /// cut. Returns how many had not ended in time; 0 if it was stopped before.
     pub(crate) async fn stop(&self, within: Duration) -> usize {
         let (cut, answer) = oneshot::channel();
         // one that failed and has not begun again does not answer
@@ -158,7 +164,9 @@ impl Listener {
 const REFUSALS_MAX: usize = 64;
 /// How long accepting rests after the system had no descriptor or memory for a connection.
 const REST: Duration = Duration::from_millis(100);
-/// How long connections may take to end that were cut.
+/// How long clients may take to read what their requests are answered with when the time for a stop is up.
+const READ_WITHIN: Duration = Duration::from_millis(500);
+/// How long connections may take to end whose time is up, [`READ_WITHIN`] included.
 const CUT_WITHIN: Duration = Duration::from_secs(1);
 
 type Desks<A> = Vec<(Executor, Arc<A>)>;
@@ -174,6 +182,8 @@ struct House<A> {
     orders: tokio::sync::Mutex<mpsc::Receiver<StopOrder>>,
     /// For the first door.
     bound: Mutex<Option<TcpListener>>,
+    /// How long requests under way may take when its node stops.
+    stop_within: Duration,
 }
 
 impl<A: Answer> House<A> {
@@ -216,18 +226,17 @@ impl<A: Answer> Door<A> {
     async fn run(mut self, listener: TcpListener, mut told: Pin<&mut impl Future<Output = ()>>) {
         let house = self.house.clone();
         let mut orders = house.orders.lock().await;
-        let (stopping, stopped) = watch::channel(false);
+        let (ending, ended) = watch::channel(Ending::default());
         // those of a door before this one ended with it
         self.count_open();
         let order = loop {
             tokio::select! {
                 biased;
                 order = orders.recv() => break order,
-                // its supervisor drops it when that takes too long
-                () = &mut told => break Some(StopOrder { within: Duration::MAX, cut: oneshot::channel().0 }),
+                () = &mut told => break Some(StopOrder { within: house.stop_within, cut: oneshot::channel().0 }),
                 Some(_) = self.connections.join_next(), if !self.connections.is_empty() => self.count_open(),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.admit(stream, &stopped),
+                    Ok((stream, _)) => self.admit(stream, &ended),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         tokio::time::sleep(REST).await;
@@ -238,14 +247,14 @@ impl<A: Answer> Door<A> {
         drop(listener);
         // without an order the handle is gone: the set aborts what it holds
         if let Some(StopOrder { within, cut }) = order {
-            stopping.send_replace(true);
-            let finish = async { while self.connections.join_next().await.is_some() {} };
-            match within {
-                Duration::MAX => finish.await,
-                within => drop(tokio::time::timeout(within, finish).await),
-            }
+            ending.send_replace(Ending::Finish);
+            self.wait(within).await;
             let left = self.connections.len();
-            self.connections.shutdown().await;
+            if left > 0 {
+                ending.send_replace(Ending::GiveUp);
+                self.wait(READ_WITHIN).await;
+                self.connections.shutdown().await;
+            }
             self.count_open();
             // whoever gave the order may have left
             let _ = cut.send(left);
@@ -255,11 +264,18 @@ impl<A: Answer> Door<A> {
         while orders.try_recv().is_ok() {}
     }
 
+    /// Waits for the connections to end, but no longer than that.
+    async fn wait(&mut self, within: Duration) {
+        let finish = async { while self.connections.join_next().await.is_some() {} };
+        // who has not ended is seen from what is left
+        let _ = tokio::time::timeout(within, finish).await;
+    }
+
     fn count_open(&self) {
         self.house.counts.open.store(self.connections.len(), Relaxed);
     }
 
-    fn admit(&mut self, stream: TcpStream, stopped: &watch::Receiver<bool>) {
+    fn admit(&mut self, stream: TcpStream, ending: &watch::Receiver<Ending>) {
         // answers are written whole: waiting for more to send only delays them
         let _ = stream.set_nodelay(true);
         let open = self.connections.len();
@@ -271,19 +287,19 @@ impl<A: Answer> Door<A> {
             return;
         }
         self.house.counts.accepted.fetch_add(1, Relaxed);
-        let (limits, stopped) = (self.house.limits, stopped.clone());
+        let (limits, ending) = (self.house.limits, ending.clone());
         let position = self.turn % self.desks.len();
         self.turn = position + 1;
         let (executor, answerer) = &self.desks[position];
         let answerer = answerer.clone();
         if position == 0 {
-            executor.spawn_in(&mut self.connections, serve(stream, answerer, limits, stopped));
+            executor.spawn_in(&mut self.connections, serve(stream, answerer, limits, ending));
         } else {
             // another executor's reactor shall watch it
             let moved = stream.into_std();
             executor.spawn_in(&mut self.connections, async move {
                 match moved.and_then(TcpStream::from_std) {
-                    Ok(stream) => serve(stream, answerer, limits, stopped).await,
+                    Ok(stream) => serve(stream, answerer, limits, ending).await,
                     Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
                 }
             });

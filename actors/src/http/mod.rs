@@ -1,10 +1,12 @@
 //! What the two listeners of a node share: connections and their limits, bounded bodies, problem documents.
-//! Reading order: `listener`, `connection`, `watch`, `body`, `problem`, `identity`.
+//! Reading order: `listener`, `connection`, `watch`, `head`, `body`, `pieces`, `problem`, `identity`.
 
 mod body;
 mod connection;
+mod head;
 mod identity;
 mod listener;
+mod pieces;
 mod problem;
 mod time;
 mod watch;
@@ -14,6 +16,7 @@ pub use listener::{BindError, ListenerCounts};
 pub use problem::{OutcomeKind, PROBLEM_JSON, Problem, ProblemBody};
 
 pub(crate) use body::{BodyError, read_body};
+pub(crate) use head::check as check_head;
 pub(crate) use identity::{Identity, RequestIds};
 pub(crate) use listener::{Keeper, Listener};
 pub(crate) use watch::Watch;
@@ -21,12 +24,11 @@ pub(crate) use watch::Watch;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 /// A response: everything here is small enough to be whole.
-pub type Reply = Response<Full<Bytes>>;
+pub type Reply = Response<Bytes>;
 
 /// What answers the requests of one executor's connections.
 pub(crate) trait Answer: Send + Sync + 'static {
@@ -42,7 +44,7 @@ const REPLY_HEADERS: usize = 6;
 
 /// A reply with that body and no headers yet.
 pub(crate) fn reply(status: StatusCode, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(body);
     *reply.status_mut() = status;
     *reply.headers_mut() = HeaderMap::with_capacity(REPLY_HEADERS);
     reply

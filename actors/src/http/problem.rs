@@ -111,6 +111,12 @@ impl Problem {
         self
     }
 
+    /// It did not run; whether to try again.
+    #[must_use]
+    pub fn not_executed(self, retry: Retry) -> Self {
+        self.outcome(OutcomeKind::NotExecuted).retry(retry)
+    }
+
     /// The field of the arguments; none when it is empty.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {

@@ -1,8 +1,9 @@
 //! How far a connection has come. Its limits are kept by one slow look at this, not by a timer or a clock reading
 //! for each request.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
@@ -20,8 +21,10 @@ pub(crate) enum Phase {
     Body = 2,
     /// The answer. Its time is bounded by the request's own deadline.
     Handling = 3,
-    /// The client, to take the answer.
+    /// The client, to take so much of the answer that hyper asks for the rest.
     Answering = 4,
+    /// The client, to take what hyper still has.
+    Flushing = 5,
 }
 
 /// How far a connection has come.
@@ -32,6 +35,8 @@ pub(crate) struct Watch {
     moves: AtomicU32,
     /// The body took too long: whoever reads it shall give up.
     late: AtomicBool,
+    /// The listener ends: whoever waits for anything but the client shall answer now.
+    given_up: AtomicBool,
     /// The body of the request under way has not been read to the end.
     unread: AtomicBool,
 }
@@ -53,7 +58,8 @@ impl Watch {
             1 => Phase::Head,
             2 => Phase::Body,
             3 => Phase::Handling,
-            _ => Phase::Answering,
+            4 => Phase::Answering,
+            _ => Phase::Flushing,
         }
     }
 
@@ -68,6 +74,26 @@ impl Watch {
 
     pub(crate) fn is_late(&self) -> bool {
         self.late.load(Relaxed)
+    }
+
+    pub(crate) fn set_given_up(&self) {
+        self.given_up.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Relaxed)
+    }
+
+    /// What the future comes to; none when the listener ends first. The flag costs a request nothing to wait for: the
+    /// connection, whose task sets it, is polled next.
+    pub(crate) async fn unless_given_up<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.is_given_up() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     pub(crate) fn set_unread(&self, unread: bool) {
@@ -132,7 +158,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() && self.watch.phase() == Phase::Answering {
+        if flushed.is_ready() && self.watch.phase() == Phase::Flushing {
             self.watch.enter(Phase::Idle);
         }
         flushed
@@ -151,7 +177,9 @@ mod tests {
     fn every_phase_is_remembered_as_itself_and_moves_the_mark() {
         let watch = Watch::default();
         assert_eq!(watch.phase(), Phase::Idle);
-        for phase in [Phase::Head, Phase::Body, Phase::Handling, Phase::Answering, Phase::Idle] {
+        for phase in
+            [Phase::Head, Phase::Body, Phase::Handling, Phase::Answering, Phase::Flushing, Phase::Idle]
+        {
             let before = watch.mark();
             watch.enter(phase);
             assert_eq!(watch.phase(), phase);

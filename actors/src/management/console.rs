@@ -8,21 +8,21 @@ use super::operation::{Ask, Operation, find};
 use super::{ManagementConfig, openapi, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
-use crate::gateway::{Callee, Gateway, GatewayBooks, not_json, refused, unread, wrong_verb};
-use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, json, read_body};
+use crate::gateway::{Callee, Gateway, GatewayBooks, cut_off, not_json, refused, unread, wrong_verb};
+use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, check_head, json, read_body};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use odeon::Node;
-use odeon::core::{Refusal, ServiceName};
+use odeon::core::{Refusal, Retry, ServiceName};
 use odeon::directory::RawRequest;
 use odeon::remote::Links;
 use odeon::service::contract::{Arguments, Encoding};
 use odeon::service::reply::RawOutcome;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt::Display;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Console {
     pub(super) async fn respond<B>(&self, request: Request<B>, watch: &Watch) -> Reply
     where
         B: Body<Data = Bytes>,
-        B::Error: Display,
+        B::Error: Error,
     {
         if !request.body().is_end_stream() {
             // until it has been read
@@ -69,7 +69,8 @@ impl Console {
             Ok(wishes) => self.ids.identify(wishes.request, wishes.trace),
             Err(_) => self.ids.identify(None, None),
         };
-        let replied = self.route(request, &identity, watch).await;
+        let routed = watch.unless_given_up(self.route(request, &identity, watch)).await;
+        let replied = routed.unwrap_or_else(|| Err(cut_off()));
         let mut reply = replied.unwrap_or_else(|problem| problem.reply(Some(&identity)));
         identity.write(reply.headers_mut());
         reply
@@ -83,8 +84,9 @@ impl Console {
     ) -> Result<Reply, Problem>
     where
         B: Body<Data = Bytes>,
-        B::Error: Display,
+        B::Error: Error,
     {
+        check_head(&request, &self.config.connections)?;
         let (parts, body) = request.into_parts();
         let found = find(parts.uri.path());
         let open = found.is_some_and(|(operation, _)| operation.open);
@@ -94,7 +96,8 @@ impl Console {
         let Some((operation, name)) = found else {
             let detail = "what there is stands in /api/v1/openapi.json";
             return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path")
-                .detail(detail));
+                .detail(detail)
+                .not_executed(Retry::Never));
         };
         if !operation.takes(&parts.method) {
             return Err(wrong_verb(operation.allowed(), &parts.method));
@@ -215,6 +218,7 @@ impl Console {
             .detail(format!(
                 "{name} is on {nodes}: ask there. It is called through this node, too; it has {methods}"
             ))
+            .not_executed(Retry::Elsewhere)
     }
 
     async fn call(&self, asked: CallRequest, identity: &Identity) -> Result<Reply, Problem> {
@@ -255,6 +259,7 @@ fn said(status: StatusCode, what: &impl Serialize) -> Reply {
 fn bad(path: &str, detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request", "The request does not fit")
         .detail(format!("{path}: {detail}"))
+        .not_executed(Retry::Never)
         .path(path)
 }
 
@@ -266,7 +271,7 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
         let path = if path == "." { "" } else { &path };
         let problem =
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request", "The request does not fit");
-        problem.detail(e.inner().to_string()).path(path)
+        problem.detail(e.inner().to_string()).not_executed(Retry::Never).path(path)
     })?;
     reader.end().map_err(|e| bad("", &e.to_string()))?;
     Ok(value)
@@ -280,12 +285,14 @@ fn entities(uri: &Uri) -> Result<usize, Problem> {
         None => Ok(ENTITIES_DEFAULT),
         Some(Ok(wanted)) if wanted <= ENTITIES_MAX => Ok(wanted),
         Some(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "bad-query", "The query cannot be followed")
-            .detail(format!("entities: a number up to {ENTITIES_MAX} was expected"))),
+            .detail(format!("entities: a number up to {ENTITIES_MAX} was expected"))
+            .not_executed(Retry::Never)),
     }
 }
 
 fn unauthorized() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the token")
         .detail("show the token of the node's data directory: Authorization: Bearer TOKEN")
+        .not_executed(Retry::Never)
         .header(WWW_AUTHENTICATE, "Bearer realm=\"odeon\"")
 }

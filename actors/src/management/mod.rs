@@ -86,8 +86,8 @@ impl Management {
         let (address, connections) = (config.address, config.connections);
         let console = Arc::new(Console::new(node, gateway, config));
         let first = node.executors().get(..1).unwrap_or_default();
-        let spec = PartSpec::new("management").outlives_services().stop_within(STOP_WITHIN);
-        let keeper = Keeper::Node(node, &spec);
+        let spec = PartSpec::new("management").outlives_services();
+        let keeper = Keeper::Node(node, &spec, STOP_WITHIN);
         Ok(Self { listener: Listener::start(first, address, connections, vec![console], keeper).await? })
     }
 
@@ -96,8 +96,9 @@ impl Management {
         self.listener.address()
     }
 
-    /// Accepts no more connections, lets the requests under way finish, and cuts what has not finished in time.
-    /// Returns how many connections were cut.
+    /// Accepts no more connections and lets the requests under way finish. What has not finished in time is answered
+    /// as unknown, and connections that take no answer within a second more are cut. Returns how many connections had
+    /// not finished in time.
     pub async fn stop(&self, within: Duration) -> usize {
         self.listener.stop(within).await
     }

@@ -4,6 +4,7 @@ use super::api::{
     Books, CallEnd, CallResponse, CellSummary, LinkSummary, Links, MethodDetail, Processes, ServiceDetail,
     ServiceElsewhere, ServiceSummary,
 };
+use crate::gateway::field;
 use crate::gateway::request::service_segment;
 use crate::http::Identity;
 use bytes::Bytes;
@@ -184,8 +185,9 @@ pub(super) fn outcome(outcome: RawOutcome, identity: &Identity, took: Duration) 
             response.outcome = CallEnd::NotExecuted;
             response.reason = Some(refusal.name().into());
             (response.detail, response.retry) = (Some(refusal.to_string()), Some(refusal.retry()));
-            if let Refusal::Undecodable { path, .. } = refusal {
-                response.path = (!path.is_empty()).then_some(path);
+            if let Refusal::Undecodable { path, problem } = &refusal {
+                let field = field(path, problem);
+                response.path = (!field.is_empty()).then(|| field.into_owned());
             }
         }
         RawOutcome::Unknown(cause) => {

@@ -1,6 +1,6 @@
 //! Calls, good and bad, from end to end.
 
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::services::{gateway, node_on};
 use http::Method;
 use odeon::host::Executor;
@@ -113,6 +113,37 @@ async fn a_handler_that_hangs_ends_at_the_deadline_as_unknown() {
     let seen = client.send(Method::POST, "/v1/greeter/hang", &[("request-timeout", "30ms")], "").await;
     let problem = seen.problem(504, "timed-out");
     assert_eq!(problem["outcome"], "unknown");
+}
+
+#[tokio::test]
+async fn a_call_whose_time_is_up_in_a_mailbox_is_unknown_to_its_client_and_expired_in_the_books() {
+    let (node, gateway, mut client) = client().await;
+    let mut other = Client::to(gateway.address()).await;
+    let meter =
+        node.services().iter().find(|s| s.description.name.name() == "narrow").map(|s| s.meter.clone());
+    let meter = meter.expect("it is registered");
+    let hold = other.send(Method::POST, "/v1/shop.narrow/ada/hold", &[("request-timeout", "500ms")], "");
+    let add = async {
+        // the first message activates it
+        while meter.activations() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let seen =
+            client.send(Method::POST, "/v1/shop.narrow/ada/add", &[("request-timeout", "30ms")], "").await;
+        (seen, meter.expired())
+    };
+    let (held, (seen, expired)) = tokio::join!(hold, add);
+    assert_eq!(seen.problem(504, "timed-out")["outcome"], "unknown");
+    assert_eq!((held.status, expired), (504, 0));
+    // its turn comes when the holder is past its grace
+    tokio::time::timeout(PATIENCE, async {
+        while meter.expired() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it expires");
+    assert_eq!((meter.expired(), meter.handled()), (1, 0));
 }
 
 #[tokio::test]

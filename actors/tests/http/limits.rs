@@ -1,6 +1,6 @@
 //! Clients that send too much, too slowly, or nonsense.
 
-use crate::client::{Bare, Client, raw_problem};
+use crate::client::{Bare, Client, PATIENCE, raw_problem};
 use crate::services::gateway;
 use odeon_actors::gateway::{Gateway, GatewayConfig};
 use odeon_actors::http::ConnectionLimits;
@@ -60,6 +60,7 @@ async fn a_body_that_does_not_come_is_408() {
     bare.say(&format!("{HEAD}content-length: 14\r\n\r\n{{\"na")).await;
     let (status, problem) = raw_problem(&bare.listen().await);
     assert_eq!((status.as_u16(), &problem["type"]), (408, &"urn:odeon:problem:body-timeout".into()));
+    assert_eq!((&problem["outcome"], &problem["retry"]), (&"not-executed".into(), &"now".into()));
 }
 
 #[tokio::test]
@@ -69,6 +70,7 @@ async fn a_head_that_does_not_come_is_408() {
     bare.say("POST /v1/greeter/gr").await;
     let (status, problem) = raw_problem(&bare.listen().await);
     assert_eq!((status.as_u16(), &problem["type"]), (408, &"urn:odeon:problem:head-timeout".into()));
+    assert_eq!((&problem["outcome"], &problem["retry"]), (&"not-executed".into(), &"now".into()));
 }
 
 #[tokio::test]
@@ -82,14 +84,16 @@ async fn a_connection_without_requests_is_closed_without_a_word() {
 
 #[tokio::test]
 async fn a_client_that_takes_no_answer_is_cut() {
-    let (_node, gateway) = hasty().await;
+    // also within an answer: only one that was taken is followed by the longer wait for the next request
+    let connections = ConnectionLimits { timeout_idle: PATIENCE * 2, ..short() };
+    let (_node, gateway) = gateway(GatewayConfig { connections, ..GatewayConfig::default() }).await;
     let mut bare = Bare::to(gateway.address()).await;
     let name = "n".repeat(500_000);
     let body = format!(r#"{{"name":"{name}"}}"#);
     let request = format!("{HEAD}content-length: {}\r\n\r\n{body}", body.len());
     // it sends request after request and never reads
     let insist = bare.insist(request.as_bytes(), usize::MAX);
-    tokio::time::timeout(crate::client::PATIENCE, insist).await.expect("it is cut in time");
+    tokio::time::timeout(PATIENCE, insist).await.expect("it is cut in time");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ mod client;
 mod limits;
 #[allow(clippy::disallowed_methods, reason = "certificates hold by the wall clock")]
 mod links;
+mod logs;
 mod management;
+mod problems;
 mod services;
 mod stopping;
