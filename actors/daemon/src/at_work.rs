@@ -29,6 +29,10 @@ const READY_EVERY: Duration = Duration::from_millis(5);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Of the time for a stop, one part of so many is for the gateway's requests at the most.
 const GATEWAY_STOP_SHARE: u32 = 2;
+/// Beyond the time for a stop: for what kills and counts. Then the process ends, whatever handlers do.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+/// A handler is named after a stop that was not in order when it has not come to an await for so long.
+const STUCK_AFTER: Duration = Duration::from_millis(500);
 
 /// A node with what belongs to it in this process.
 pub(crate) struct AtWork {
@@ -52,7 +56,7 @@ pub(crate) struct AtWork {
 /// How a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// What the program ends with.
+    /// What the program ends with; [`Code::Failed`] when something did not stop and ends with the process.
     pub(crate) code: Code,
     /// Activations that had to be killed, and connections that had to be cut.
     pub(crate) killed: usize,
@@ -159,20 +163,36 @@ impl AtWork {
         })
     }
 
-    /// In reverse order: nothing new from outside, then the node: its services, then what tells about them.
+    /// In order, or not: within the time and [`STOP_GRACE`] and what executors take to end, it is over. The thread that
+    /// waits keeps the clock and is no executor: a handler that blocks one stops every clock there.
     async fn stop(self, within: Duration) -> Ended {
+        let killed = timeout(within.saturating_add(STOP_GRACE), self.stop_in_order(within)).await;
+        let stuck = self.node.stuck(STUCK_AFTER);
+        let ended = self.executors.stop();
+        let Some(killed) = killed.ok().filter(|_| ended) else {
+            stuck.iter().for_each(watcher::log);
+            tracing::error!(
+                ?within,
+                stuck = stuck.len(),
+                "the node did not stop in order: its process ends all the same"
+            );
+            // node.json stays, as of a node that was killed: by that the command line knows
+            return Ended { code: Code::Failed, killed: stuck.len() };
+        };
+        if let Err(problem) = self.occupied.withdraw() {
+            tracing::warn!(%problem, "the node can still be found, although it has stopped");
+        }
+        Ended { code: Code::Done, killed }
+    }
+
+    /// In reverse order: nothing new from outside, then the node: its services, then what tells about them.
+    async fn stop_in_order(&self, within: Duration) -> usize {
         let begun = Instant::now();
         let mut killed = self.gateway.stop(within / GATEWAY_STOP_SHARE).await;
         let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));
         let first = self.node.executors()[0].clone();
         killed += on(&first, async move { node.stop(left).await }).await.unwrap_or(0);
-        if let Err(problem) = self.occupied.withdraw() {
-            tracing::warn!(%problem, "the node can still be found, although it has stopped");
-        }
-        if !self.executors.stop() {
-            tracing::warn!("an executor is stuck in a handler that never yields");
-        }
-        Ended { code: Code::Done, killed }
+        killed
     }
 }
 
@@ -254,5 +274,61 @@ fn cannot_occupy(error: &DirectoryError) -> Failure {
             "stop it with the command `stop`, or give this one a directory of its own with --dir DIR",
         ),
         _ => Failure::failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+    use odeon::prelude::*;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Blocks its thread.
+    #[odeon::contract(name = "block", version = "1.0")]
+    pub trait Block {
+        /// Until it is told to go on.
+        #[cast]
+        async fn block(&self, cx: &Cx);
+    }
+
+    struct Blocking(mpsc::UnboundedSender<()>, Arc<Mutex<Receiver<()>>>);
+
+    #[odeon::service]
+    impl Block for Blocking {
+        async fn block(&self, _: &Cx) {
+            let _ = self.0.send(());
+            let _ = self.1.lock().expect("no panic while it is held").recv();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_blocks_its_executor_does_not_keep_the_node_from_ending() {
+        let directory = std::env::temp_dir().join(format!("odeon-at-work-{}", std::process::id()));
+        // a former process may have had the same id
+        let _ = std::fs::remove_dir_all(&directory);
+        let free = "127.0.0.1:0".parse().ok();
+        let flags = Flags {
+            dir: Some(directory.clone()),
+            http: free,
+            management: free,
+            executors: std::num::NonZeroUsize::new(1),
+            ..Flags::default()
+        };
+        let settings = Settings::load(&flags, None).expect("they can be used");
+        let (begin, mut begun) = mpsc::unbounded_channel();
+        let (release, released) = channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let app = App::new().service("block", move || Blocking(begin.clone(), released.clone()));
+        let at_work = AtWork::start(&settings, app).await.expect("it starts");
+        let block: BlockRef = at_work.node.service("block").expect("a service");
+        block.block().send().expect("room");
+        begun.recv().await.expect("it begins");
+        let ended = timeout(Duration::from_secs(60), at_work.stop(Duration::from_millis(10))).await;
+        assert_eq!(ended, Ok(Ended { code: Code::Failed, killed: 1 }));
+        assert!(!Directory::at(&directory).is_occupied(), "the next one may start");
+        assert!(Directory::at(&directory).whereabouts().is_ok(), "it is seen that it did not stop in order");
+        drop(release);
     }
 }
