@@ -14,7 +14,6 @@ use odeon_actors::management::api::StopRequest;
 use odeon_actors::management::token::Token;
 use odeon_actors::management::{Management, ManagementConfig};
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,8 +74,8 @@ pub(crate) fn run(
 ) -> Result<Ended, Failure> {
     crate::commands::block_on(async {
         let mut signals = Signals::listen().map_err(cannot_hear)?;
-        let renews = on_hangup == OnHangup::Renew && settings.cluster.is_some();
-        let mut hangups = renews.then(Hangups::listen).transpose().map_err(cannot_hear)?;
+        let mut hangups =
+            (on_hangup == OnHangup::Renew).then(Hangups::listen).transpose().map_err(cannot_hear)?;
         let starting = AtWork::start(settings, app);
         let mut at_work = tokio::select! {
             started = starting => started?,
@@ -196,11 +195,14 @@ impl AtWork {
     }
 }
 
-/// What a cluster wants while its node runs: nothing, when there is none. Never returns.
-async fn tend(cluster: Option<&Cluster>, hangups: Option<&mut Hangups>) -> Infallible {
-    match cluster {
-        Some(cluster) => cluster.tend(hangups).await,
-        None => pending().await,
+/// What a cluster wants while its node runs; without one, whoever asks for new credentials is told. Never returns.
+async fn tend(cluster: Option<&Cluster>, mut hangups: Option<&mut Hangups>) -> Infallible {
+    if let Some(cluster) = cluster {
+        return cluster.tend(hangups).await;
+    }
+    loop {
+        Hangups::next(&mut hangups).await;
+        tracing::info!("SIGHUP: the node is in no cluster, so there is no certificate to read again");
     }
 }
 
