@@ -59,7 +59,7 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
         within_ms: Some(u64::try_from(arguments.within.as_millis()).unwrap_or(u64::MAX).max(1)),
         criticality: arguments.criticality,
     };
-    let response = remote.call(&call).await?;
+    let response = remote.call(&call, arguments.within).await?;
     finish(&invocation.terminal, arguments.json, &response)
 }
 
