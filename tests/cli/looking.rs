@@ -24,6 +24,20 @@ fn what_is_shown_to_people_names_what_runs() {
 }
 
 #[test]
+fn a_key_cannot_write_on_the_terminal_of_whoever_looks() {
+    let place = Place::new("forged");
+    let _node = place.up(&[]);
+    let path = "/v1/counter/%1b%5b31mred%0anew%07/value";
+    assert_eq!(http(&place.http(), "POST", path, &["content-type: application/json"], "{}").0, 200);
+    for command in ["ps", "tree"] {
+        let ran = place.run(&[command]);
+        assert!(ran.ok().contains(r"\u{1b}[31mred\u{a}new\u{7}"), "{}", ran.out);
+        assert!(!ran.out.contains(['\x1b', '\x07']), "{}", ran.out);
+    }
+    assert_eq!(place.run(&["ps", "counter", "--json"]).json()["cells"][0]["cell"], "\x1b[31mred\nnew\x07");
+}
+
+#[test]
 fn with_json_everything_is_json() {
     let place = Place::new("json");
     let _node = place.up(&["--name", "one"]);

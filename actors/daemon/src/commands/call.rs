@@ -5,6 +5,7 @@ use crate::duration;
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
+use crate::shown;
 use crate::terminal::{Terminal, pretty};
 use clap::Args;
 use odeon::core::{Criticality, Retry};
@@ -88,12 +89,12 @@ fn finish(terminal: &Terminal, json: bool, response: &CallResponse) -> Result<Co
 /// What a person should know of a call that was not answered.
 fn explain(code: Code, response: &CallResponse) -> Failure {
     let reason = response.reason.as_deref().unwrap_or("no reason given");
-    let what = response.detail.as_deref().unwrap_or(reason);
+    let what = shown::line(response.detail.as_deref().unwrap_or(reason));
     let said = match (code, &response.error) {
         (Code::NotExecuted, _) => format!("not executed: {what}"),
         (Code::Unknown, _) => format!("unknown outcome: {what}"),
         (_, Some(error)) => format!("{what}\n  {}", error.get()),
-        (_, None) => what.to_owned(),
+        (_, None) => what.into_owned(),
     };
     let failure = Failure::new(code, said);
     match (code, response.retry) {
