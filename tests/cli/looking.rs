@@ -80,6 +80,9 @@ fn a_node_is_found_by_its_url_too_and_wants_its_token() {
     std::fs::set_permissions(place.path("wrong"), secret).expect("it is ours");
     place.run(&[&["status"][..], &wrong].concat()).fails(3, &["refused the token"]);
     place.run(&["status", "--node", "ftp://x:1"]).fails(2, &["ftp://x:1", "http://HOST:PORT"]);
+    let gateway = format!("http://{}", place.http());
+    let mistaken = place.run(&["status", "--node", &gateway]);
+    mistaken.fails(3, &[&place.http(), "no management interface"]);
     assert_eq!(http(&management, "GET", "/healthz", &[], "").0, 200, "health needs no token");
     assert_eq!(http(&management, "GET", "/api/v1/status", &[], "").0, 401);
 }

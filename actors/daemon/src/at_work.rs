@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Prepared};
 use crate::config::Settings;
-use crate::directory::{Directory, DirectoryError, Occupied, Whereabouts};
+use crate::directory::{Directory, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
 use crate::signals::{Hangups, OnHangup, Signals};
@@ -117,7 +117,7 @@ pub(crate) fn run(
 impl AtWork {
     async fn start(settings: &Settings, app: App) -> Result<Self, Failure> {
         let directory = Directory::at(&settings.directory);
-        let occupied = directory.occupy().map_err(|e| cannot_occupy(&e))?;
+        let occupied = directory.occupy().map_err(|e| e.failure(Code::Failed))?;
         let executors = Executors::start(settings.executors)
             .map_err(|e| Failure::failed(format_args!("the executors cannot start: {e}")))?;
         let host = host(settings, &executors)?;
@@ -146,7 +146,7 @@ impl AtWork {
             links: cluster.as_ref().map(Cluster::address),
         };
         let is_ready = become_ready(&node).await;
-        occupied.publish(&whereabouts).map_err(Failure::failed)?;
+        occupied.publish(&whereabouts).map_err(|e| e.failure(Code::Failed))?;
         let stop_within = settings.stop_within;
         Ok(Self {
             node,
@@ -223,7 +223,7 @@ fn management(
     occupied: &Occupied,
     on_stop: mpsc::Sender<StopRequest>,
 ) -> Result<ManagementConfig, Failure> {
-    let token = occupied.token().map_err(Failure::failed)?;
+    let token = occupied.token().map_err(|e| e.failure(Code::Failed))?;
     let token = Token::new(&token).map_err(|e| {
         Failure::failed(format_args!("the file token in {}: {e}", settings.directory.display()))
             .advice("remove it, and a new one is drawn")
@@ -268,15 +268,6 @@ fn cannot_listen(error: &dyn std::error::Error, flag: &str) -> Failure {
     Failure::failed(error).advice(format_args!(
         "another address is chosen with {flag} ADDR; {flag} 127.0.0.1:0 picks a free port"
     ))
-}
-
-fn cannot_occupy(error: &DirectoryError) -> Failure {
-    match error {
-        DirectoryError::Locked { .. } => Failure::failed(error).advice(
-            "stop it with the command `stop`, or give this one a directory of its own with --dir DIR",
-        ),
-        _ => Failure::failed(error),
-    }
 }
 
 #[cfg(test)]

@@ -63,12 +63,13 @@ impl Remote {
         let directory = Directory::at(&target.dir);
         let host = match &target.node {
             Some(url) => host_of(url)?,
-            None => directory.whereabouts().map_err(|e| unreachable(&e))?.management.to_string(),
+            None => directory.whereabouts().map_err(|e| e.failure(Code::Unreachable))?.management.to_string(),
         };
         let token_file = target.token_file.clone().unwrap_or_else(|| directory.token_path());
-        let token = read_token(&token_file).map_err(|e| unreachable(&e))?;
+        let token = read_token(&token_file).map_err(|e| e.failure(Code::Unreachable))?;
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            Failure::new(Code::Unreachable, format_args!("{} holds no token", token_file.display()))
+            let problem = "it has characters that no token has".into();
+            DirectoryError::Token { path: token_file.clone(), problem }.failure(Code::Unreachable)
         })?;
         authorization.set_sensitive(true);
         Ok(Self { host, authorization })
@@ -175,20 +176,6 @@ fn host_of(url: &Uri) -> Result<String, Failure> {
     }
     let authority = url.authority().filter(|authority| authority.port().is_some());
     authority.map(ToString::to_string).ok_or_else(wrong)
-}
-
-fn unreachable(error: &DirectoryError) -> Failure {
-    let failure = Failure::new(Code::Unreachable, error);
-    match error {
-        DirectoryError::NoNode(_) => failure.advice(
-            "start one with the command `up`, or say which one is meant with --dir DIR or --node URL",
-        ),
-        DirectoryError::TokenOpen { path, .. } => failure.advice(format_args!(
-            "remove it, so that the next node draws a new one, or chmod 600 {}",
-            path.display()
-        )),
-        _ => failure,
-    }
 }
 
 fn lost(error: ConnectionError, method: &Method) -> Failure {

@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "JSON|@FILE|-", default_value = "{}")]
     arguments: String,
     /// How long to wait for the answer
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::within)]
     within: Duration,
     /// The class of the call: critical, high, normal or sheddable
     #[arg(long, value_name = "CLASS", default_value = "normal")]
