@@ -97,6 +97,20 @@ fn files_that_cannot_be_used_are_named_with_what_they_are_for() {
 }
 
 #[test]
+fn a_key_that_is_none_is_named_with_the_command_that_makes_one() {
+    let place = Place::new("garbage");
+    place.run(&["cluster", "init", "--name", "shop", "--directory", "c", "--nodes", "north"]).ok();
+    let check = ["node", "--check", "--name", "north", "--credentials", "c/nodes/north"];
+    place.run(&check).ok();
+    for file in ["node.key", "node.pem"] {
+        place.write(&format!("c/nodes/north/{file}"), "garbage");
+        place
+            .run(&check)
+            .fails(2, &[file, "cannot be used", "odeon cluster certificate north", "--overwrite"]);
+    }
+}
+
+#[test]
 fn a_service_starts_with_its_section() {
     let place = Place::new("section");
     place.write("odeon.toml", "[services.greeter]\ngreeting = \"Salve\"\n");
