@@ -34,6 +34,83 @@ fn a_configuration_can_be_checked_without_starting_anything() {
 }
 
 #[test]
+fn what_cannot_work_is_refused_with_key_value_and_range() {
+    let place = Place::new("bounds");
+    let cases = [
+        (
+            "[node]\nexecutors = 1000000\n",
+            "odeon.toml:2:13: node.executors = 1000000 cannot work: expected 1 to 256",
+        ),
+        (
+            "[node]\nblocking_threads = 100000\n",
+            "node.blocking_threads = 100000 cannot work: expected 1 to 1024",
+        ),
+        (
+            "[http]\nconnections_max = 0\n",
+            "odeon.toml:2:19: http.connections_max = 0 cannot work: expected 1 to",
+        ),
+        ("[http]\nbody_bytes_max = 0\n", "http.body_bytes_max = 0 cannot work: expected 1 to"),
+        ("[http]\nhead_bytes_max = 8191\n", "http.head_bytes_max = 8191 cannot work: expected 8192 to"),
+        ("[http]\nwithin = \"0s\"\n", "odeon.toml:2:10: http.within = 0us cannot work: expected 1ms to 5m"),
+        ("[http]\nwithin = \"1h\"\n", "http.within = 60m cannot work: expected 1ms to 5m"),
+        ("[http]\ntimeout_idle = \"0s\"\n", "http.timeout_idle = 0us cannot work"),
+        ("[http]\ntimeout_head = \"0s\"\n", "http.timeout_head = 0us cannot work"),
+        ("[http]\ntimeout_body = \"0s\"\n", "http.timeout_body = 0us cannot work"),
+        ("[http]\ntimeout_write = \"0s\"\n", "http.timeout_write = 0us cannot work"),
+    ];
+    for (text, said) in cases {
+        place.write("odeon.toml", text);
+        place.run(&["node", "--config", "odeon.toml", "--check"]).fails(2, &[said]);
+    }
+    place.run(&["node", "--executors", "257", "--check"]).fails(2, &["--executors", "257", "1 to 256"]);
+    place.write("odeon.toml", "[http]\nwithin = \"300s\"\nhead_bytes_max = 8192\n");
+    place.run(&["node", "--config", "odeon.toml", "--check"]).ok();
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_with_what_they_are_for() {
+    let place = Place::new("files");
+    let check = ["node", "--config", "odeon.toml", "--check"];
+    place.run(&check).fails(2, &["the configuration file odeon.toml cannot be read", "`config`"]);
+    std::fs::write(place.path("odeon.toml"), b"[node]\n# \xff\n").expect("the place is writable");
+    place.run(&check).fails(2, &["odeon.toml:2: the configuration file is not UTF-8"]);
+    place.write("file", "");
+    let free = ["--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
+    let up = |dir: &str| place.run(&[&["up", "--dir", dir][..], &free].concat());
+    up("file").fails(1, &["the node's directory file cannot be used: not a directory", "--dir DIR"]);
+    let token = place.path("n/token");
+    std::fs::create_dir_all(&token).expect("the place is writable");
+    up("n").fails(1, &["the token file n/token cannot be used: it is no file"]);
+    std::fs::remove_dir(&token).expect("it is ours");
+    place.write("n/token", "");
+    let open = |mode| std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    open(0o644).expect("it is ours");
+    up("n").fails(1, &["n/token can be read by others (mode 644)", "chmod 600 n/token"]);
+    open(0o600).expect("it is ours");
+    up("n").fails(1, &["the token file n/token cannot be used: it is empty", "draws one at its start"]);
+    let status = ["status", "--node", "http://127.0.0.1:1", "--token-file", "missing"];
+    place.run(&status).fails(3, &["the token file missing cannot be used", "--token-file FILE"]);
+    place.write("n/node.json", "{");
+    place
+        .run(&["status", "--dir", "n"])
+        .fails(3, &["n/node.json, which tells where", "damaged", "--node URL"]);
+}
+
+#[test]
+fn a_key_that_is_none_is_named_with_the_command_that_makes_one() {
+    let place = Place::new("garbage");
+    place.run(&["cluster", "init", "--name", "shop", "--directory", "c", "--nodes", "north"]).ok();
+    let check = ["node", "--check", "--name", "north", "--credentials", "c/nodes/north"];
+    place.run(&check).ok();
+    for file in ["node.key", "node.pem"] {
+        place.write(&format!("c/nodes/north/{file}"), "garbage");
+        place
+            .run(&check)
+            .fails(2, &[file, "cannot be used", "odeon cluster certificate north", "--overwrite"]);
+    }
+}
+
+#[test]
 fn a_service_starts_with_its_section() {
     let place = Place::new("section");
     place.write("odeon.toml", "[services.greeter]\ngreeting = \"Salve\"\n");
@@ -57,7 +134,14 @@ fn flags_beat_the_file_and_the_effective_configuration_is_a_file_again() {
 fn a_bad_flag_is_named_and_nothing_runs() {
     let place = Place::new("bad-flag");
     place.run(&["up", "--htpp", "127.0.0.1:0"]).fails(2, &["--htpp", "--http"]);
-    place.run(&["up", "--http", "localhost"]).fails(2, &["--http", "localhost"]);
+    place.run(&["up", "--http", "localhost"]).fails(2, &["--http", "localhost", "names are not looked up"]);
+    place
+        .run(&["up", "--management", "8081"])
+        .fails(2, &["--management", "expected IP:PORT, such as 127.0.0.1"]);
+    for within in ["0s", "1h"] {
+        let call = place.run(&["call", "greeter", "greet", "--within", within]);
+        call.fails(2, &["--within", "a call may take 1ms to 5m"]);
+    }
     place.run(&["up", "--name", "Node One"]).fails(2, &["'N' at position 1"]);
     place.run(&["up", "--log", "info,=,"]).fails(2, &["--log"]);
     place.run(&["call", "Greeter", "greet"]).fails(2, &["'G' at position 1"]);

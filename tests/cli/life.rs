@@ -129,6 +129,33 @@ fn a_node_for_machines_logs_json_and_stops_on_sigterm() {
 }
 
 #[test]
+fn sighup_asks_for_a_new_certificate_and_harms_no_node_without_one() {
+    let place = Place::new("hangup");
+    let arguments = ["node", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
+    let node = Running::start(place.command(&arguments));
+    node.until_error("the node is up");
+    node.signal("HUP");
+    node.until_error("there is no certificate to read again");
+    place.run(&["status"]).ok();
+}
+
+#[test]
+fn a_node_that_ends_without_stopping_in_order_is_told_of_by_stop() {
+    let place = Place::new("disorder");
+    place.write("slow.toml", "[services.payment]\nbank_delay_ms = 600000\n");
+    let node = place.up(&["--config", "slow.toml"]);
+    let order = r#"{"card":"4242424242424242","cents":1}"#;
+    let asking = Running::start(place.command(&["call", "payment#a-1", "charge", order, "--within", "4m"]));
+    while !place.run(&["tree", "--entities", "10"]).ok().contains("a-1") {}
+    let stopping = Running::start(place.command(&["stop", "--within", "4m"]));
+    node.until("Stopping");
+    node.signal("INT");
+    assert_eq!(node.end().code, Some(130));
+    stopping.end().fails(1, &["did not stop in order"]);
+    asking.end().fails(5, &["unknown outcome"]);
+}
+
+#[test]
 fn stop_ends_the_node_and_waits_until_it_has_ended() {
     let place = Place::new("stop");
     let node = place.up(&[]);

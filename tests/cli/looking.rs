@@ -24,6 +24,20 @@ fn what_is_shown_to_people_names_what_runs() {
 }
 
 #[test]
+fn a_key_cannot_write_on_the_terminal_of_whoever_looks() {
+    let place = Place::new("forged");
+    let _node = place.up(&[]);
+    let path = "/v1/counter/%1b%5b31mred%0anew%07/value";
+    assert_eq!(http(&place.http(), "POST", path, &["content-type: application/json"], "{}").0, 200);
+    for command in ["ps", "tree"] {
+        let ran = place.run(&[command]);
+        assert!(ran.ok().contains(r"\u{1b}[31mred\u{a}new\u{7}"), "{}", ran.out);
+        assert!(!ran.out.contains(['\x1b', '\x07']), "{}", ran.out);
+    }
+    assert_eq!(place.run(&["ps", "counter", "--json"]).json()["cells"][0]["cell"], "\x1b[31mred\nnew\x07");
+}
+
+#[test]
 fn with_json_everything_is_json() {
     let place = Place::new("json");
     let _node = place.up(&["--name", "one"]);
@@ -66,6 +80,9 @@ fn a_node_is_found_by_its_url_too_and_wants_its_token() {
     std::fs::set_permissions(place.path("wrong"), secret).expect("it is ours");
     place.run(&[&["status"][..], &wrong].concat()).fails(3, &["refused the token"]);
     place.run(&["status", "--node", "ftp://x:1"]).fails(2, &["ftp://x:1", "http://HOST:PORT"]);
+    let gateway = format!("http://{}", place.http());
+    let mistaken = place.run(&["status", "--node", &gateway]);
+    mistaken.fails(3, &[&place.http(), "no management interface"]);
     assert_eq!(http(&management, "GET", "/healthz", &[], "").0, 200, "health needs no token");
     assert_eq!(http(&management, "GET", "/api/v1/status", &[], "").0, 401);
 }

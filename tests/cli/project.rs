@@ -26,6 +26,10 @@ fn what_exists_is_not_overwritten_and_bad_names_are_refused() {
     place.run(&["new", "orders"]).fails(1, &["orders exists already"]);
     place.run(&["new", "Orders"]).fails(2, &["'O' at position 1"]);
     place.run(&["new", "shop/orders"]).fails(2, &["no namespace"]);
+    for taken in ["odeon", "odeon-daemon", "odeon_orders", "tokio", "serde", "bytes", "core"] {
+        place.run(&["new", taken]).fails(2, &[taken, "depends on", "choose another"]);
+        assert!(!place.path(taken).exists());
+    }
     place.run(&["new", "other", "--odeon", "/nowhere"]).fails(2, &["/nowhere", "--odeon"]);
     assert!(!place.path("other").exists());
 }

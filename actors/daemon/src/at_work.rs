@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Prepared};
 use crate::config::Settings;
-use crate::directory::{Directory, DirectoryError, Occupied, Whereabouts};
+use crate::directory::{Directory, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
 use crate::signals::{Hangups, OnHangup, Signals};
@@ -14,7 +14,6 @@ use odeon_actors::management::api::StopRequest;
 use odeon_actors::management::token::Token;
 use odeon_actors::management::{Management, ManagementConfig};
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +28,10 @@ const READY_EVERY: Duration = Duration::from_millis(5);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Of the time for a stop, one part of so many is for the gateway's requests at the most.
 const GATEWAY_STOP_SHARE: u32 = 2;
+/// Beyond the time for a stop: for what kills and counts. Then the process ends, whatever handlers do.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+/// A handler is named after a stop that was not in order when it has not come to an await for so long.
+const STUCK_AFTER: Duration = Duration::from_millis(500);
 
 /// A node with what belongs to it in this process.
 pub(crate) struct AtWork {
@@ -52,7 +55,7 @@ pub(crate) struct AtWork {
 /// How a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// What the program ends with.
+    /// What the program ends with; [`Code::Failed`] when something did not stop and ends with the process.
     pub(crate) code: Code,
     /// Activations that had to be killed, and connections that had to be cut.
     pub(crate) killed: usize,
@@ -71,8 +74,8 @@ pub(crate) fn run(
 ) -> Result<Ended, Failure> {
     crate::commands::block_on(async {
         let mut signals = Signals::listen().map_err(cannot_hear)?;
-        let renews = on_hangup == OnHangup::Renew && settings.cluster.is_some();
-        let mut hangups = renews.then(Hangups::listen).transpose().map_err(cannot_hear)?;
+        let mut hangups =
+            (on_hangup == OnHangup::Renew).then(Hangups::listen).transpose().map_err(cannot_hear)?;
         let starting = AtWork::start(settings, app);
         let mut at_work = tokio::select! {
             started = starting => started?,
@@ -114,7 +117,7 @@ pub(crate) fn run(
 impl AtWork {
     async fn start(settings: &Settings, app: App) -> Result<Self, Failure> {
         let directory = Directory::at(&settings.directory);
-        let occupied = directory.occupy().map_err(|e| cannot_occupy(&e))?;
+        let occupied = directory.occupy().map_err(|e| e.failure(Code::Failed))?;
         let executors = Executors::start(settings.executors)
             .map_err(|e| Failure::failed(format_args!("the executors cannot start: {e}")))?;
         let host = host(settings, &executors)?;
@@ -143,7 +146,7 @@ impl AtWork {
             links: cluster.as_ref().map(Cluster::address),
         };
         let is_ready = become_ready(&node).await;
-        occupied.publish(&whereabouts).map_err(Failure::failed)?;
+        occupied.publish(&whereabouts).map_err(|e| e.failure(Code::Failed))?;
         let stop_within = settings.stop_within;
         Ok(Self {
             node,
@@ -159,28 +162,47 @@ impl AtWork {
         })
     }
 
-    /// In reverse order: nothing new from outside, then the node: its services, then what tells about them.
+    /// In order, or not: within the time and [`STOP_GRACE`] and what executors take to end, it is over. The thread that
+    /// waits keeps the clock and is no executor: a handler that blocks one stops every clock there.
     async fn stop(self, within: Duration) -> Ended {
+        let killed = timeout(within.saturating_add(STOP_GRACE), self.stop_in_order(within)).await;
+        let stuck = self.node.stuck(STUCK_AFTER);
+        let ended = self.executors.stop();
+        let Some(killed) = killed.ok().filter(|_| ended) else {
+            stuck.iter().for_each(watcher::log);
+            tracing::error!(
+                ?within,
+                stuck = stuck.len(),
+                "the node did not stop in order: its process ends all the same"
+            );
+            // node.json stays, as of a node that was killed: by that the command line knows
+            return Ended { code: Code::Failed, killed: stuck.len() };
+        };
+        if let Err(problem) = self.occupied.withdraw() {
+            tracing::warn!(%problem, "the node can still be found, although it has stopped");
+        }
+        Ended { code: Code::Done, killed }
+    }
+
+    /// In reverse order: nothing new from outside, then the node: its services, then what tells about them.
+    async fn stop_in_order(&self, within: Duration) -> usize {
         let begun = Instant::now();
         let mut killed = self.gateway.stop(within / GATEWAY_STOP_SHARE).await;
         let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));
         let first = self.node.executors()[0].clone();
         killed += on(&first, async move { node.stop(left).await }).await.unwrap_or(0);
-        if let Err(problem) = self.occupied.withdraw() {
-            tracing::warn!(%problem, "the node can still be found, although it has stopped");
-        }
-        if !self.executors.stop() {
-            tracing::warn!("an executor is stuck in a handler that never yields");
-        }
-        Ended { code: Code::Done, killed }
+        killed
     }
 }
 
-/// What a cluster wants while its node runs: nothing, when there is none. Never returns.
-async fn tend(cluster: Option<&Cluster>, hangups: Option<&mut Hangups>) -> Infallible {
-    match cluster {
-        Some(cluster) => cluster.tend(hangups).await,
-        None => pending().await,
+/// What a cluster wants while its node runs; without one, whoever asks for new credentials is told. Never returns.
+async fn tend(cluster: Option<&Cluster>, mut hangups: Option<&mut Hangups>) -> Infallible {
+    if let Some(cluster) = cluster {
+        return cluster.tend(hangups).await;
+    }
+    loop {
+        Hangups::next(&mut hangups).await;
+        tracing::info!("SIGHUP: the node is in no cluster, so there is no certificate to read again");
     }
 }
 
@@ -201,7 +223,7 @@ fn management(
     occupied: &Occupied,
     on_stop: mpsc::Sender<StopRequest>,
 ) -> Result<ManagementConfig, Failure> {
-    let token = occupied.token().map_err(Failure::failed)?;
+    let token = occupied.token().map_err(|e| e.failure(Code::Failed))?;
     let token = Token::new(&token).map_err(|e| {
         Failure::failed(format_args!("the file token in {}: {e}", settings.directory.display()))
             .advice("remove it, and a new one is drawn")
@@ -248,11 +270,58 @@ fn cannot_listen(error: &dyn std::error::Error, flag: &str) -> Failure {
     ))
 }
 
-fn cannot_occupy(error: &DirectoryError) -> Failure {
-    match error {
-        DirectoryError::Locked { .. } => Failure::failed(error).advice(
-            "stop it with the command `stop`, or give this one a directory of its own with --dir DIR",
-        ),
-        _ => Failure::failed(error),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+    use odeon::prelude::*;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Blocks its thread.
+    #[odeon::contract(name = "block", version = "1.0")]
+    pub trait Block {
+        /// Until it is told to go on.
+        #[cast]
+        async fn block(&self, cx: &Cx);
+    }
+
+    struct Blocking(mpsc::UnboundedSender<()>, Arc<Mutex<Receiver<()>>>);
+
+    #[odeon::service]
+    impl Block for Blocking {
+        async fn block(&self, _: &Cx) {
+            let _ = self.0.send(());
+            let _ = self.1.lock().expect("no panic while it is held").recv();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_blocks_its_executor_does_not_keep_the_node_from_ending() {
+        let directory = std::env::temp_dir().join(format!("odeon-at-work-{}", std::process::id()));
+        // a former process may have had the same id
+        let _ = std::fs::remove_dir_all(&directory);
+        let free = "127.0.0.1:0".parse().ok();
+        let flags = Flags {
+            dir: Some(directory.clone()),
+            http: free,
+            management: free,
+            executors: std::num::NonZeroUsize::new(1),
+            ..Flags::default()
+        };
+        let settings = Settings::load(&flags, None).expect("they can be used");
+        let (begin, mut begun) = mpsc::unbounded_channel();
+        let (release, released) = channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let app = App::new().service("block", move || Blocking(begin.clone(), released.clone()));
+        let at_work = AtWork::start(&settings, app).await.expect("it starts");
+        let block: BlockRef = at_work.node.service("block").expect("a service");
+        block.block().send().expect("room");
+        begun.recv().await.expect("it begins");
+        let ended = timeout(Duration::from_secs(60), at_work.stop(Duration::from_millis(10))).await;
+        assert_eq!(ended, Ok(Ended { code: Code::Failed, killed: 1 }));
+        assert!(!Directory::at(&directory).is_occupied(), "the next one may start");
+        assert!(Directory::at(&directory).whereabouts().is_ok(), "it is seen that it did not stop in order");
+        drop(release);
     }
 }

@@ -36,6 +36,14 @@ pub(crate) enum ConnectionError {
         /// The reason.
         cause: String,
     },
+    /// Somebody listens there, but does not answer in time. The request may have been handled, or may be yet.
+    #[error("{host} does not answer: it is connected, but nothing came within {within:.0?}")]
+    Silent {
+        /// Host and port.
+        host: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// The answer is longer than is read.
     #[error("the answer of {host} has more than {ANSWER_MAX} bytes")]
     TooLong {
@@ -117,14 +125,18 @@ async fn exchange(
     }
 }
 
-/// A single request on a connection of its own.
+/// A single request on a connection of its own, answered within this time.
 ///
 /// # Errors
 /// [`ConnectionError`].
 pub(crate) async fn request(
     host: &str,
     mut request: Request<Full<Bytes>>,
+    within: Duration,
 ) -> Result<(StatusCode, Bytes), ConnectionError> {
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    Connection::open(host).await?.send(request).await
+    // a connection has its own bound: only what was connected is silent
+    let mut connection = Connection::open(host).await?;
+    let late = |_| Err(ConnectionError::Silent { host: host.into(), within });
+    tokio::time::timeout(within, connection.send(request)).await.unwrap_or_else(late)
 }

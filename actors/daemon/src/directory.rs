@@ -3,6 +3,7 @@
 //! `lock` is held while a node runs; `token` opens the management interface and is readable by its owner alone;
 //! `node.json` says where the node listens and exists only while it runs.
 
+use crate::exit::{Code, Failure};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -31,29 +32,74 @@ pub(crate) enum DirectoryError {
     #[error("no node runs in {}", .0.display())]
     NoNode(PathBuf),
     /// The token can be read by others than its owner, so it is no secret.
-    #[error("{} can be read by others (mode {mode:o})", path.display())]
+    #[error("the token file {} can be read by others (mode {mode:o}), so it is no secret", path.display())]
     TokenOpen {
         /// The file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// A file has not what it should have.
-    #[error("{}: {problem}", path.display())]
-    Content {
+    /// It is none, or the operating system refuses it.
+    #[error("the node's directory {} cannot be used: {cause}", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        cause: io::Error,
+    },
+    /// The token cannot be read, or is none.
+    #[error("the token file {} cannot be used: {problem}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Where the node listens cannot be read.
+    #[error("{}, which tells where the node listens, is damaged: {problem}", path.display())]
+    Whereabouts {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
     /// The operating system refused.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}, a file of the node, cannot be read or written: {cause}", path.display())]
     System {
         /// The file or directory.
         path: PathBuf,
         /// Its reason.
         cause: io::Error,
     },
+}
+
+impl DirectoryError {
+    /// For people, with what to do.
+    pub(crate) fn failure(&self, code: Code) -> Failure {
+        let failure = Failure::new(code, self);
+        match self {
+            Self::Locked { .. } => failure.advice(
+                "stop it with the command `stop`, or give this one a directory of its own with --dir DIR",
+            ),
+            Self::NoNode(_) => failure.advice(
+                "start one with the command `up`, or say which one is meant with --dir DIR or --node URL",
+            ),
+            Self::TokenOpen { path, .. } => failure.advice(format_args!(
+                "remove it, so that the next node draws a new one, or chmod 600 {}",
+                path.display()
+            )),
+            Self::Unusable { .. } => failure.advice(
+                "name one with --dir DIR, or [node] directory: it is made if needed, and the node's user writes there",
+            ),
+            Self::Token { .. } => failure.advice(
+                "a node draws one at its start when DIR/token is not there; --token-file FILE names another file",
+            ),
+            Self::Whereabouts { .. } => {
+                failure.advice("start the node anew, which writes it, or say where it listens with --node URL")
+            }
+            Self::System { .. } => failure,
+        }
+    }
 }
 
 fn process(pid: &Option<u32>) -> String {
@@ -110,11 +156,15 @@ impl Directory {
     /// [`DirectoryError::Locked`] when another node runs in it.
     pub(crate) fn occupy(&self) -> Result<Occupied, DirectoryError> {
         let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&self.path).map_err(system(&self.path))?;
+        let unusable = |cause| DirectoryError::Unusable { path: self.path.clone(), cause };
+        if self.path.exists() && !self.path.is_dir() {
+            return Err(unusable(io::ErrorKind::NotADirectory.into()));
+        }
+        builder.recursive(true).mode(0o700).create(&self.path).map_err(unusable)?;
         let path = self.path.join("lock");
         let mut options = OpenOptions::new();
         let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = lock.map_err(system(&path))?;
+        let lock = lock.map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -148,7 +198,7 @@ impl Directory {
         match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)
                 .map(Some)
-                .map_err(|e| DirectoryError::Content { path, problem: e.to_string() }),
+                .map_err(|e| DirectoryError::Whereabouts { path, problem: e.to_string() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(DirectoryError::System { path, cause }),
         }
@@ -167,7 +217,7 @@ impl Occupied {
         }
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes)
-            .map_err(|e| DirectoryError::Content { path: path.clone(), problem: e.to_string() })?;
+            .map_err(|e| DirectoryError::Token { path: path.clone(), problem: e.to_string() })?;
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         write_whole(&path, &format!("{token}\n"))?;
         Ok(token)
@@ -180,7 +230,7 @@ impl Occupied {
     pub(crate) fn publish(&self, whereabouts: &Whereabouts) -> Result<(), DirectoryError> {
         let path = self.directory.whereabouts_path();
         let text = serde_json::to_string_pretty(whereabouts)
-            .map_err(|e| DirectoryError::Content { path: path.clone(), problem: e.to_string() })?;
+            .map_err(|e| DirectoryError::Whereabouts { path: path.clone(), problem: e.to_string() })?;
         write_whole(&path, &format!("{text}\n"))
     }
 
@@ -204,13 +254,21 @@ impl Occupied {
 /// # Errors
 /// It cannot be read, others can read it, or it is empty.
 pub(crate) fn read_token(path: &Path) -> Result<String, DirectoryError> {
-    let mode = fs::metadata(path).map_err(system(path))?.permissions().mode() & 0o777;
+    let unusable = |problem: &dyn std::fmt::Display| DirectoryError::Token {
+        path: path.into(),
+        problem: problem.to_string(),
+    };
+    let found = fs::metadata(path).map_err(|e| unusable(&e))?;
+    if !found.is_file() {
+        return Err(unusable(&"it is no file"));
+    }
+    let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(DirectoryError::TokenOpen { path: path.into(), mode });
     }
-    let token = fs::read_to_string(path).map_err(system(path))?.trim().to_string();
+    let token = fs::read_to_string(path).map_err(|e| unusable(&e))?.trim().to_string();
     if token.is_empty() {
-        return Err(DirectoryError::Content { path: path.into(), problem: "the token is empty".into() });
+        return Err(unusable(&"it is empty"));
     }
     Ok(token)
 }

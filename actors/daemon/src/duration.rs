@@ -1,5 +1,6 @@
 //! Times as people write them: `250ms`, `2s`, `1.5s`, `3m`, `1h`.
 
+use odeon_actors::gateway::request::WITHIN_MAX;
 use serde::{Deserialize, Deserializer, de};
 use std::time::Duration;
 
@@ -30,6 +31,18 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
         return Err(wrong());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Reads how long a call may take, as a node takes it.
+///
+/// # Errors
+/// It is no time, or none that a node takes.
+pub(crate) fn within(text: &str) -> Result<Duration, String> {
+    let time = parse(text).map_err(|e| e.to_string())?;
+    match (Duration::from_millis(1)..=WITHIN_MAX).contains(&time) {
+        true => Ok(time),
+        false => Err(format!("a call may take 1ms to {}", show(WITHIN_MAX))),
+    }
 }
 
 /// Writes a time in the largest unit that keeps it readable: `1.24ms`.
@@ -68,6 +81,14 @@ mod tests {
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
         for wrong in ["", "5", "s", "-1s", "1e9s", "2 s", "2sec", "NaNs", "99999999h"] {
             assert_eq!(parse(wrong), Err(DurationError(wrong.into())));
+        }
+    }
+
+    #[test]
+    fn a_call_takes_what_a_node_allows() {
+        assert_eq!(within("300s"), Ok(WITHIN_MAX));
+        for wrong in ["0s", "1us", "301s", "1h", "5"] {
+            assert!(within(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where log lines go: standard error, in words on a terminal, as JSON lines elsewhere.
 
 use crate::exit::Failure;
+use crate::panics;
 use crate::terminal::colour_wanted;
 use odeon::core::TraceId;
 use odeon::telemetry::Doing;
@@ -42,7 +43,9 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
         let lines = Said { line: Format::default().json().flatten_event(true), place: in_json };
         builder.fmt_fields(JsonFields::new()).event_format(lines).finish().try_init()
     };
-    started.map_err(|e| Failure::failed(format_args!("logging cannot start: {e}")))
+    started.map_err(|e| Failure::failed(format_args!("logging cannot start: {e}")))?;
+    panics::log();
+    Ok(())
 }
 
 /// Lines that end with the service and the handler run in which they were written.
@@ -203,5 +206,26 @@ mod tests {
         let told = line("told");
         assert!(told.contains(r#"(loud#a \"b\".tell #"#) && told.ends_with(')'), "{told}");
         assert!(!line("outside").ends_with(')'));
+    }
+
+    #[test]
+    fn a_panic_is_one_line_of_the_log_with_its_place_and_thread() {
+        let paper = Paper::default();
+        let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
+        let subscriber = Subscriber::builder().fmt_fields(JsonFields::new()).event_format(said);
+        let subscriber = subscriber.with_writer(paper.clone()).finish();
+        panics::log();
+        tracing::subscriber::with_default(subscriber, || {
+            let panicked = std::panic::catch_unwind(|| panic!("on\npurpose, as {} said", "it"));
+            assert!(panicked.is_err());
+        });
+        let written = String::from_utf8(paper.0.lock().expect("no writer panics").clone()).expect("text");
+        let line: serde_json::Value = serde_json::from_str(&written).expect("one object");
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&"ERROR".into(), &"panicked: on\npurpose, as it said".into())
+        );
+        assert!(line["place"].as_str().is_some_and(|place| place.contains("log.rs:")), "{line}");
+        assert_eq!(line["thread"].as_str(), std::thread::current().name());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::command_line;
 use crate::exit::Exit;
+use crate::shown;
 use crate::terminal::{Terminal, Tone, complain};
 use odeon::App;
 use std::ffi::OsString;
@@ -64,7 +65,9 @@ impl Program {
             Ok(code) => Exit(code),
             Err(failure) => {
                 if !failure.problem.is_empty() {
-                    complain(format_args!("{}: {failure}", terminal.paint_error(Tone::Bad, "error")));
+                    let failure = failure.to_string();
+                    let error = terminal.paint_error(Tone::Bad, "error");
+                    complain(format_args!("{error}: {}", shown::lines(&failure)));
                 }
                 Exit(failure.code)
             }

@@ -1,7 +1,7 @@
 //! A running node as the command line sees it: found by its directory or by a URL, asked through its management
 //! interface.
 
-use crate::connection::{self, ConnectionError};
+use crate::connection::{self, Connection, ConnectionError};
 use crate::directory::{DIRECTORY_DEFAULT, Directory, DirectoryError, read_token};
 use crate::exit::{Code, Failure};
 use bytes::Bytes;
@@ -19,6 +19,12 @@ use odeon_actors::management::api::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long an answer may take that waits for nothing: it comes at once from a node that can answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How much longer than its call the answer of a call may take.
+const CALL_GRACE: Duration = Duration::from_secs(5);
 
 /// Which node is meant.
 #[derive(Args, Clone, Debug)]
@@ -57,12 +63,13 @@ impl Remote {
         let directory = Directory::at(&target.dir);
         let host = match &target.node {
             Some(url) => host_of(url)?,
-            None => directory.whereabouts().map_err(|e| unreachable(&e))?.management.to_string(),
+            None => directory.whereabouts().map_err(|e| e.failure(Code::Unreachable))?.management.to_string(),
         };
         let token_file = target.token_file.clone().unwrap_or_else(|| directory.token_path());
-        let token = read_token(&token_file).map_err(|e| unreachable(&e))?;
+        let token = read_token(&token_file).map_err(|e| e.failure(Code::Unreachable))?;
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            Failure::new(Code::Unreachable, format_args!("{} holds no token", token_file.display()))
+            let problem = "it has characters that no token has".into();
+            DirectoryError::Token { path: token_file.clone(), problem }.failure(Code::Unreachable)
         })?;
         authorization.set_sensitive(true);
         Ok(Self { host, authorization })
@@ -98,14 +105,19 @@ impl Remote {
         self.get("/api/v1/links").await
     }
 
-    /// Calls a service.
-    pub(crate) async fn call(&self, call: &CallRequest) -> Result<CallResponse, Failure> {
-        self.post("/api/v1/call", call).await
+    /// Calls a service, which answers within this time.
+    pub(crate) async fn call(&self, call: &CallRequest, within: Duration) -> Result<CallResponse, Failure> {
+        self.post("/api/v1/call", call, within.saturating_add(CALL_GRACE)).await
     }
 
     /// Begins an orderly end of the node.
     pub(crate) async fn stop(&self, stop: &StopRequest) -> Result<StopAccepted, Failure> {
-        self.post("/api/v1/stop", stop).await
+        self.post("/api/v1/stop", stop, ANSWER_WITHIN).await
+    }
+
+    /// Whether somebody still listens there, be it that nothing is answered.
+    pub(crate) async fn listens(&self) -> bool {
+        !matches!(Connection::open(&self.host).await, Err(ConnectionError::Connect { .. }))
     }
 
     /// Host and port of its gateway.
@@ -116,29 +128,43 @@ impl Remote {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.ask(Method::GET, path, Bytes::new()).await
+        self.ask(Method::GET, path, Bytes::new(), ANSWER_WITHIN).await
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        within: Duration,
+    ) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(Failure::failed)?;
-        self.ask(Method::POST, path, body.into()).await
+        self.ask(Method::POST, path, body.into(), within).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Failure> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<T, Failure> {
         let request = Request::builder()
-            .method(method)
+            .method(&method)
             .uri(path)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(Failure::failed)?;
-        let (status, body) = connection::request(&self.host, request).await.map_err(lost)?;
+        let answer = connection::request(&self.host, request, within).await;
+        let (status, body) = answer.map_err(|error| lost(error, &method))?;
         if !status.is_success() {
-            return Err(refused(status, &body));
+            return Err(refused(&self.host, status, &body));
         }
         serde_json::from_slice(&body).map_err(|e| {
-            Failure::failed(format_args!("the node answers what this program does not understand: {e}"))
-                .advice("perhaps they are of different versions")
+            Failure::failed(format_args!("{} answers what this program does not understand: {e}", self.host))
+                .advice(
+                    "perhaps it is of another version, or that is not the port of its management interface",
+                )
         })
     }
 }
@@ -152,34 +178,31 @@ fn host_of(url: &Uri) -> Result<String, Failure> {
     authority.map(ToString::to_string).ok_or_else(wrong)
 }
 
-fn unreachable(error: &DirectoryError) -> Failure {
-    let failure = Failure::new(Code::Unreachable, error);
-    match error {
-        DirectoryError::NoNode(_) => failure.advice(
-            "start one with the command `up`, or say which one is meant with --dir DIR or --node URL",
-        ),
-        DirectoryError::TokenOpen { path, .. } => failure.advice(format_args!(
-            "remove it, so that the next node draws a new one, or chmod 600 {}",
-            path.display()
-        )),
-        _ => failure,
-    }
-}
-
-fn lost(error: ConnectionError) -> Failure {
-    match error {
+fn lost(error: ConnectionError, method: &Method) -> Failure {
+    // what was asked for may have been done
+    let unknown =
+        |error: &ConnectionError| Failure::new(Code::Unknown, format_args!("unknown outcome: {error}"));
+    match &error {
         ConnectionError::Connect { .. } => Failure::new(Code::Unreachable, error)
             .advice("the node has ended, or another one is meant: --dir DIR or --node URL"),
-        // what was asked for may have been done
-        ConnectionError::Broken { .. } => {
-            Failure::new(Code::Unknown, format_args!("unknown outcome: {error}"))
+        ConnectionError::Silent { .. } => match *method == Method::GET {
+            true => Failure::new(Code::Unreachable, error),
+            false => unknown(&error),
         }
+        .advice("its process is suspended, overloaded, or a handler blocks an executor: its log may name it"),
+        ConnectionError::Broken { .. } => unknown(&error),
         ConnectionError::TooLong { .. } => Failure::failed(error),
     }
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> Failure {
-    let said = match serde_json::from_slice::<ProblemBody>(body) {
+fn refused(host: &str, status: StatusCode, body: &[u8]) -> Failure {
+    let problem = serde_json::from_slice::<ProblemBody>(body);
+    if problem.as_ref().map_or(status == StatusCode::NOT_FOUND, |p| p.kind.ends_with(":unknown-path")) {
+        // the gateway of a node, or what is no node at all
+        return Failure::new(Code::Unreachable, format_args!("{host} is no management interface of a node"))
+            .advice("the node says at its start where that is (8081 by default); --dir DIR finds it");
+    }
+    let said = match problem {
         Ok(problem) if problem.detail.is_empty() => problem.title.into_owned(),
         Ok(problem) => problem.detail,
         Err(_) => format!("status {status}: {}", String::from_utf8_lossy(body)),
@@ -210,10 +233,39 @@ mod tests {
 
     #[test]
     fn a_refused_token_is_no_failure_of_the_command() {
-        assert_eq!(refused(StatusCode::UNAUTHORIZED, b"").code, Code::Unreachable);
+        assert_eq!(refused("a:1", StatusCode::UNAUTHORIZED, b"").code, Code::Unreachable);
         let problem =
             br#"{"type":"urn:odeon:problem:x","title":"Gone","status":404,"detail":"no such thing"}"#;
-        let failure = refused(StatusCode::NOT_FOUND, problem);
+        let failure = refused("a:1", StatusCode::NOT_FOUND, problem);
         assert_eq!((failure.code, failure.problem.as_str()), (Code::Failed, "no such thing"));
+    }
+
+    #[test]
+    fn what_is_no_management_interface_is_named() {
+        let gateway =
+            br#"{"type":"urn:odeon:problem:unknown-path","title":"There is nothing at this path","status":404}"#;
+        for body in [&gateway[..], b"<html>"] {
+            let failure = refused("a:1", StatusCode::NOT_FOUND, body);
+            assert_eq!(failure.code, Code::Unreachable);
+            assert!(failure.problem.starts_with("a:1 is no management interface"), "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_is_not_waited_for_for_ever() {
+        // the operating system connects; nobody reads
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let host = silent.local_addr().expect("it is bound").to_string();
+        let remote = Remote { host: host.clone(), authorization: HeaderValue::from_static("Bearer x") };
+        let soon = Duration::from_millis(10);
+        for (method, code) in [(Method::GET, Code::Unreachable), (Method::POST, Code::Unknown)] {
+            let asked = remote.ask::<Status>(method, "/", Bytes::new(), soon).await;
+            let failure = asked.expect_err("nothing was answered");
+            assert_eq!(failure.code, code);
+            assert!(failure.problem.contains(&format!("{host} does not answer")), "{failure}");
+        }
+        assert!(remote.listens().await);
+        drop(silent);
+        assert!(!remote.listens().await);
     }
 }

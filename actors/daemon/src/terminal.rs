@@ -1,6 +1,7 @@
 //! What people read: lines, tables and colours on standard output; never colours where nobody sees them.
 
 use crate::exit::Failure;
+use crate::shown;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -82,7 +83,7 @@ impl Terminal {
         out.flush()
     }
 
-    /// The text in a tone, for standard output.
+    /// The text in a tone, for standard output. Nothing in it is followed by the terminal.
     pub(crate) fn paint(&self, tone: Tone, text: impl Display) -> String {
         paint(self.colour, tone, text)
     }
@@ -113,8 +114,10 @@ pub(crate) fn colour_wanted() -> bool {
 }
 
 fn paint(colour: bool, tone: Tone, text: impl Display) -> String {
+    let text = text.to_string();
+    let text = shown::line(&text);
     if !colour {
-        return text.to_string();
+        return text.into_owned();
     }
     let code = match tone {
         Tone::Strong => 1,
@@ -132,14 +135,18 @@ pub(crate) fn complain(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// JSON over several lines, every field and digit as it came.
+/// JSON over several lines, every field and digit as it came; what a terminal would follow stands escaped.
 pub(crate) fn pretty(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
     let mut chars = json.chars().filter(|c| !c.is_ascii_whitespace() || c == &' ').peekable();
     while let Some(c) = chars.next() {
         if quoted {
-            out.push(c);
+            match shown::acts(c) {
+                // JSON's own way (RFC 8259, section 7); all of these have four digits at the most
+                true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                false => out.push(c),
+            }
             quoted = escaped || c != '"';
             escaped = c == '\\' && !escaped;
             continue;
@@ -211,9 +218,9 @@ impl Table {
         self
     }
 
-    /// One more row: as many cells as there are columns.
+    /// One more row: as many cells as there are columns. Nothing in them is followed by the terminal.
     pub(crate) fn push(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells.into_iter().collect();
+        let cells: Vec<String> = cells.into_iter().map(|cell| shown::line(&cell).into_owned()).collect();
         debug_assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
         self.rows.push(cells);
     }
@@ -264,6 +271,7 @@ mod tests {
     fn json_is_laid_out_and_otherwise_left_as_it_is() {
         let laid_out = "{\n  \"b\": [\n    1.50,\n    {}\n  ],\n  \"a\": \"x, \\\"{y}\\\\\"\n}";
         assert_eq!(pretty(r#"{"b":[1.50, { }],"a":"x, \"{y}\\"}"#), laid_out);
+        assert_eq!(pretty("\"\u{9b}2J \u{202e}\""), r#""\u009b2J \u202e""#);
         assert_eq!(pretty("[]"), "[]");
         assert_eq!(pretty("7"), "7");
     }

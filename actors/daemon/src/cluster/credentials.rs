@@ -4,6 +4,7 @@ use crate::date;
 use odeon::host::Blocking;
 use odeon::remote::trust::{Certificate, CertificateError, CredentialsError, TrustError};
 use odeon::remote::{Credentials, RenewError, Trust};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,17 @@ pub(crate) enum UseError {
     Certificate(#[from] CertificateError),
     #[error("{0}")]
     Renew(#[from] RenewError),
+}
+
+impl UseError {
+    /// Whether a file has something else in it than it should.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Read(CredentialsError::Read { error, .. }) => error.kind() == io::ErrorKind::InvalidData,
+            Self::Trust(TrustError::Key { .. } | TrustError::Chain(_)) | Self::Certificate(_) => true,
+            Self::Read(_) | Self::Trust(_) | Self::Renew(_) => false,
+        }
+    }
 }
 
 /// From when to when a certificate holds.

@@ -99,7 +99,15 @@ fn usable(
     loaded: Result<(Trust, Life), UseError>,
 ) -> Result<(Trust, Life), Failure> {
     let (trust, life) = loaded.map_err(|e| {
-        Failure::usage(format_args!("the credentials in {}: {e}", config.credentials.display()))
+        let failure = Failure::usage(format_args!("the credentials in {}: {e}", config.credentials.display()));
+        match e.is_unreadable() {
+            true => failure.advice(format_args!(
+                "expected PEM as `odeon cluster certificate {0}` writes it; with --overwrite it issues node.pem and \
+                 node.key anew",
+                settings.name
+            )),
+            false => failure,
+        }
     })?;
     match *trust.subject() == Subject::Node(settings.name.clone()) {
         true => Ok((trust, life)),

@@ -5,6 +5,7 @@ use crate::duration;
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
+use crate::shown;
 use crate::terminal::{Terminal, pretty};
 use clap::Args;
 use odeon::core::{Criticality, Retry};
@@ -32,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "JSON|@FILE|-", default_value = "{}")]
     arguments: String,
     /// How long to wait for the answer
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::within)]
     within: Duration,
     /// The class of the call: critical, high, normal or sheddable
     #[arg(long, value_name = "CLASS", default_value = "normal")]
@@ -59,7 +60,7 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
         within_ms: Some(u64::try_from(arguments.within.as_millis()).unwrap_or(u64::MAX).max(1)),
         criticality: arguments.criticality,
     };
-    let response = remote.call(&call).await?;
+    let response = remote.call(&call, arguments.within).await?;
     finish(&invocation.terminal, arguments.json, &response)
 }
 
@@ -88,12 +89,12 @@ fn finish(terminal: &Terminal, json: bool, response: &CallResponse) -> Result<Co
 /// What a person should know of a call that was not answered.
 fn explain(code: Code, response: &CallResponse) -> Failure {
     let reason = response.reason.as_deref().unwrap_or("no reason given");
-    let what = response.detail.as_deref().unwrap_or(reason);
+    let what = shown::line(response.detail.as_deref().unwrap_or(reason));
     let said = match (code, &response.error) {
         (Code::NotExecuted, _) => format!("not executed: {what}"),
         (Code::Unknown, _) => format!("unknown outcome: {what}"),
         (_, Some(error)) => format!("{what}\n  {}", error.get()),
-        (_, None) => what.to_owned(),
+        (_, None) => what.into_owned(),
     };
     let failure = Failure::new(code, said);
     match (code, response.retry) {

@@ -69,6 +69,8 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
             Ok(())
         },
     )?;
-    tracing::info!(killed = ended.killed, "the node has stopped");
+    if ended.code == Code::Done {
+        tracing::info!(killed = ended.killed, "the node has stopped");
+    }
     Ok(ended.code)
 }

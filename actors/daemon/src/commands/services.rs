@@ -3,6 +3,7 @@
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
+use crate::shown;
 use crate::terminal::{Table, Terminal, Tone};
 use clap::Args;
 use odeon::core::ServiceName;
@@ -118,7 +119,7 @@ fn print(terminal: &Terminal, detail: &ServiceDetail) -> Result<(), Failure> {
         terminal.line("")?;
         terminal.line(format_args!("  {}", signature(terminal, method)))?;
         for line in method.about.lines() {
-            terminal.line(format_args!("    {line}"))?;
+            terminal.line(format_args!("    {}", shown::line(line)))?;
         }
         terminal.line(format_args!(
             "    {}",

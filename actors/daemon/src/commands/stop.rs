@@ -1,7 +1,7 @@
 //! `stop`: ends the node in order.
 
 use crate::directory::Directory;
-use crate::duration;
+use crate::duration::{self, show};
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
@@ -17,15 +17,15 @@ Examples:
 
 /// How often the directory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Beyond the time given to the node: for the end of the process itself, in any load of the machine.
-const GRACE: Duration = Duration::from_secs(30);
+/// Beyond the time given to the node: it ends by itself a few seconds later, in any load of the machine.
+const GRACE: Duration = Duration::from_secs(10);
 /// How long the node takes at most that is given no time: more than any sensible configuration.
 const WITHIN_UNKNOWN: Duration = Duration::from_secs(600);
 
 /// What can be typed.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// How long what runs may take to finish [default: as configured]
+    /// How long what runs may take to finish; a few seconds later the node ends all the same [default: as configured]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     within: Option<Duration>,
     /// Do not wait for the end
@@ -38,30 +38,55 @@ pub(crate) struct Arguments {
 /// Asks it to stop and waits until its directory is free.
 ///
 /// # Errors
-/// The node cannot be asked, or does not end in time.
+/// The node cannot be asked, does not end in time, or did not stop in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
-    let remote = Remote::find(&arguments.target)?;
+    let Arguments { within, target, .. } = arguments;
+    let remote = Remote::find(target)?;
+    let pid = pid(target);
+    let by_force = |failure: Failure| match pid {
+        Some(pid) => {
+            failure.advice(format_args!("`kill {pid}` asks it another way; `kill -KILL {pid}` ends it"))
+        }
+        None => failure,
+    };
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    remote.stop(&StopRequest { within_ms: arguments.within.map(millis) }).await?;
+    remote.stop(&StopRequest { within_ms: within.map(millis) }).await.map_err(|failure| {
+        match failure.code {
+            Code::Unknown => by_force(failure),
+            _ => failure,
+        }
+    })?;
     if arguments.no_wait {
         invocation.terminal.line("Stopping.")?;
         return Ok(Code::Done);
     }
-    let limit = Instant::now() + arguments.within.unwrap_or(WITHIN_UNKNOWN) + GRACE;
-    while has_not_ended(&arguments.target, &remote).await {
-        if Instant::now() > limit {
-            return Err(Failure::failed("the node has not ended in time"));
+    let limit = within.unwrap_or(WITHIN_UNKNOWN).saturating_add(GRACE);
+    let begun = Instant::now();
+    while has_not_ended(target, &remote).await {
+        if begun.elapsed() > limit {
+            let said = format_args!("the node was asked to stop and has not ended within {}", show(limit));
+            return Err(by_force(Failure::failed(said)));
         }
         sleep(LOOK_EVERY).await;
     }
-    invocation.terminal.line("Stopped.")?;
-    Ok(Code::Done)
+    match pid.is_some() && self::pid(target) == pid {
+        true => Err(Failure::failed("the node has ended, but it did not stop in order")
+            .advice("its log names the handlers that blocked an executor, or why it ended")),
+        false => Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?),
+    }
 }
 
-/// By its directory, or by whether it still answers when only its URL is known.
+/// The process that says that it is the node of the directory; one that stops in order takes that back. None when only
+/// a URL is known.
+fn pid(target: &Target) -> Option<u32> {
+    let whereabouts = || Directory::at(&target.dir).whereabouts().ok();
+    (!target.is_remote()).then(whereabouts).flatten().map(|whereabouts| whereabouts.pid)
+}
+
+/// By its directory, or by whether it still listens when only its URL is known.
 async fn has_not_ended(target: &Target, remote: &Remote) -> bool {
     match target.is_remote() {
-        true => remote.status().await.is_ok(),
+        true => remote.listens().await,
         false => Directory::at(&target.dir).is_occupied(),
     }
 }

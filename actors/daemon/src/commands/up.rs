@@ -57,11 +57,17 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> R
         },
         |_| Ok(terminal.line("\nStopping. Once more ends it at once.")?),
     )?;
-    if ended.code == Code::Done {
-        terminal.line(match ended.killed {
-            0 => "Stopped.".into(),
-            killed => terminal.paint(Tone::Warning, format_args!("Stopped; {killed} did not end in time.")),
-        })?;
+    match (ended.code, ended.killed) {
+        (Code::Done, 0) => terminal.line("Stopped.")?,
+        (Code::Done, killed) => {
+            terminal.line(
+                terminal.paint(Tone::Warning, format_args!("Stopped; {killed} did not end in time.")),
+            )?;
+        }
+        (Code::Failed, _) => {
+            terminal.line(terminal.paint(Tone::Bad, "Ended, but it did not stop in order."))?
+        }
+        _ => {}
     }
     Ok(ended.code)
 }

@@ -1,6 +1,6 @@
 //! `[cluster]`: whether and how a node talks to others.
 
-use super::{Flags, Settings};
+use super::{Flags, Settings, listen};
 use crate::exit::Failure;
 use odeon::remote::endpoint::{MTU_MAX, MTU_MIN};
 use odeon::remote::{Subject, Transport, trust::CHAIN_FILE};
@@ -18,6 +18,7 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Section {
     /// Where other nodes find this one (QUIC, so a UDP port).
+    #[serde(deserialize_with = "listen::optional")]
     listen: Option<SocketAddr>,
     /// The directory with ca.pem, node.pem and node.key.
     credentials: Option<PathBuf>,

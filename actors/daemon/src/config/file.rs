@@ -1,7 +1,7 @@
 //! The configuration file: its sections and keys. What it does not know it refuses.
 
-use super::cluster;
 use super::place::{Placed, Source};
+use super::{cluster, listen};
 use crate::duration;
 use odeon::core::{NodeName, ServiceName};
 use odeon_actors::gateway::GatewayConfig;
@@ -54,6 +54,7 @@ pub(crate) struct NodeSection {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HttpSection {
     /// Where it listens.
+    #[serde(deserialize_with = "listen::optional")]
     pub(crate) address: Option<SocketAddr>,
     /// Most bytes of a request's body.
     pub(crate) body_bytes_max: Option<usize>,
@@ -107,6 +108,7 @@ fn replace<T>(default: &mut T, said: Option<T>) {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ManagementSection {
     /// Where it listens.
+    #[serde(deserialize_with = "listen::optional")]
     pub(crate) address: Option<SocketAddr>,
 }
 
@@ -159,9 +161,13 @@ mod tests {
             ("[node]\nexecutors = 0\n", "odeon.toml:2:13", "expected a nonzero"),
             ("[node]\nname = \"Node One\"\n", "odeon.toml:2:8", "'N' at position 1 is not allowed"),
             ("[node]\nstop_within = \"5\"\n", "odeon.toml:2:15", "expected a number with a unit"),
-            ("[http]\naddress = \"localhost\"\n", "odeon.toml:2:11", "invalid socket address"),
+            (
+                "[http]\naddress = \"localhost\"\n",
+                "odeon.toml:2:11",
+                "expected IP:PORT, such as 127.0.0.1:8080",
+            ),
             ("[node\n", "odeon.toml:1:6", "expected `]`"),
-            ("[cluster]\nlisten = \"7000\"\n", "odeon.toml:2:10", "invalid socket address"),
+            ("[cluster]\nlisten = \"7000\"\n", "odeon.toml:2:10", "names are not looked up"),
             (
                 "[cluster]\npeers = [\"a:1\", \"b\"]\n",
                 "odeon.toml:2:9",

@@ -1,7 +1,9 @@
 //! What a node is told: flags beat the file, the file beats the defaults.
 
+mod bounds;
 mod cluster;
 mod file;
+mod listen;
 mod place;
 mod show;
 
@@ -39,13 +41,13 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) name: Option<NodeName>,
     /// Where services are called; port 0 picks a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     pub(crate) http: Option<SocketAddr>,
     /// Where the command line and monitoring ask; port 0 picks a free one [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     pub(crate) management: Option<SocketAddr>,
     /// Where other nodes of the cluster find this one (UDP) [default: 127.0.0.1:0, when it is in a cluster]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     pub(crate) cluster_listen: Option<SocketAddr>,
     /// The directory with this node's ca.pem, node.pem and node.key: it is in that cluster
     #[arg(long, value_name = "DIR")]
@@ -54,7 +56,7 @@ pub(crate) struct Flags {
     #[arg(long = "peer", value_name = "HOST:PORT")]
     pub(crate) peers: Vec<PeerAddress>,
     /// How many threads run services and their I/O [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = bounds::executors)]
     pub(crate) executors: Option<NonZeroUsize>,
     /// Which log lines are written, such as info or warn,odeon=debug (also: ODEON_LOG)
     #[arg(long, value_name = "FILTER")]
@@ -102,14 +104,15 @@ impl Settings {
         })?;
         let name_default = || NAME_DEFAULT.parse().expect("the constant is a name");
         let count = |n: NonZeroUsize| n.get();
-        Ok(Self {
+        let default = || executors_default().min(bounds::EXECUTORS_MAX);
+        let settings = Self {
             directory: flags
                 .dir
                 .clone()
                 .or(file.node.directory)
                 .unwrap_or_else(|| PathBuf::from(DIRECTORY_DEFAULT)),
             name: flags.name.clone().or(file.node.name).unwrap_or_else(name_default),
-            executors: flags.executors.or(file.node.executors).map_or_else(executors_default, count),
+            executors: flags.executors.or(file.node.executors).map_or_else(default, count),
             blocking_threads: file.node.blocking_threads.map_or(BLOCKING_THREADS_DEFAULT, count),
             stop_within: file.node.stop_within.unwrap_or(STOP_WITHIN_DEFAULT),
             log: file.node.log,
@@ -122,7 +125,9 @@ impl Settings {
             services: file.services,
             bindings: file.bindings,
             source,
-        })
+        };
+        settings.check()?;
+        Ok(settings)
     }
 
     /// The part that the node itself wants.
@@ -166,7 +171,15 @@ impl Settings {
 }
 
 fn read(path: &Path) -> Result<Source, Failure> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
+    let bytes = std::fs::read(path).map_err(|e| {
+        Failure::usage(format_args!("the configuration file {} cannot be read: {e}", path.display()))
+            .advice("the command `config` prints one that says all defaults")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let path = path.display();
+        Failure::usage(format_args!("{path}:{line}: the configuration file is not UTF-8, as TOML has to be"))
+    })?;
     Ok(Source { path: path.into(), text })
 }

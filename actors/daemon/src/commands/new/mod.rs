@@ -17,6 +17,10 @@ Examples:
 /// Where this program was built from: the default source of Odeon, as there is no published version yet.
 const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// What a project or its services use by name, and what rustc has itself.
+const DIRECT: [&str; 9] =
+    ["tokio", "serde", "serde-json", "schemars", "tracing", "std", "core", "alloc", "test"];
+
 /// What can be typed.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -45,6 +49,12 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code
         return Err(Failure::usage(format_args!("{name:?}: a project has no namespace")));
     }
     let origin = Origin::find(arguments.odeon.as_deref())?;
+    if origin.depends_on(name) {
+        return Err(Failure::usage(format_args!(
+            "{name:?} is the name of a package that the project depends on"
+        ))
+        .advice("cargo tells two packages of one name apart badly: choose another one"));
+    }
     let folder = Path::new(name);
     let write = |file: &str, text: &str| {
         let path = folder.join(file);
@@ -84,6 +94,19 @@ impl Origin {
             Failure::usage(format_args!("Odeon's sources are not in {text}"))
                 .advice("say where they are with --odeon DIRECTORY or --odeon GIT-URL")
         })
+    }
+
+    /// Whether a package of this name is needed for a project: one of Odeon's, or what they depend on.
+    fn depends_on(&self, name: &str) -> bool {
+        // cargo and rustc take both for one
+        let name = name.replace('_', "-");
+        if name == "odeon" || name.starts_with("odeon-") || DIRECT.contains(&&*name) {
+            return true;
+        }
+        let Self::Checkout(path) = self else { return false };
+        let lock = fs::read_to_string(path.join("Cargo.lock")).unwrap_or_default();
+        let mut names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        names.any(|known| known.replace('_', "-") == name)
     }
 
     /// The dependency on one of its packages, as the inside of an inline table.
