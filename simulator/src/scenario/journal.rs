@@ -187,7 +187,8 @@ async fn write(journal: Journal, id: GroupId, mut random: Random, board: Books<B
                 Err(error) => return board.open(|b| b.broken.push(format!("append {number}: {error}"))),
             }
         }
-        tokio::time::sleep(Duration::from_micros(random.below(5_000))).await;
+        // with a slow disk all that goes on without a pause is one turn
+        tokio::time::sleep(Duration::from_millis(50 + random.below(200))).await;
     }
 }
 
