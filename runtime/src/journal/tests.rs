@@ -1,5 +1,7 @@
 //! A journal on real files.
 
+#![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
+
 use super::*;
 use crate::host::{Inline, Job, Threads};
 use odeon_core::journal::BODY_MAX;

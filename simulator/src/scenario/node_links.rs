@@ -22,8 +22,9 @@ const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed each node is answered by each other one within this time: a connection that nobody has
 /// heard of for ten seconds ends, a dial may take ten, and then come pauses of two at the most.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
-/// Once nobody sends any more, all is accounted for within this time.
-const CLOSED_WITHIN: Duration = Duration::from_secs(30);
+/// Once nobody sends any more, all is accounted for within this time: a lane keeps 4 MiB, and a poor link (4 % lost, 5 %
+/// held back) was seen to carry 180 KB/s for three peers.
+const CLOSED_WITHIN: Duration = Duration::from_secs(120);
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
