@@ -8,5 +8,6 @@ mod elsewhere;
 mod fragile;
 mod gossip;
 mod large;
+mod many;
 mod stage;
 mod watches;
