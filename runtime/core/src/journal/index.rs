@@ -70,7 +70,7 @@ impl Index {
     pub fn apply<B: AsRef<[u8]>>(&mut self, record: &Record<B>, position: u64) -> Result<(), Contradiction> {
         let content = record.content();
         let known = self.0.contains_key(&record.group());
-        self.fitting().take(std::slice::from_ref(record))?;
+        self.ends(record.group()).after(record)?;
         let group = self.0.entry(record.group()).or_default();
         match record {
             Record::Entry { .. } => {
@@ -103,6 +103,13 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    fn ends(&self, id: GroupId) -> Ends {
+        match self.0.get(&id) {
+            Some(group) => Ends { is_new: false, needed: group.needed(), next: group.next() },
+            None => Ends { is_new: true, needed: 0, next: 0 },
+        }
     }
 
     /// For records that are about to be written.
@@ -186,6 +193,28 @@ struct Ends {
     next: u64,
 }
 
+impl Ends {
+    /// What they are once there is this record, too.
+    fn after<B>(self, record: &Record<B>) -> Result<Self, Contradiction> {
+        let Self { is_new, needed, next } = self;
+        let (needed, next) = match record {
+            Record::Entry { index, .. } if *index == next => (needed, next + 1),
+            Record::Resume { index, .. } if is_new || *index == next => (needed, *index),
+            Record::Entry { group, index, .. } | Record::Resume { group, index } => {
+                return Err(Contradiction { group: *group, index: *index, expected: next });
+            }
+            Record::Truncate { index, .. } => (needed, next.min(needed.max(*index))),
+            Record::Purge { index, .. } => {
+                let after = index.saturating_add(1);
+                (after, next.max(after))
+            }
+            Record::Vote { .. } => (needed, next),
+            Record::Forget { .. } => (0, 0),
+        };
+        Ok(Self { is_new: matches!(record, Record::Forget { .. }), needed, next })
+    }
+}
+
 impl Fitting<'_> {
     /// More records, all or none of them.
     ///
@@ -195,36 +224,11 @@ impl Fitting<'_> {
         let mut groups = BTreeMap::new();
         for record in records {
             let id = record.group();
-            let Ends { is_new, needed, next } = match groups.get(&id).or_else(|| self.groups.get(&id)) {
-                Some(ends) => *ends,
-                None => self.ends(id),
-            };
-            let (needed, next) = match record {
-                Record::Entry { index, .. } if *index == next => (needed, next + 1),
-                Record::Resume { index, .. } if is_new || *index == next => (needed, *index),
-                Record::Entry { index, .. } | Record::Resume { index, .. } => {
-                    return Err(Contradiction { group: id, index: *index, expected: next });
-                }
-                Record::Truncate { index, .. } => (needed, next.min(needed.max(*index))),
-                Record::Purge { index, .. } => {
-                    let after = index.saturating_add(1);
-                    (after, next.max(after))
-                }
-                Record::Vote { .. } => (needed, next),
-                Record::Forget { .. } => (0, 0),
-            };
-            let is_new = matches!(record, Record::Forget { .. });
-            groups.insert(id, Ends { is_new, needed, next });
+            let ends = groups.get(&id).or_else(|| self.groups.get(&id)).copied();
+            groups.insert(id, ends.unwrap_or_else(|| self.index.ends(id)).after(record)?);
         }
         self.groups.append(&mut groups);
         Ok(())
-    }
-
-    fn ends(&self, id: GroupId) -> Ends {
-        match self.index.0.get(&id) {
-            Some(group) => Ends { is_new: false, needed: group.needed(), next: group.next() },
-            None => Ends { is_new: true, needed: 0, next: 0 },
-        }
     }
 }
 
