@@ -14,6 +14,7 @@ pub mod journal;
 pub mod node;
 pub mod reach;
 pub mod remote;
+pub mod replication;
 pub mod service;
 mod supervision;
 pub mod telemetry;
