@@ -37,7 +37,8 @@ struct Spans {
 /// The subscriber of a simulation's thread: every event and every new span becomes a line.
 ///
 /// Of Odeon's own targets all levels are recorded; of other libraries what is `INFO` or graver, since their
-/// finer levels cost more to format than the whole simulation of a packet.
+/// finer levels cost more to format than the whole simulation of a packet; of openraft, which tells of each tick of
+/// its clock, what is `WARN` or graver.
 #[derive(Default)]
 pub(crate) struct Recording {
     spans: Mutex<Spans>,
@@ -78,7 +79,9 @@ impl Subscriber for Recording {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("odeon") || *metadata.level() <= Level::INFO
+        let (target, level) = (metadata.target(), *metadata.level());
+        let most = if target.starts_with("openraft") { Level::WARN } else { Level::INFO };
+        target.starts_with("odeon") || level <= most
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {

@@ -1,9 +1,11 @@
 //! The seams: what a node is handed when it starts. They own all threads; nothing else in a node starts one.
 
 mod blocking;
+mod directory;
 mod executor;
 
 pub use blocking::{Blocking, Inline, Job, Threads, run_blocking};
+pub(crate) use directory::{make_directory, sync_directory};
 pub use executor::Executor;
 
 use std::sync::Arc;

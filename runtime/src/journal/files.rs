@@ -1,5 +1,6 @@
 //! The segments of a journal. All of this blocks, and runs in jobs.
 
+use crate::host::{make_directory, sync_directory};
 use bytes::Bytes;
 use odeon_core::journal::{
     BATCH_HEAD, BatchHead, Contradiction, Index, Missing, Place, Record, RecordError, SEGMENT_HEAD,
@@ -303,19 +304,6 @@ impl Readers {
             false => Err(format!("the journal has rotted at {}", place.position)),
         }
     }
-}
-
-/// Makes a directory that survives.
-fn make_directory(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    match directory.parent() {
-        Some(parent) if parent != Path::new("") => sync_directory(parent),
-        _ => Ok(()),
-    }
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 /// Where the segments of a directory begin, in order.

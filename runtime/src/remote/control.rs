@@ -24,6 +24,8 @@ pub(super) enum Control {
     WantServices,
     /// A message of the gossip between nodes, as chitchat writes it.
     Gossip(Bytes),
+    /// An urgent message of a replica to another one.
+    Replicas(Bytes),
     /// What the sender wants to know of the receiver's activations.
     Watch(Vec<Wish>),
     /// What it does not want to know any more.
@@ -123,6 +125,11 @@ pub(super) async fn read<T: DeserializeOwned>(
     stream: &mut RecvStream,
     max: usize,
 ) -> Result<T, ControlError> {
+    decode(&read_bytes(stream, max).await?)
+}
+
+/// Reads the bytes of one message, which stand behind their length. Not cancel-safe.
+pub(super) async fn read_bytes(stream: &mut RecvStream, max: usize) -> Result<Vec<u8>, ControlError> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
     let length = u32::from_be_bytes(length) as usize;
@@ -131,7 +138,7 @@ pub(super) async fn read<T: DeserializeOwned>(
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
-    decode(&bytes)
+    Ok(bytes)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ControlError> {

@@ -6,6 +6,7 @@ use super::inbound::Nonsense;
 use super::lane::{Lane, priority};
 use super::large;
 use super::peer::Peer;
+use super::replication;
 use super::target::class_of;
 use crate::host::Executor;
 use crate::reach::reached;
@@ -60,12 +61,14 @@ pub(super) struct Link {
     pub(super) control: (SendStream, RecvStream),
     /// How many frames of each lane the peer has.
     pub(super) received: LaneCounts,
+    /// The number of the connection, for what replicas say.
+    pub(super) replicating: u64,
 }
 
 impl Link {
     /// Runs until the connection ends.
     pub(super) async fn run(self, core: Arc<Core>) -> LinkEnd {
-        let Link { peer, connection, control: (to, from), received } = self;
+        let Link { peer, connection, control: (to, from), received, replicating } = self;
         let executor = core.executor.clone();
         let mut tasks = JoinSet::new();
         for index in 0..peer.lanes.len() {
@@ -82,6 +85,8 @@ impl Link {
         // here as well as the lanes: the tasks of an earlier connection may still begin after those of this one
         let bodies = peer.large.resume();
         spawn(&executor, &mut tasks, large::send_all(peer.clone(), bodies, connection.clone()));
+        let replicas = replication::send_all(peer.clone(), replicating, connection.clone());
+        spawn(&executor, &mut tasks, replicas);
         spawn(&executor, &mut tasks, read_control(core.clone(), peer.clone(), from));
         spawn(&executor, &mut tasks, accept(core.clone(), peer.clone(), connection.clone()));
         let end = match tasks.join_next().await {
@@ -164,6 +169,9 @@ pub(super) async fn number(stream: &mut RecvStream) -> Result<u64, LinkEnd> {
 /// Takes the frames of a lane.
 async fn read_lane(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) -> Ended {
     let (lane, first) = (number(&mut stream).await?, number(&mut stream).await?);
+    if lane == replication::STREAM {
+        return replication::receive(core, peer, stream).await;
+    }
     let lane = peer.inbound.begin(lane, first)?;
     // the beginning of a frame whose end has not come
     let mut rest = BytesMut::new();
@@ -207,6 +215,9 @@ async fn write_control(
     peer.wanted_watches.reconnected();
     peer.watched.reconnected();
     loop {
+        for message in peer.replication.take_urgent() {
+            control::write(&mut stream, &Control::Replicas(message)).await?;
+        }
         let watches = peer.wanted_watches.take().into_iter().chain(peer.watched.take());
         for message in watches.collect::<Vec<_>>() {
             control::write(&mut stream, &message).await?;
@@ -260,6 +271,7 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
             Control::Unwatched(ids) => peer.wanted_watches.forgotten(&ids),
             Control::WantServices => peer.outbox.tell_services(),
             Control::Gossip(message) => core.gossip.heard(&peer, message),
+            Control::Replicas(message) => core.replicas_hear(&peer, &message),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::offers::TooManyServices;
 use super::pulse::Pulse;
 use super::trust::{Subject, Trust};
 use crate::node::Node;
+use crate::replication::Exchange;
 use crate::supervision::{AddPartError, PartSpec, Running};
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
@@ -172,6 +173,11 @@ impl Links {
     /// Those of a node, if it has any.
     pub fn of(node: &Node) -> Option<Self> {
         node.inner().links.get().cloned().map(Self)
+    }
+
+    /// What replicas on this node ask those on others through its links, and are asked.
+    pub fn exchange(&self) -> Exchange {
+        self.0.exchange()
     }
 
     /// What the node is called in its cluster.

@@ -25,6 +25,7 @@ mod providers;
 mod pulse;
 mod receipts;
 mod relay;
+mod replication;
 mod reply;
 mod target;
 pub mod trust;
@@ -48,7 +49,7 @@ pub use trust::{Authority, Credentials, Stranger, Subject, Trust};
 pub(crate) use watches::RemoteWatch;
 
 /// A number from the operating system's chance; none if it has none.
-fn random() -> Option<u64> {
+pub(crate) fn random() -> Option<u64> {
     use ring::rand::{SecureRandom, SystemRandom};
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).ok()?;

@@ -9,6 +9,7 @@ use super::large::{Behind, Outgoing};
 use super::pending::Pending;
 use super::providers::Changes;
 use super::receipts::Teller;
+use super::replication;
 use super::target::{LANES, Target, class_of};
 use super::watches::{Wanted, Watched};
 use crate::cell::{Tick, Wheel};
@@ -38,6 +39,8 @@ pub(crate) struct Peer {
     pub(super) lanes: [Lane; LANES],
     pub(super) pending: Pending,
     pub(super) large: Outgoing,
+    /// What replicas here say to those there.
+    pub(super) replication: replication::Outgoing,
     /// What this node wants to know of its activations.
     pub(super) wanted_watches: Wanted,
     /// What it wants to know of ours.
@@ -79,6 +82,7 @@ impl Peer {
             lanes: std::array::from_fn(|number| Lane::new(number as u8)),
             pending: Pending::default(),
             large: Outgoing::default(),
+            replication: replication::Outgoing::default(),
             wanted_watches: Wanted::default(),
             watched: Watched::default(),
             inbound: Inbound::new(&teller),
@@ -136,12 +140,15 @@ impl Peer {
         self.up.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_up(&self, up: bool) {
+    /// There is a connection, or there is none any more. Gives back its number, for what replicas say.
+    pub(super) fn set_up(&self, up: bool) -> u64 {
         self.up.store(up, Ordering::Release);
+        let connection = self.replication.set_up(up);
         self.changes.note();
         if !up && self.has_work() {
             self.wanted.remind();
         }
+        connection
     }
 
     /// Whether anything waits for the peer, or for word from it.

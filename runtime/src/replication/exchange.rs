@@ -67,7 +67,6 @@ pub(super) struct Shared {
     served: AtomicUsize,
 }
 
-#[derive(Default)]
 struct Asked {
     last: u64,
     open: BTreeMap<u64, (NodeName, oneshot::Sender<Answer>)>,
@@ -91,8 +90,10 @@ impl Exchange {
     /// One whose messages are carried so. Whoever carries them hands in what comes by [`Exchange::heard`], and tells of
     /// lost connections by [`Exchange::lost`].
     pub fn new(carrier: Arc<dyn Carrier>) -> Self {
-        let (asked, seats, served) = Default::default();
-        Self(Arc::new(Shared { carrier, asked, seats, served }))
+        // an answer to a question of an earlier run of this node answers none of this one
+        let last = crate::remote::random().unwrap_or(0);
+        let asked = Mutex::new(Asked { last, open: BTreeMap::new() });
+        Self(Arc::new(Shared { carrier, asked, seats: Mutex::default(), served: AtomicUsize::new(0) }))
     }
 
     pub(super) fn seat(&self, group: GroupId, seat: Option<Arc<Seat>>) {
@@ -111,7 +112,20 @@ impl Exchange {
         ask: Ask,
         within: Duration,
     ) -> impl Future<Output = Result<Answer, AskError>> + Send + use<> {
-        let sent = self.send(node, (group, to), ask);
+        let urgent = ask.is_urgent();
+        self.ask_so(node, (group, to), ask, urgent, within)
+    }
+
+    /// Asks, urgently or not: what is urgent may overtake what is not.
+    pub(super) fn ask_so(
+        &self,
+        node: &NodeName,
+        (group, to): (GroupId, Option<ReplicaId>),
+        ask: Ask,
+        urgent: bool,
+        within: Duration,
+    ) -> impl Future<Output = Result<Answer, AskError>> + Send + use<> {
+        let sent = self.send(node, (group, to), ask, urgent);
         async move {
             let (answer, _open) = sent?;
             match timeout(within, answer).await {
@@ -127,6 +141,7 @@ impl Exchange {
         node: &NodeName,
         (group, to): (GroupId, Option<ReplicaId>),
         ask: Ask,
+        urgent: bool,
     ) -> Result<(oneshot::Receiver<Answer>, Open), AskError> {
         let (sender, answer) = oneshot::channel();
         let id = {
@@ -134,13 +149,12 @@ impl Exchange {
             if asked.open.len() >= ASKED_MAX {
                 return Err(AskError::TooMany);
             }
-            asked.last += 1;
+            asked.last = asked.last.wrapping_add(1);
             let id = asked.last;
             asked.open.insert(id, (node.clone(), sender));
             id
         };
         let open = Open { exchange: Arc::downgrade(&self.0), id };
-        let urgent = ask.is_urgent();
         let message = encode(&Message::Ask { id, group, to, ask });
         self.0.carrier.carry(node, message, urgent).map_err(AskError::NotSent)?;
         Ok((answer, open))
@@ -203,9 +217,9 @@ impl Ask {
     /// Whether it is short, and others' patience depends on it.
     fn is_urgent(&self) -> bool {
         match self {
-            Self::Append { entries, .. } => entries.is_empty(),
             Self::Vote { .. } | Self::PreVote { .. } | Self::Lead { .. } | Self::Barrier => true,
-            Self::Install { .. } | Self::Propose { .. } => false,
+            // those of one pipe must not overtake each other
+            Self::Append { .. } | Self::Install { .. } | Self::Propose { .. } => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::log::Log;
 use super::machine::{Applier, StateMachine};
 use super::message::{Answer, Ask, entry_id};
 use super::peers::Peers;
-use super::raft::{LogId, Types};
+use super::raft::{InSpan, LogId, Types};
 use super::serve::{self, Node, Seat};
 use super::snapshot::Snapshots;
 use crate::host::Blocking;
@@ -14,10 +14,11 @@ use bytes::Bytes;
 use odeon_core::journal::GroupId;
 use odeon_core::{EntryId, NodeName, ReplicaId};
 use openraft::Instant as _;
+use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use openraft::raft::ClientWriteResponse;
-use openraft::{ChangeMembers, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, ChangeMembers, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -82,6 +83,8 @@ impl GroupConfig {
             max_in_snapshot_log_to_keep: KEPT.min(self.snapshot_after),
             // one that comes back from a cut does not end the term of those who go on
             enable_pre_vote: Some(true),
+            // a leader that began again in its term would answer reads from what it has applied until then
+            enable_leader_restore: Some(false),
             ..Config::default()
         };
         config.validate().map_err(|error| StartGroupError::Config(error.to_string()))
@@ -267,6 +270,7 @@ impl Group {
         let raft = Raft::new(replica, Arc::new(raft_config), peers, log, applier).await;
         let raft = raft.map_err(|error| StartGroupError::Ended(error.to_string()))?;
         exchange.seat(group, Some(Seat::new(replica, raft.clone())));
+        InSpan::spawn(tell(group, raft.metrics()));
         Ok(Self(Arc::new(Inner { group, replica, raft, exchange: exchange.clone() })))
     }
 
@@ -346,19 +350,13 @@ impl Group {
                 Tried::Again(problem) => problem,
                 outcome => return outcome,
             };
-            let mut metrics = self.0.raft.metrics();
-            let before = metrics.borrow_and_update().current_leader;
+            let before = self.status().leader;
             let later = Instant::now() + RETRY_AFTER;
             if later > deadline {
                 return Tried::Again(problem);
             }
             // until there is another leader, or a while has passed
-            let another = async {
-                while metrics.borrow_and_update().current_leader == before && metrics.changed().await.is_ok()
-                {
-                }
-            };
-            let _ = timeout_at(later, another).await;
+            let _ = timeout_at(later, self.until(|status| status.leader != before)).await;
         }
     }
 
@@ -452,6 +450,29 @@ impl Group {
         self.0.exchange.seat(self.0.group, None);
         // an error says that it has panicked, which was reported
         let _ = self.0.raft.shutdown().await;
+    }
+}
+
+/// Logs what becomes of the replica, until it ends.
+async fn tell(group: GroupId, mut metrics: WatchReceiverOf<Types, RaftMetrics<Types>>) {
+    let mut before = None;
+    loop {
+        let status = GroupStatus::of(&metrics.borrow_and_update());
+        let now = (status.role, status.leader.clone());
+        if before.as_ref() != Some(&now) {
+            let (role, term) = (status.role, status.term);
+            match (&status.failure, &status.leader) {
+                (Some(failure), _) => tracing::error!(%group, failure, "a replica has ended"),
+                (None, Some((_, leader))) => {
+                    tracing::info!(%group, ?role, term, %leader, "a leader is known")
+                }
+                (None, None) => tracing::info!(%group, ?role, term, "no leader is known"),
+            }
+            before = Some(now);
+        }
+        if status.role == Role::Ended || metrics.changed().await.is_err() {
+            return;
+        }
     }
 }
 

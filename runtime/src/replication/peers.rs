@@ -87,17 +87,17 @@ impl Peer {
         within: Duration,
     ) -> impl Future<Output = Result<AppendEntriesResponse<Types>, RPCError<Types>>> + Send + use<> {
         let AppendEntriesRequest { vote, prev_log_id, entries, leader_commit } = request;
-        let answer = self.ask(
-            Ask::Append {
-                vote: Ballot::from(&vote),
-                previous: prev_log_id.as_ref().map(entry_id),
-                entries: entries.iter().map(Written::from).collect(),
-                committed: leader_commit.as_ref().map(entry_id),
-            },
-            within,
-        );
+        let ask = Ask::Append {
+            vote: Ballot::from(&vote),
+            previous: prev_log_id.as_ref().map(entry_id),
+            entries: entries.iter().map(Written::from).collect(),
+            committed: leader_commit.as_ref().map(entry_id),
+        };
+        // a heartbeat says nothing of entries that it may overtake
+        let to = (self.group, Some(self.replica));
+        let answer = self.exchange.ask_so(&self.node, to, ask, !self.is_pipe, within);
         async move {
-            match answer.await? {
+            match answer.await.map_err(unreachable)? {
                 Answer::Appended => Ok(AppendEntriesResponse::Success),
                 Answer::Conflict => Ok(AppendEntriesResponse::Conflict),
                 Answer::Later { vote } => Ok(AppendEntriesResponse::HigherVote(vote.into())),

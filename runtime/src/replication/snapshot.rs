@@ -4,7 +4,7 @@
 use super::machine::Freeze;
 use super::message::{Meta, decode, encode};
 use super::raft::InSpan;
-use crate::host::{Blocking, run_blocking};
+use crate::host::{Blocking, make_directory, run_blocking, sync_directory};
 use crate::service::context::BlockingError;
 use bytes::Bytes;
 use odeon_core::journal::GroupId;
@@ -115,7 +115,7 @@ fn path_of(directory: &Path, group: GroupId, index: u64, ending: &str) -> PathBu
 }
 
 fn write(directory: &Path, group: GroupId, meta: &Meta, state: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
+    make_directory(directory)?;
     let index = meta.last.map_or(0, |last| last.index);
     let place = path_of(directory, group, index, ENDING);
     let new = path_of(directory, group, index, "new");
@@ -131,7 +131,7 @@ fn write(directory: &Path, group: GroupId, meta: &Meta, state: &[u8]) -> io::Res
     file.write_all(state)?;
     file.sync_all()?;
     fs::rename(&new, &place)?;
-    File::open(directory)?.sync_all()?;
+    sync_directory(directory)?;
     // one that stays although it is old is no harm
     for (_, old) in list(directory, group)?.into_iter().filter(|(of, _)| *of < index) {
         let _ = fs::remove_file(old);

@@ -11,6 +11,7 @@ mod linked;
 mod node_client;
 mod node_counter;
 mod node_gossip;
+mod node_group;
 mod node_links;
 mod node_shop;
 mod node_watches;
@@ -77,6 +78,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "journal",
         about: "A journal is appended to while its machine crashes inside writes; what it confirmed is there, in order",
         run: journal::run,
+    },
+    Scenario {
+        name: "node-group",
+        about: "Replicas on real nodes agree on one log through crashes, cuts, lost disks and changes of who votes",
+        run: node_group::run,
     },
     Scenario {
         name: "quic-trust",

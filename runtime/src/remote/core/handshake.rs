@@ -228,7 +228,8 @@ impl Core {
                 peer
             }
         };
-        peer.set_up(true);
+        let replicating = peer.set_up(true);
+        self.replicas_lose(&peer);
         peer.set_artifact(met.same_artifact);
         *peer.inbound.session.lock() = Some(session);
         (entry.incarnation, entry.run) = (node.incarnation, party.run);
@@ -238,7 +239,7 @@ impl Core {
             holding.held.peer = Some(node.incarnation);
         }
         let received = received.unwrap_or_default();
-        Ok(Link { peer, connection: connection.clone(), control, received })
+        Ok(Link { peer, connection: connection.clone(), control, received, replicating })
     }
 
     /// Runs a link until it ends.
@@ -270,6 +271,7 @@ impl Core {
             entry.held = None;
             if let Some(peer) = &entry.peer {
                 peer.set_up(false);
+                self.replicas_lose(peer);
             }
             entry.lost = Some(self.wheel.elapsed());
             entry.lost

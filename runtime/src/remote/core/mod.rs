@@ -18,6 +18,7 @@ use crate::directory::Inlet;
 use crate::host::Executor;
 use crate::node::NodeInner;
 use crate::reach::reached;
+use crate::replication::Exchange;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::{Known, Ours, Sessions};
 use odeon_core::wire::duel::{Dial, Held};
@@ -29,7 +30,7 @@ use quinn::{Connection, VarInt};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// The code with which a connection is closed whose dialer was turned away, or which gave way to another one.
@@ -70,6 +71,8 @@ pub(crate) struct Core {
     /// Of what leads messages to one peer or another.
     pub(super) changes: Arc<Changes>,
     pub(super) ways: Ways,
+    /// What replicas of this node ask those of others, and are asked; none if it has no replicas.
+    pub(super) exchange: OnceLock<Exchange>,
 }
 
 /// What is known of a node of some name.
@@ -139,6 +142,7 @@ impl Core {
             gossip: Gossip::default(),
             changes: Arc::default(),
             ways: Ways::default(),
+            exchange: OnceLock::new(),
         })
     }
 

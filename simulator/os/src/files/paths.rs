@@ -9,8 +9,9 @@ use libc::{c_char, c_int, c_uint, mode_t, stat64 as Stat, statx as Statx};
 use std::ffi::{CStr, CString};
 use std::{mem, ptr};
 
-/// Files that std reads to count processors: they do not exist, so that the count is the same everywhere.
-const HIDDEN: [&str; 2] = ["/proc/self/cgroup", "/sys/fs/cgroup"];
+/// Files of the machine that std reads to count processors, and others to learn the time zone: they do not exist, so that
+/// both are the same everywhere.
+const HIDDEN: [&str; 4] = ["/proc/self/cgroup", "/sys/fs/cgroup", "/etc/localtime", "/usr/share/zoneinfo"];
 
 /// A path without empty, `.` and `..` parts.
 fn normalise(path: &str) -> String {

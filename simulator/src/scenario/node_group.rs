@@ -1,0 +1,179 @@
+//! Three to five real nodes with a replica each of one group, which commands are proposed to on all of them, while
+//! packets are lost, paths are cut, machines stand still, crash within writes and lose a disk, the lead is passed on and
+//! voters are replaced. All replicas apply the same commands in the same order, those that were confirmed among them
+//! and none that was refused; a term has one leader; what is read behind a barrier is up to date.
+
+mod board;
+mod program;
+
+use self::board::Board;
+use self::program::{Start, serve};
+use super::books::Books;
+use super::linked::Cluster;
+use crate::{Crash, HostId, Simulation};
+use odeon::core::NodeName;
+use std::time::Duration;
+
+const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
+/// After all faults are healed a command that is proposed on any node is applied within this time: a connection that is
+/// dead ends after ten seconds, a dial fails after five, an election takes two, and a replica that is far behind is
+/// given a snapshot.
+const AGREED_WITHIN: Duration = Duration::from_secs(60);
+/// From then on nothing is proposed, and all replicas are alike within this time.
+const ALIKE_WITHIN: Duration = Duration::from_secs(20);
+
+/// The script.
+pub(super) fn run(sim: &mut Simulation) {
+    let board = Books::<Board>::default();
+    let hosts = nodes(sim, &board);
+    for host in &hosts {
+        sim.start(*host);
+        let apart = milliseconds(sim, 0, 1_000);
+        sim.run_for(apart);
+    }
+    let formed = sim.demand("the group is formed", AGREED_WITHIN, |_| board.open(|b| b.confirmed.len() > 2));
+    board.open(|b| b.is_formed = formed);
+    for _ in 0..2 + sim.random() % 6 {
+        misfortune(sim, &hosts, &board);
+        let calm = milliseconds(sim, 0, 5_000);
+        sim.run_for(calm);
+        tell(sim, &board);
+    }
+    heal(sim, &hosts);
+    board.open(|b| b.since.clear());
+    let count = hosts.len();
+    let agreed = sim.demand("what is proposed on each node is applied", AGREED_WITHIN, |_| {
+        board.open(|b| b.since.len() == count && b.is_seated(count))
+    });
+    if !agreed {
+        let (since, seats) = board.open(|b| (b.since.clone(), b.seats()));
+        sim.violation(format!("only on these it is: {since:?}; the replicas: {seats:?}"));
+    }
+    board.open(|b| b.is_over = true);
+    let alike = sim.demand("all replicas are alike", ALIKE_WITHIN, |_| board.open(|b| b.are_alike(count)));
+    if !alike {
+        let applied = board.open(|b| b.applied());
+        sim.violation(format!("they have applied: {applied:?}"));
+    }
+    tell(sim, &board);
+}
+
+fn tell(sim: &mut Simulation, board: &Books<Board>) {
+    for broken in board.open(|b| std::mem::take(&mut b.broken)) {
+        sim.violation(broken);
+    }
+}
+
+fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
+    let cluster = Cluster::new(sim);
+    let names: Vec<NodeName> =
+        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let seed = sim.random();
+    let mut hosts = Vec::new();
+    for name in &names {
+        let start = Start { pass: cluster.node(name), names: names.clone(), seed };
+        hosts.push(sim.host(name.as_str(), {
+            let board = board.clone();
+            move |machine| serve(machine, start.clone(), board.clone())
+        }));
+    }
+    hosts
+}
+
+fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
+    Duration::from_millis(from + sim.random() % (to - from))
+}
+
+/// One thing that goes wrong, for a while.
+fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
+    let at = (sim.random() % hosts.len() as u64) as usize;
+    let one = hosts[at];
+    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
+    match sim.random() % 8 {
+        0 => {
+            crash(sim, one);
+            let away = milliseconds(sim, 0, 15_000);
+            sim.run_for(away);
+            sim.start(one);
+        }
+        1 => {
+            // within a write or a sync
+            let calls = sim.random() % 40;
+            sim.crash_at_file_call(one, calls, Crash::Power, None);
+            sim.run_until(Duration::from_secs(10), |sim| !sim.is_up(one));
+            sim.crash(one, Crash::Power);
+            let away = milliseconds(sim, 0, 5_000);
+            sim.run_for(away);
+            sim.start(one);
+        }
+        2 => {
+            // all of them at once
+            hosts.iter().for_each(|host| crash(sim, *host));
+            hosts.iter().for_each(|host| sim.start(*host));
+        }
+        3 => {
+            // one way, or both
+            let other = others[(sim.random() % others.len() as u64) as usize];
+            sim.cut(one, other);
+            if sim.random().is_multiple_of(2) {
+                sim.cut(other, one);
+            }
+            let cut = milliseconds(sim, 100, 20_000);
+            sim.run_for(cut);
+        }
+        4 => {
+            for other in others {
+                sim.cut(one, other);
+                sim.cut(other, one);
+            }
+            let cut = milliseconds(sim, 1_000, 20_000);
+            sim.run_for(cut);
+        }
+        5 => {
+            sim.pause(one);
+            let pause = milliseconds(sim, 100, 14_000);
+            sim.run_for(pause);
+        }
+        6 => lose_disk(sim, one, board),
+        _ => {
+            let mut network = sim.options().network.clone();
+            network.loss = (sim.random() % 20) as f64 / 100.0;
+            network.duplication = (sim.random() % 20) as f64 / 100.0;
+            network.reordering = (sim.random() % 30) as f64 / 100.0;
+            sim.set_network(network);
+            let storm = milliseconds(sim, 500, 10_000);
+            sim.run_for(storm);
+        }
+    }
+    // most are over before the next one begins
+    if !sim.random().is_multiple_of(4) {
+        heal(sim, hosts);
+    }
+}
+
+fn crash(sim: &mut Simulation, host: HostId) {
+    let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
+    sim.crash(host, how);
+}
+
+/// A disk is replaced by an empty one, once: of what was confirmed a majority of the others may have lost one more.
+fn lose_disk(sim: &mut Simulation, host: HostId, board: &Books<Board>) {
+    if board.open(|b| std::mem::replace(&mut b.disk_lost, true)) {
+        return;
+    }
+    crate::reach::reached("group: a disk was replaced by an empty one");
+    sim.crash(host, Crash::Power);
+    sim.wipe_disk(host);
+    sim.start(host);
+}
+
+/// Nothing is wrong any more.
+fn heal(sim: &mut Simulation, hosts: &[HostId]) {
+    sim.heal();
+    let network = sim.options().network.clone();
+    sim.set_network(network);
+    for host in hosts {
+        sim.resume(*host);
+        sim.start(*host);
+    }
+}
