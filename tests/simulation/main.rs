@@ -50,6 +50,16 @@ fn what_a_journal_has_confirmed_is_there_after_crashes_inside_its_writes(sim: &m
     scenario(sim, "journal");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn replicas_agree_on_one_log_through_every_misfortune(sim: &mut Simulation) {
+    scenario(sim, "node-group");
+}
+
+#[odeon_simulator::test(seeds = 5)]
+fn a_lone_write_takes_one_round_trip(sim: &mut Simulation) {
+    scenario(sim, "group-write");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

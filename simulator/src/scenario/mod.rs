@@ -4,6 +4,7 @@
 //! [`Simulation::demand`]; leaks and panics are watched for all of them.
 
 mod books;
+mod group_write;
 mod http_client;
 mod http_hello;
 mod journal;
@@ -83,6 +84,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-group",
         about: "Replicas on real nodes agree on one log through crashes, cuts, lost disks and changes of who votes",
         run: node_group::run,
+    },
+    Scenario {
+        name: "group-write",
+        about: "Three replicas ten milliseconds apart: a lone write takes one round trip",
+        run: group_write::run,
     },
     Scenario {
         name: "quic-trust",
