@@ -12,6 +12,7 @@ pub mod criticality;
 pub mod delivery;
 pub mod id;
 pub mod journal;
+pub mod membership;
 pub mod outcome;
 pub mod random;
 pub mod rendezvous;

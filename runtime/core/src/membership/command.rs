@@ -1,0 +1,147 @@
+//! What is proposed to the cluster group, and what it answers. Each has a name by which later versions know it.
+
+use super::card::{Card, LevelRange, OfferKind};
+use super::view::Reason;
+use crate::{NodeId, NodeName, ServiceName};
+use serde::{Deserialize, Serialize};
+
+/// What is proposed. One that a version does not know it cannot apply: which ones may be proposed is the matter of the
+/// feature level, which all members can read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// A node becomes a member.
+    Join {
+        /// What it says of itself.
+        card: Box<Card>,
+    },
+    /// Members that live: their leases go on.
+    Renew {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
+    /// A member takes no more work and will leave.
+    Drain {
+        /// Which.
+        node: NodeId,
+    },
+    /// A member has left, or its lease has ended.
+    Remove {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        reason: Reason,
+        /// How often its lease was renewed, as far as whoever removes it knows. It stays if it was renewed since.
+        #[serde(default)]
+        renewals: Option<u64>,
+    },
+    /// All members can read a higher feature level: from now on what it allows may be proposed.
+    Raise {
+        /// The level.
+        level: u32,
+    },
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was done, or had been.
+    Done {
+        /// The epoch of the view that has it.
+        epoch: u64,
+    },
+    /// Nothing has changed, for all of these reasons.
+    Refused {
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "problem", rename_all = "kebab-case")]
+pub enum Problem {
+    /// A later incarnation is known.
+    #[error("{name}@{known} is known: this one is over, it has to come back as a later incarnation")]
+    Over {
+        /// Whose.
+        name: NodeName,
+        /// The latest incarnation.
+        known: u64,
+    },
+    /// It is no member.
+    #[error("{node} is no member")]
+    Stranger {
+        /// Who.
+        node: NodeId,
+    },
+    /// Its lease was renewed meanwhile.
+    #[error("the lease of {node} was renewed meanwhile")]
+    Renewed {
+        /// Whose.
+        node: NodeId,
+    },
+    /// It cannot read the level.
+    #[error("feature level {level} cannot be read by {node}, which reads {} to {}", reads.min, reads.max)]
+    Level {
+        /// The level.
+        level: u32,
+        /// Who cannot read it.
+        node: NodeName,
+        /// What it reads.
+        reads: LevelRange,
+    },
+    /// Levels rise one by one.
+    #[error("feature level {level} does not follow {current}")]
+    LevelOrder {
+        /// The level that was wanted.
+        level: u32,
+        /// The one that there is.
+        current: u32,
+    },
+    /// A service of this name is something else on another node.
+    #[error(
+        "{service} is {ours} here, and {theirs} on {node}: rename one, or stop the nodes that have the other first"
+    )]
+    Contract {
+        /// Which.
+        service: ServiceName,
+        /// What it is on the node that joins.
+        ours: String,
+        /// What it is there.
+        theirs: String,
+        /// Where.
+        node: NodeName,
+    },
+    /// It offers a name twice.
+    #[error("{service} is offered twice")]
+    Twice {
+        /// Which.
+        service: ServiceName,
+    },
+    /// It has more than a node may.
+    #[error("{count} services: a node offers {max} at the most")]
+    TooMany {
+        /// How many it has.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// There are as many members as there may be.
+    #[error("the cluster has {max} members, the most that it may have")]
+    Full {
+        /// The most.
+        max: usize,
+    },
+}
+
+/// A contract, for people.
+pub(super) fn described(contract: &str, major: u16, kind: OfferKind) -> String {
+    let kind = match kind {
+        OfferKind::Stateless => "a stateless service",
+        OfferKind::Entity => "an entity",
+        OfferKind::Singleton => "a singleton",
+    };
+    format!("{contract} {major}, {kind}")
+}
