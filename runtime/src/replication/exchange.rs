@@ -217,7 +217,7 @@ impl Ask {
     /// Whether it is short, and others' patience depends on it.
     fn is_urgent(&self) -> bool {
         match self {
-            Self::Vote { .. } | Self::PreVote { .. } | Self::Lead { .. } | Self::Barrier => true,
+            Self::Vote { .. } | Self::PreVote { .. } | Self::Lead { .. } | Self::Barrier | Self::Who => true,
             // those of one pipe must not overtake each other
             Self::Append { .. } | Self::Install { .. } | Self::Propose { .. } => false,
         }

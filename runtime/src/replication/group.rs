@@ -1,34 +1,30 @@
 //! One group, as this node takes part in it.
 
-use super::exchange::{AskError, Exchange};
+use super::exchange::Exchange;
 use super::log::Log;
 use super::machine::{Applier, StateMachine};
-use super::message::{Answer, Ask, entry_id};
+use super::message::{Answer, Ask};
 use super::peers::Peers;
-use super::raft::{InSpan, LogId, Types};
-use super::serve::{self, Node, Seat};
+use super::raft::{InSpan, Types};
+use super::serve::{Node, Seat};
 use super::snapshot::Snapshots;
+use super::status::{GroupStatus, tell};
 use crate::host::Blocking;
 use crate::journal::Journal;
-use bytes::Bytes;
 use odeon_core::journal::GroupId;
-use odeon_core::{EntryId, NodeName, ReplicaId};
-use openraft::Instant as _;
-use openraft::alias::WatchReceiverOf;
+use odeon_core::{NodeName, ReplicaId};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use openraft::raft::ClientWriteResponse;
-use openraft::{AsyncRuntime, ChangeMembers, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, ChangeMembers, Config, Raft, SnapshotPolicy};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
-/// What could not be done for want of a leader is tried again after this time.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// Entries that are kept behind a snapshot, for replicas that are not far behind.
 const KEPT: u64 = 1_000;
 /// Entries that go to another replica at once.
@@ -105,31 +101,6 @@ pub enum StartGroupError {
     Ended(String),
 }
 
-/// What has become of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// Its entry.
-    pub at: EntryId,
-    /// What the state machine said.
-    pub answer: Bytes,
-}
-
-/// Why a command was not applied, or is not known to be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProposeError {
-    /// There was no leader to make an entry of it in time. It will not be applied.
-    #[error("{0}")]
-    NotExecuted(String),
-    /// It may have been applied, or be applied yet.
-    #[error("it is not known whether it will be applied: {0}")]
-    Unknown(String),
-}
-
-/// The leader, as far as it is known, did not tell how far one has to read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no majority has said in time how far one has to read: {0}")]
-pub struct ReadError(pub String);
-
 /// Why the replicas were not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
@@ -144,91 +115,19 @@ pub enum ChangeError {
     Unknown(String),
 }
 
-/// What a replica does in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It makes the entries.
-    Leader,
-    /// It votes, and takes the entries of the leader.
-    Follower,
-    /// It wants to be elected.
-    Candidate,
-    /// It takes entries and does not vote.
-    Learner,
-    /// It has ended.
-    Ended,
-}
-
-/// A group as this replica sees it now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupStatus {
-    /// This replica.
-    pub replica: ReplicaId,
-    /// What it does.
-    pub role: Role,
-    /// The latest term that it knows.
-    pub term: u64,
-    /// The leader of that, if it is known.
-    pub leader: Option<(ReplicaId, NodeName)>,
-    /// Who votes, and on which node; those who will and those who did while one set replaces another.
-    pub voters: BTreeMap<ReplicaId, NodeName>,
-    /// Who takes entries and does not vote.
-    pub learners: BTreeMap<ReplicaId, NodeName>,
-    /// The index of its last entry.
-    pub last: Option<u64>,
-    /// The last entry that it has applied.
-    pub applied: Option<EntryId>,
-    /// The last entry that is in its snapshot.
-    pub snapshot: Option<u64>,
-    /// The time since a majority was last heard of, if it leads.
-    pub quorum_heard: Option<Duration>,
-    /// Why it has ended, if it has.
-    pub failure: Option<String>,
-}
-
-impl GroupStatus {
-    fn of(metrics: &RaftMetrics<Types>) -> Self {
-        let members = metrics.membership_config.membership();
-        let voting: BTreeSet<ReplicaId> = members.voter_ids().collect();
-        let nodes = members.nodes().map(|(replica, node)| (*replica, node.clone()));
-        let (voters, learners): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            nodes.partition(|(replica, _)| voting.contains(replica));
-        let leader = metrics.current_leader.and_then(|replica| {
-            let node = voters.get(&replica).or_else(|| learners.get(&replica))?;
-            Some((replica, node.clone()))
-        });
-        let index = |id: &Option<LogId>| id.as_ref().map(|id| id.index);
-        Self {
-            replica: metrics.id,
-            role: match metrics.state {
-                ServerState::Leader => Role::Leader,
-                ServerState::Follower => Role::Follower,
-                ServerState::Candidate => Role::Candidate,
-                ServerState::Learner => Role::Learner,
-                ServerState::Shutdown => Role::Ended,
-            },
-            term: metrics.current_term,
-            leader,
-            voters,
-            learners,
-            last: metrics.last_log_index,
-            applied: metrics.last_applied.as_ref().map(entry_id),
-            snapshot: index(&metrics.snapshot),
-            quorum_heard: metrics.last_quorum_acked.map(|at| at.elapsed()),
-            failure: metrics.running_state.as_ref().err().map(ToString::to_string),
-        }
-    }
-}
-
 /// A replica of a group on this node. Clones are handles; it runs until [`Group::stop`], or its executor ends.
 #[derive(Clone)]
-pub struct Group(Arc<Inner>);
+pub struct Group(pub(super) Arc<Inner>);
 
-struct Inner {
-    group: GroupId,
-    replica: ReplicaId,
-    raft: Node,
-    exchange: Exchange,
+pub(super) struct Inner {
+    pub(super) group: GroupId,
+    pub(super) replica: ReplicaId,
+    pub(super) raft: Node,
+    pub(super) exchange: Exchange,
+    pub(super) contacts: Mutex<Vec<NodeName>>,
+    /// Where the leader was said to be.
+    pub(super) said: Mutex<Option<NodeName>>,
+    pub(super) turn: AtomicUsize,
 }
 
 impl std::fmt::Debug for Group {
@@ -238,14 +137,6 @@ impl std::fmt::Debug for Group {
             .field("replica", &self.0.replica)
             .finish_non_exhaustive()
     }
-}
-
-/// The outcome of one try.
-enum Tried<T> {
-    Done(T),
-    /// Nothing was done; worth another try.
-    Again(String),
-    Unknown(String),
 }
 
 impl Group {
@@ -271,7 +162,8 @@ impl Group {
         let raft = raft.map_err(|error| StartGroupError::Ended(error.to_string()))?;
         exchange.seat(group, Some(Seat::new(replica, raft.clone())));
         InSpan::spawn(tell(group, raft.metrics()));
-        Ok(Self(Arc::new(Inner { group, replica, raft, exchange: exchange.clone() })))
+        let (contacts, said, turn) = Default::default();
+        Ok(Self(Arc::new(Inner { group, replica, raft, exchange: exchange.clone(), contacts, said, turn })))
     }
 
     /// Forms the group with these replicas as its first voters. Of them one does it, or several do it alike; the others
@@ -311,97 +203,21 @@ impl Group {
         }
     }
 
-    /// Has the leader, wherever it is, make an entry of a command, and waits until that is applied there.
+    /// Nodes that may know the leader, for a replica that takes no part yet.
+    pub fn set_contacts(&self, nodes: Vec<NodeName>) {
+        *self.0.contacts.lock() = nodes;
+    }
+
+    /// Asks which replica a node has, and whether it is part of a group that was formed.
     ///
     /// # Errors
-    /// [`ProposeError`]; whether it will be applied is known only for [`ProposeError::NotExecuted`].
-    pub async fn propose(&self, command: Bytes, within: Duration) -> Result<Applied, ProposeError> {
-        let outcome = self.try_until(within, |left| self.try_propose(command.clone(), left)).await;
-        match outcome {
-            Tried::Done(applied) => Ok(applied),
-            Tried::Again(problem) => Err(ProposeError::NotExecuted(problem)),
-            Tried::Unknown(problem) => Err(ProposeError::Unknown(problem)),
-        }
-    }
-
-    /// Waits until all that was committed anywhere before this was called is applied here (linearizable reads).
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn barrier(&self, within: Duration) -> Result<(), ReadError> {
-        let deadline = Instant::now() + within;
-        let index = match self.try_until(within, |left| self.try_barrier(left)).await {
-            Tried::Done(index) => index,
-            Tried::Again(problem) | Tried::Unknown(problem) => return Err(ReadError(problem)),
-        };
-        let applied = self.until(|status| status.applied.is_some_and(|applied| applied.index >= index));
-        let late = |_| ReadError(format!("entry {index} is not applied here yet"));
-        timeout_at(deadline, applied).await.map(drop).map_err(late)
-    }
-
-    async fn try_until<T, F>(&self, within: Duration, mut attempt: impl FnMut(Duration) -> F) -> Tried<T>
-    where
-        F: Future<Output = Tried<T>>,
-    {
-        let deadline = Instant::now() + within;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let problem = match attempt(left).await {
-                Tried::Again(problem) => problem,
-                outcome => return outcome,
-            };
-            let before = self.status().leader;
-            let later = Instant::now() + RETRY_AFTER;
-            if later > deadline {
-                return Tried::Again(problem);
-            }
-            // until there is another leader, or a while has passed
-            let _ = timeout_at(later, self.until(|status| status.leader != before)).await;
-        }
-    }
-
-    async fn try_propose(&self, command: Bytes, within: Duration) -> Tried<Applied> {
-        let answer = self.ask_leader(within, Ask::Propose { command }).await;
-        answer.and_then(|answer| match answer {
-            Answer::Proposed { at, answer } => Tried::Done(Applied { at, answer }),
-            other => Tried::Unknown(format!("an answer to something else: {other:?}")),
-        })
-    }
-
-    async fn try_barrier(&self, within: Duration) -> Tried<u64> {
-        let answer = self.ask_leader(within, Ask::Barrier).await;
-        answer.and_then(|answer| match answer {
-            Answer::Barrier { index } => Tried::Done(index),
-            other => Tried::Unknown(format!("an answer to something else: {other:?}")),
-        })
-    }
-
-    async fn ask_leader(&self, within: Duration, ask: Ask) -> Tried<Answer> {
-        let Inner { group, replica, raft, exchange } = &*self.0;
-        let Some((leader, node)) = self.status().leader else {
-            return Tried::Again(format!("{group} has no leader that is known here"));
-        };
-        if leader != *replica {
-            return match exchange.ask(&node, (*group, Some(leader)), ask, within).await {
-                Ok(answer) => Tried::of(answer),
-                Err(error @ (AskError::NotSent(_) | AskError::TooMany)) => {
-                    Tried::Again(format!("the leader is on {node}: {error}"))
-                }
-                Err(error @ (AskError::Lost | AskError::Late)) => {
-                    Tried::Unknown(format!("the leader is on {node}: {error}"))
-                }
-            };
-        }
-        let answered = async {
-            match ask {
-                Ask::Propose { command } => serve::propose(raft, command).await,
-                _ => serve::barrier(raft).await,
-            }
-        };
-        match timeout_at(Instant::now() + within, answered).await {
-            Ok(Ok(answer)) => Tried::of(answer),
-            Ok(Err(serve::Ended(problem))) => Tried::Unknown(problem),
-            Err(_) => Tried::Unknown("no majority has confirmed it in time".into()),
+    /// For people: why that is not known.
+    pub async fn who(&self, node: &NodeName, within: Duration) -> Result<(ReplicaId, bool), String> {
+        match self.0.exchange.ask(node, (self.0.group, None), Ask::Who, within).await {
+            Ok(Answer::Who { replica, is_formed }) => Ok((replica, is_formed)),
+            Ok(Answer::Refused { problem }) => Err(problem),
+            Ok(other) => Err(format!("an answer to something else: {other:?}")),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -450,51 +266,6 @@ impl Group {
         self.0.exchange.seat(self.0.group, None);
         // an error says that it has panicked, which was reported
         let _ = self.0.raft.shutdown().await;
-    }
-}
-
-/// Logs what becomes of the replica, until it ends.
-async fn tell(group: GroupId, mut metrics: WatchReceiverOf<Types, RaftMetrics<Types>>) {
-    let mut before = None;
-    loop {
-        let status = GroupStatus::of(&metrics.borrow_and_update());
-        let now = (status.role, status.leader.clone());
-        if before.as_ref() != Some(&now) {
-            let (role, term) = (status.role, status.term);
-            match (&status.failure, &status.leader) {
-                (Some(failure), _) => tracing::error!(%group, failure, "a replica has ended"),
-                (None, Some((_, leader))) => {
-                    tracing::info!(%group, ?role, term, %leader, "a leader is known")
-                }
-                (None, None) => tracing::info!(%group, ?role, term, "no leader is known"),
-            }
-            before = Some(now);
-        }
-        if status.role == Role::Ended || metrics.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-impl<T> Tried<T> {
-    fn and_then<U>(self, then: impl FnOnce(T) -> Tried<U>) -> Tried<U> {
-        match self {
-            Self::Done(done) => then(done),
-            Self::Again(problem) => Tried::Again(problem),
-            Self::Unknown(problem) => Tried::Unknown(problem),
-        }
-    }
-}
-
-impl Tried<Answer> {
-    fn of(answer: Answer) -> Self {
-        match answer {
-            Answer::NotLeader { leader: Some((_, node)) } => Self::Again(format!("the leader is on {node}")),
-            Answer::NotLeader { leader: None } => Self::Again("there is no leader".into()),
-            Answer::Refused { problem } => Self::Again(problem),
-            Answer::Unknown { problem } => Self::Unknown(problem),
-            answer => Self::Done(answer),
-        }
     }
 }
 

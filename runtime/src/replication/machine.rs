@@ -15,9 +15,12 @@ pub type Freeze = Box<dyn FnOnce() -> Vec<u8> + Send + Sync>;
 
 /// The state that replicas agree on: a deterministic function of the commands, in their order.
 pub trait StateMachine: Send + Sync + 'static {
-    /// Takes the next command. The answer goes to whoever has proposed it. What cannot be read, or is refused, is
-    /// answered so: all replicas must come to the same.
-    fn apply(&mut self, at: EntryId, command: &[u8]) -> Bytes;
+    /// Takes the next command. The answer goes to whoever has proposed it. What is refused is answered so: all replicas
+    /// must come to the same.
+    ///
+    /// # Errors
+    /// For people: this version cannot read it. The replica ends, for others may have come to something else.
+    fn apply(&mut self, at: EntryId, command: &[u8]) -> Result<Bytes, String>;
 
     /// What writes the state down as it is now, while later commands are applied. It must be quick; what it gives back
     /// may take its time.
@@ -75,7 +78,11 @@ impl RaftStateMachine<Types> for Applier {
         while let Some((entry, proposer)) = entries.try_next().await? {
             let answer = match entry.payload {
                 Payload::Blank => Bytes::new(),
-                Payload::Normal(Command(command)) => self.machine.apply(entry_id(&entry.log_id), &command),
+                Payload::Normal(Command(command)) => {
+                    let at = entry_id(&entry.log_id);
+                    let applied = self.machine.apply(at, &command);
+                    applied.map_err(|why| io::Error::other(format!("entry {at} cannot be applied: {why}")))?
+                }
                 Payload::Membership(members) => {
                     self.members = StoredMembers::new(Some(entry.log_id), members);
                     Bytes::new()

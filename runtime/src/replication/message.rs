@@ -69,6 +69,8 @@ pub(super) enum Ask {
     },
     /// The last entry that may have been committed when this is answered.
     Barrier,
+    /// Which replica is there.
+    Who,
 }
 
 /// What it answers.
@@ -99,6 +101,11 @@ pub(super) enum Answer {
     },
     Barrier {
         index: u64,
+    },
+    Who {
+        replica: ReplicaId,
+        /// Whether it is part of a group that was formed.
+        is_formed: bool,
     },
     NotLeader {
         leader: Option<(ReplicaId, NodeName)>,

@@ -14,16 +14,18 @@ mod log;
 mod machine;
 mod message;
 mod peers;
+mod propose;
 mod raft;
 mod serve;
 mod snapshot;
+mod status;
 #[cfg(test)]
 mod tests;
 
 pub use exchange::{Carrier, Exchange, NotCarried};
-pub use group::{
-    Applied, ChangeError, Group, GroupConfig, GroupStatus, ProposeError, ReadError, Role, StartGroupError,
-};
+pub use group::{ChangeError, Group, GroupConfig, StartGroupError};
 pub use machine::{Freeze, StateMachine};
 #[doc(hidden)]
 pub use message::message_reread;
+pub use propose::{Applied, ProposeError, ReadError};
+pub use status::{GroupStatus, Role};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use odeon_core::{EntryId, NodeName, ReplicaId};
 use openraft::AsyncRuntime;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::{Raft, ReadPolicy};
@@ -99,6 +100,11 @@ impl Seat {
             }
             Ask::Propose { command } => propose(raft, command).await,
             Ask::Barrier => barrier(raft).await,
+            Ask::Who => {
+                let metrics = raft.metrics();
+                let is_formed = metrics.borrow_watched().membership_config.log_id().is_some();
+                Ok(Answer::Who { replica: self.replica, is_formed })
+            }
         }
     }
 

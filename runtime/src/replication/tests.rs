@@ -28,9 +28,10 @@ impl Lines {
 }
 
 impl StateMachine for Lines {
-    fn apply(&mut self, at: EntryId, command: &[u8]) -> Bytes {
-        self.0.lock().push(String::from_utf8_lossy(command).into_owned());
-        Bytes::from(at.index.to_string())
+    fn apply(&mut self, at: EntryId, command: &[u8]) -> Result<Bytes, String> {
+        let line = String::from_utf8(command.to_vec()).map_err(|error| error.to_string())?;
+        self.0.lock().push(line);
+        Ok(Bytes::from(at.index.to_string()))
     }
 
     fn freeze(&self) -> Freeze {

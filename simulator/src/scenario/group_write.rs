@@ -60,8 +60,8 @@ pub(super) fn run(sim: &mut Simulation) {
 struct Nothing;
 
 impl StateMachine for Nothing {
-    fn apply(&mut self, _: EntryId, _: &[u8]) -> Bytes {
-        Bytes::new()
+    fn apply(&mut self, _: EntryId, _: &[u8]) -> Result<Bytes, String> {
+        Ok(Bytes::new())
     }
 
     fn freeze(&self) -> Freeze {

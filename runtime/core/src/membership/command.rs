@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
-    /// A node becomes a member.
+    /// A node becomes a member, or a member says something else of itself.
     Join {
         /// What it says of itself.
         card: Box<Card>,
@@ -50,6 +50,13 @@ pub enum Outcome {
     Done {
         /// The epoch of the view that has it.
         epoch: u64,
+    },
+    /// The leases of all but these go on: they are no members.
+    Renewed {
+        /// The epoch of the view.
+        epoch: u64,
+        /// Who is none.
+        strangers: Vec<NodeId>,
     },
     /// Nothing has changed, for all of these reasons.
     Refused {

@@ -107,8 +107,8 @@ impl View {
         let done = match command {
             Command::Join { card } => self.join(index, *card),
             Command::Renew { nodes } => {
-                self.renew(&nodes);
-                Ok(())
+                let strangers = self.renew(nodes);
+                return Outcome::Renewed { epoch: self.epoch, strangers };
             }
             Command::Drain { node } => self.drain(index, &node),
             Command::Remove { node, reason, renewals } => {
@@ -125,13 +125,13 @@ impl View {
     fn join(&mut self, index: u64, card: Card) -> Result<(), Vec<Problem>> {
         let NodeId { name, incarnation } = &card.node;
         let known = self.incarnation(name);
-        let again = self.members.get(name).is_some_and(|member| member.card == card);
-        if again {
+        let is_member = self.member(&card.node).is_some();
+        if self.members.get(name).is_some_and(|member| member.card == card) {
             // whoever has proposed it did not hear what became of it
             return Ok(());
         }
         let mut problems = Vec::new();
-        if *incarnation <= known {
+        if *incarnation <= known && !is_member {
             problems.push(Problem::Over { name: name.clone(), known });
         }
         if !self.members.contains_key(name) && self.members.len() >= MEMBERS_MAX {
@@ -146,6 +146,10 @@ impl View {
         }
         let name = name.clone();
         self.epoch = index;
+        if is_member && let Some(member) = self.members.get_mut(&name) {
+            member.card = card;
+            return Ok(());
+        }
         if let Some(old) = self.members.remove(&name) {
             self.forget(&old.card.node, Reason::Restarted);
         }
@@ -180,14 +184,16 @@ impl View {
         problems
     }
 
-    /// Those that are no members are left out: they learn of it from the view.
-    fn renew(&mut self, nodes: &[NodeId]) {
-        for node in nodes {
-            let member = self.members.get_mut(&node.name).filter(|member| member.card.node == *node);
-            if let Some(member) = member {
+    /// Gives back those that are no members.
+    fn renew(&mut self, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
+        nodes.retain(|node| match self.members.get_mut(&node.name) {
+            Some(member) if member.card.node == *node => {
                 member.renewals += 1;
+                false
             }
-        }
+            _ => true,
+        });
+        nodes
     }
 
     fn drain(&mut self, index: u64, node: &NodeId) -> Result<(), Vec<Problem>> {

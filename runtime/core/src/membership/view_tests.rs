@@ -37,7 +37,7 @@ fn problems(outcome: Outcome) -> String {
         Outcome::Refused { problems } => {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         }
-        Outcome::Done { .. } => panic!("it was done"),
+        done => panic!("it was done: {done:?}"),
     }
 }
 
@@ -56,6 +56,11 @@ fn a_node_joins_once_leaves_and_comes_back_as_a_later_incarnation() {
     assert_eq!(view.gone[&id("a", 1).name], Gone { incarnation: 1, reason: Reason::Left, since: 9 });
     assert!(problems(join(&mut view, 11, card("a", 1, &[]))).contains("a@1 is known"));
     assert_eq!(join(&mut view, 12, card("a", 2, &[])), Outcome::Done { epoch: 12 });
+    // what it offers may change
+    let more = card("a", 2, &[("cart", "cart", 1)]);
+    let mut changed = view.clone();
+    assert_eq!(join(&mut changed, 13, more), Outcome::Done { epoch: 13 });
+    assert_eq!(changed.members[&id("a", 2).name].since, 12);
     assert_eq!(join(&mut view, 13, card("a", 3, &[])), Outcome::Done { epoch: 13 });
     assert_eq!(view.gone[&id("a", 1).name], Gone { incarnation: 2, reason: Reason::Restarted, since: 13 });
     assert!(view.member(&id("a", 2)).is_none() && view.member(&id("a", 3)).is_some());
@@ -68,7 +73,8 @@ fn a_lease_that_was_renewed_meanwhile_is_not_ended() {
     let end =
         |renewals| Command::Remove { node: id("a", 1), reason: Reason::LeaseEnded, renewals: Some(renewals) };
     let before = view.epoch;
-    view.apply(2, Command::Renew { nodes: vec![id("a", 1), id("a", 2), id("b", 1)] });
+    let renewed = view.apply(2, Command::Renew { nodes: vec![id("a", 1), id("a", 2), id("b", 1)] });
+    assert_eq!(renewed, Outcome::Renewed { epoch: before, strangers: vec![id("a", 2), id("b", 1)] });
     assert_eq!((view.epoch, view.member(&id("a", 1)).map(|m| m.renewals)), (before, Some(1)));
     assert!(problems(view.apply(3, end(0))).contains("renewed meanwhile"));
     assert_eq!(view.apply(4, end(1)), Outcome::Done { epoch: 4 });

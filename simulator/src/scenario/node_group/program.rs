@@ -43,11 +43,12 @@ struct Commands {
 }
 
 impl StateMachine for Commands {
-    fn apply(&mut self, at: EntryId, command: &[u8]) -> Bytes {
-        let command = u64::from_le_bytes(command.try_into().expect("the scenario proposes such"));
+    fn apply(&mut self, at: EntryId, command: &[u8]) -> Result<Bytes, String> {
+        let command = command.try_into().map_err(|_| "it is not of the scenario")?;
+        let command = u64::from_le_bytes(command);
         self.commands.push(command);
         self.board.open(|b| b.applies(&self.node, at, command));
-        Bytes::from(at.index.to_le_bytes().to_vec())
+        Ok(Bytes::from(at.index.to_le_bytes().to_vec()))
     }
 
     fn freeze(&self) -> Freeze {

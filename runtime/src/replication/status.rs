@@ -1,0 +1,110 @@
+//! A group as one of its replicas sees it.
+
+use super::message::entry_id;
+use super::raft::{LogId, Types};
+use odeon_core::journal::GroupId;
+use odeon_core::{EntryId, NodeName, ReplicaId};
+use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::WatchReceiver;
+use openraft::{Instant, RaftMetrics, ServerState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a replica does in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It makes the entries.
+    Leader,
+    /// It votes, and takes the entries of the leader.
+    Follower,
+    /// It wants to be elected.
+    Candidate,
+    /// It takes entries and does not vote.
+    Learner,
+    /// It has ended.
+    Ended,
+}
+
+/// A group as this replica sees it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// This replica.
+    pub replica: ReplicaId,
+    /// What it does.
+    pub role: Role,
+    /// The latest term that it knows.
+    pub term: u64,
+    /// The leader of that, if it is known.
+    pub leader: Option<(ReplicaId, NodeName)>,
+    /// Who votes, and on which node; those who will and those who did while one set replaces another.
+    pub voters: BTreeMap<ReplicaId, NodeName>,
+    /// Who takes entries and does not vote.
+    pub learners: BTreeMap<ReplicaId, NodeName>,
+    /// The index of its last entry.
+    pub last: Option<u64>,
+    /// The last entry that it has applied.
+    pub applied: Option<EntryId>,
+    /// The last entry that is in its snapshot.
+    pub snapshot: Option<u64>,
+    /// The time since a majority was last heard of, if it leads.
+    pub quorum_heard: Option<Duration>,
+    /// Why it has ended, if it has.
+    pub failure: Option<String>,
+}
+
+impl GroupStatus {
+    pub(super) fn of(metrics: &RaftMetrics<Types>) -> Self {
+        let members = metrics.membership_config.membership();
+        let voting: BTreeSet<ReplicaId> = members.voter_ids().collect();
+        let nodes = members.nodes().map(|(replica, node)| (*replica, node.clone()));
+        let (voters, learners): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            nodes.partition(|(replica, _)| voting.contains(replica));
+        let leader = metrics.current_leader.and_then(|replica| {
+            let node = voters.get(&replica).or_else(|| learners.get(&replica))?;
+            Some((replica, node.clone()))
+        });
+        let index = |id: &Option<LogId>| id.as_ref().map(|id| id.index);
+        Self {
+            replica: metrics.id,
+            role: match metrics.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Ended,
+            },
+            term: metrics.current_term,
+            leader,
+            voters,
+            learners,
+            last: metrics.last_log_index,
+            applied: metrics.last_applied.as_ref().map(entry_id),
+            snapshot: index(&metrics.snapshot),
+            quorum_heard: metrics.last_quorum_acked.map(|at| at.elapsed()),
+            failure: metrics.running_state.as_ref().err().map(ToString::to_string),
+        }
+    }
+}
+
+/// Logs what becomes of the replica, until it ends.
+pub(super) async fn tell(group: GroupId, mut metrics: WatchReceiverOf<Types, RaftMetrics<Types>>) {
+    let mut before = None;
+    loop {
+        let status = GroupStatus::of(&metrics.borrow_and_update());
+        let now = (status.role, status.leader.clone());
+        if before.as_ref() != Some(&now) {
+            let (role, term) = (status.role, status.term);
+            match (&status.failure, &status.leader) {
+                (Some(failure), _) => tracing::error!(%group, failure, "a replica has ended"),
+                (None, Some((_, leader))) => {
+                    tracing::info!(%group, ?role, term, %leader, "a leader is known")
+                }
+                (None, None) => tracing::info!(%group, ?role, term, "no leader is known"),
+            }
+            before = Some(now);
+        }
+        if status.role == Role::Ended || metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
