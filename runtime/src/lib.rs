@@ -11,6 +11,7 @@ pub mod cell;
 pub mod directory;
 pub mod host;
 pub mod journal;
+pub mod membership;
 pub mod node;
 pub mod reach;
 pub mod remote;

@@ -106,7 +106,7 @@ pub(super) struct Files {
     /// All before this is durable.
     synced: u64,
     /// Locked for as long as it is open.
-    _lock: File,
+    lock: Option<File>,
 }
 
 /// What reads entries, whatever is written meanwhile.
@@ -136,7 +136,7 @@ impl Files {
                 chain: 0,
                 synced: 0,
                 directory,
-                _lock: lock,
+                lock: Some(lock),
             },
             Index::default(),
         );
@@ -153,6 +153,11 @@ impl Files {
                 .map_err(|error| OpenError::Io { path: files.directory.clone(), error })?;
         }
         Ok((files, index))
+    }
+
+    /// Others may open the journal from now on.
+    pub(super) fn release(&mut self) {
+        self.lock = None;
     }
 
     /// Reads a segment.

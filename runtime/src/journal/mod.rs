@@ -176,7 +176,22 @@ impl Journal {
         self.0.failure()
     }
 
-    /// Ends when the journal has failed, with the reason: the node has to stop.
+    /// Takes and gives nothing any more. Once this has ended somebody else may open the journal, whoever still has a
+    /// handle of this one.
+    pub async fn close(&self) {
+        self.0.failed.send_if_modified(|failed| {
+            let is_open = failed.is_none();
+            if is_open {
+                *failed = Some("it is closed".into());
+            }
+            is_open
+        });
+        let shared = self.0.clone();
+        // without a thread for it the journal is closed when the last handle is dropped
+        let _ = run_blocking(&*self.0.blocking, move || shared.files.lock().release()).await;
+    }
+
+    /// Ends when the journal has failed, or is closed, with the reason: the node has to stop.
     pub async fn failed(&self) -> Arc<str> {
         let mut failed = self.0.failed.subscribe();
         let why = failed.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());

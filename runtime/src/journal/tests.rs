@@ -275,3 +275,17 @@ async fn many_append_from_many_threads() {
         assert!(read.len() == 50 && read.iter().all(|content| **content == vec![group as u8; 1_000]));
     }
 }
+
+#[tokio::test]
+async fn a_journal_that_is_closed_can_be_opened_whoever_still_has_a_handle_of_it() {
+    let directory = Directory::new();
+    let journal = directory.open().await;
+    append(&journal, vec![entry(A, 0, "kept")]).await;
+    assert!(matches!(directory.try_open().await, Err(OpenError::Locked(_))));
+    let other = journal.clone();
+    journal.close().await;
+    let again = directory.open().await;
+    assert_eq!(again.entries(A), 0..1);
+    assert!(matches!(other.append(vec![entry(A, 1, "late")]), Err(AppendError::Failed(_))));
+    append(&again, vec![entry(A, 1, "another")]).await;
+}

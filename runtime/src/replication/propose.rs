@@ -139,13 +139,17 @@ impl Group {
 
     async fn ask_leader(&self, within: Duration, ask: Ask) -> Tried<Answer> {
         let Inner { group, replica, raft, contacts, said, .. } = &*self.0;
+        // whoever is no replica any more, or not yet, does not hear who leads by itself
+        let told = said.lock().take();
+        if let Some(node) = told {
+            return self.ask_other(&node, None, within, ask).await;
+        }
         let Some((leader, node)) = self.status().leader else {
-            // whoever takes no part yet asks those who may know
-            let node = said.lock().take().or_else(|| {
+            let contact = {
                 let (contacts, turn) = (contacts.lock(), self.0.turn.fetch_add(1, Ordering::Relaxed));
                 contacts.get(turn % contacts.len().max(1)).cloned()
-            });
-            let Some(node) = node else {
+            };
+            let Some(node) = contact else {
                 return Tried::Again(format!("{group} has no leader that is known here"));
             };
             return self.ask_other(&node, None, within, ask).await;

@@ -48,6 +48,8 @@ pub struct GroupStatus {
     pub snapshot: Option<u64>,
     /// The time since a majority was last heard of, if it leads.
     pub quorum_heard: Option<Duration>,
+    /// How far other replicas are known to have come, if it leads: the index of the last entry of each.
+    pub matched: BTreeMap<ReplicaId, Option<u64>>,
     /// Why it has ended, if it has.
     pub failure: Option<String>,
 }
@@ -81,8 +83,20 @@ impl GroupStatus {
             applied: metrics.last_applied.as_ref().map(entry_id),
             snapshot: index(&metrics.snapshot),
             quorum_heard: metrics.last_quorum_acked.map(|at| at.elapsed()),
+            matched: metrics
+                .replication
+                .iter()
+                .flatten()
+                .map(|(replica, id)| (*replica, index(id)))
+                .collect(),
             failure: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
+    }
+
+    /// Whether a replica is known to have all entries but so many at the most. Known to the leader alone.
+    pub fn is_near(&self, replica: ReplicaId, missing: u64) -> bool {
+        let Some(matched) = self.matched.get(&replica) else { return false };
+        matched.map_or(0, |index| index + 1) + missing >= self.last.map_or(0, |last| last + 1)
     }
 }
 

@@ -131,6 +131,8 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) address: Ipv4Addr,
     pub(crate) clock: Clock,
+    /// The latest reading of its monotonic clock.
+    pub(crate) clock_read: u64,
     pub(crate) entropy: Stream,
     pub(crate) disk: Disk,
     /// The last port handed out to a socket that did not ask for one.
@@ -214,6 +216,7 @@ impl Kernel {
             name: name.to_owned(),
             address,
             clock: Clock::default(),
+            clock_read: 0,
             entropy: Stream::new(seed, &format!("entropy of {name}")),
             disk: Disk::new(Stream::new(seed, &format!("disk of {name}"))),
             port_last: 32_768,

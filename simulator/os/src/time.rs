@@ -72,7 +72,14 @@ impl Kernel {
 
     fn monotonic(&mut self) -> u64 {
         self.step();
-        MONOTONIC_BASE + self.local_now()
+        let mut now = self.local_now();
+        if let Some(seat) = self.turn.seat {
+            // another executor of the host may have had a turn that ended later, for it has waited for a disk
+            let read = &mut self.host_mut(seat.host).clock_read;
+            now = now.max(*read);
+            *read = now;
+        }
+        MONOTONIC_BASE + now
     }
 
     fn wall(&mut self) -> u64 {

@@ -9,7 +9,8 @@ use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust
 use odeon::{Node, NodeConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
 
 /// The cluster of one run.
 pub(super) struct Cluster {
@@ -65,4 +66,23 @@ pub(super) async fn start(machine: &Machine, pass: &Pass, port: u16, app: App) -
     };
     let links = Links::start(&node, config).await.expect("a fresh host has the port free");
     (node, links)
+}
+
+/// A dial is waited for so long.
+const DIAL_WITHIN: Duration = Duration::from_millis(100);
+
+/// Dials each of these nodes to which there is no link, wherever it is by now.
+pub(super) async fn dial_all(
+    links: &Links,
+    names: &[NodeName],
+    address_of: impl Fn(&NodeName) -> Option<SocketAddr>,
+) {
+    let status = links.status();
+    let is_linked = |name: &NodeName| status.iter().any(|link| link.connected && link.node.name == *name);
+    for name in names.iter().filter(|name| **name != links.node().name && !is_linked(name)) {
+        let Some(address) = address_of(name) else { continue };
+        if let Ok(Err(error)) = timeout(DIAL_WITHIN, links.connect(address)).await {
+            tracing::debug!(%name, %error, "a node is not reached");
+        }
+    }
 }

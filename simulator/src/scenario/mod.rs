@@ -14,6 +14,7 @@ mod node_counter;
 mod node_gossip;
 mod node_group;
 mod node_links;
+mod node_members;
 mod node_shop;
 mod node_watches;
 mod quic_trust;
@@ -84,6 +85,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-group",
         about: "Replicas on real nodes agree on one log through crashes, cuts, lost disks and changes of who votes",
         run: node_group::run,
+    },
+    Scenario {
+        name: "node-members",
+        about: "Real nodes form a cluster and stay members through every misfortune; who acts has its lease",
+        run: node_members::run,
     },
     Scenario {
         name: "group-write",

@@ -46,6 +46,43 @@ fn a_skewed_wall_clock_is_off_and_a_monotonic_one_is_not() {
     assert!(has_said(&report, "wrong", "wall 1893455998500"), "{:#?}", report.lines);
 }
 
+#[test]
+fn a_monotonic_clock_is_one_for_all_executors_of_a_host_though_one_of_them_waits_for_a_disk() {
+    let mut options = exact(5);
+    (options.machines.executors_min, options.machines.executors_max) = (2, 2);
+    (options.disks.sync_min, options.disks.sync_max) = (Duration::from_millis(5), Duration::from_millis(9));
+    let report = simulate(options, |simulation| {
+        let host = simulation.host("a", |machine| async move {
+            let latest = std::sync::Arc::new(std::sync::Mutex::new(Instant::now()));
+            let tasks = machine.executors.iter().enumerate().map(|(at, executor)| {
+                let (latest, path) = (latest.clone(), machine.directory.join(at.to_string()));
+                executor.spawn(async move {
+                    for _ in 0..200 {
+                        if at == 0 {
+                            let file = std::fs::File::create(&path).expect("there is room");
+                            file.sync_all().expect("the disk is sound");
+                        }
+                        let now = Instant::now();
+                        let mut latest = latest.lock().expect("nobody panics");
+                        assert!(now >= *latest, "{:?} before what was read", *latest - now);
+                        *latest = now;
+                        drop(latest);
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.expect("it does not go back");
+            }
+            trace::line("never back");
+        });
+        simulation.start(host);
+        simulation.run_for(Duration::from_secs(10));
+    });
+    assert_clean(&report);
+    assert!(has_said(&report, "a", "never back"), "{:#?}", report.lines);
+}
+
 /// When, in the world's time, a host finished a thousand local seconds of ticks.
 fn finished_at(lines: &[String], host: &str) -> f64 {
     let line = lines.iter().find(|line| line.contains(host) && line.contains("thousand seconds"));

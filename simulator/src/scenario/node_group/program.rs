@@ -4,14 +4,13 @@ use super::board::Board;
 use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass};
+use crate::scenario::linked::{self, Pass, dial_all};
 use bytes::Bytes;
 use odeon::core::journal::GroupId;
 use odeon::core::{EntryId, NodeName, Random, ReplicaId};
 use odeon::host::Inline;
 use odeon::journal::{Journal, JournalConfig};
 use odeon::prelude::*;
-use odeon::remote::Links;
 use odeon::replication::{Freeze, Group, GroupConfig, ProposeError, Role, StateMachine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -125,27 +124,12 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     spawn(Box::pin(look_after(group.clone(), name.clone(), start.names.clone(), random, board.clone())));
     loop {
         board.open(|b| b.shows(&name, group.status()));
-        dial(&links, &start.names, &board).await;
+        dial_all(&links, &start.names, |name| board.open(|b| b.addresses.get(name).copied())).await;
         if let Some(error) = journal.failure() {
             tracing::info!(%error, "the journal has failed: the node ends");
             return reached("group: a node ended with its journal");
         }
         sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Dials, wherever it is by now, a node to which there is no link.
-async fn dial(links: &Links, names: &[NodeName], board: &Books<Board>) {
-    let status = links.status();
-    let is_linked = |name: &NodeName| status.iter().any(|link| link.connected && link.node.name == *name);
-    for name in names.iter().filter(|name| **name != links.node().name && !is_linked(name)) {
-        let Some(address) = board.open(|b| b.addresses.get(name).copied()) else { continue };
-        let links = links.clone();
-        // several may take their time
-        tokio::task::yield_now().await;
-        if let Ok(Err(error)) = tokio::time::timeout(LOOK_EVERY, links.connect(address)).await {
-            tracing::debug!(%name, %error, "a node is not reached");
-        }
     }
 }
 

@@ -1,0 +1,110 @@
+//! What the leader of the cluster group does: it ends the leases of members that were not heard of, and says who votes.
+
+use super::Shared;
+use crate::replication::{ChangeError, GroupStatus, Role};
+use odeon_core::membership::{Change, Command, Grants, Reason, Seat, Seats, next_change};
+use odeon_core::{NodeId, ReplicaId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often a leader looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A replica has nearly all entries if so many are missing at the most.
+const BEHIND_MAX: u64 = 100;
+/// What is proposed comes to something within this time.
+const WITHIN: Duration = Duration::from_secs(1);
+/// A change of replicas is waited for so long.
+const CHANGE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs as long as the node.
+pub(super) async fn run(shared: &Shared) {
+    tokio::join!(leases(shared), replicas(shared));
+}
+
+/// Ends leases. Each replica follows them, so that whichever leads next knows them.
+async fn leases(shared: &Shared) {
+    let mut grants = Grants::new(shared.times.lease, shared.times.drift);
+    loop {
+        let (view, now) = (shared.view.borrow().clone(), shared.now());
+        let members = view.members.values().map(|member| (member.card.node.clone(), member.renewals));
+        grants.see(members, now);
+        if shared.group.status().role == Role::Leader {
+            end_leases(shared, &grants, now).await;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Changes who takes entries, and who votes.
+async fn replicas(shared: &Shared) {
+    let mut absences = Absences::default();
+    loop {
+        let (view, now) = (shared.view.borrow().clone(), shared.now());
+        let status = shared.group.status();
+        let living: BTreeSet<ReplicaId> = view.members.values().map(|member| member.card.replica).collect();
+        absences.see(status.voters.keys().filter(|id| !living.contains(id)).copied(), now);
+        if status.role == Role::Leader {
+            let away = absences.longer_than(shared.times.voter_away, now);
+            // one that takes longer goes on; until it is done another one is refused
+            let _ = timeout(CHANGE_WITHIN, change_replicas(shared, &status, away)).await;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Since when voters are of no member.
+#[derive(Default)]
+struct Absences(BTreeMap<ReplicaId, Timestamp>);
+
+impl Absences {
+    fn see(&mut self, away: impl Iterator<Item = ReplicaId>, now: Timestamp) {
+        self.0 = away.map(|id| (id, self.0.get(&id).copied().unwrap_or(now))).collect();
+    }
+
+    fn longer_than(&self, time: Duration, now: Timestamp) -> BTreeSet<ReplicaId> {
+        self.0.iter().filter(|(_, since)| now.since(**since) >= time).map(|(id, _)| *id).collect()
+    }
+}
+
+async fn end_leases(shared: &Shared, grants: &Grants, now: Timestamp) {
+    let ended: Vec<(NodeId, u64)> = grants.ended(now).map(|(node, count)| (node.clone(), count)).collect();
+    for (node, renewals) in ended {
+        let end =
+            Command::Remove { node: node.clone(), reason: Reason::LeaseEnded, renewals: Some(renewals) };
+        match shared.propose(&end, WITHIN).await {
+            Ok(outcome) => tracing::warn!(%node, ?outcome, "the lease of a member has ended"),
+            // whoever leads then will do it
+            Err(error) => tracing::debug!(%node, %error, "a lease that has ended is not passed on"),
+        }
+    }
+}
+
+async fn change_replicas(shared: &Shared, status: &GroupStatus, away: BTreeSet<ReplicaId>) {
+    let view = shared.view.borrow().clone();
+    let seat = |id: &ReplicaId, node: &odeon_core::NodeName, votes| {
+        let is_caught_up = votes || status.is_near(*id, BEHIND_MAX);
+        (*id, Seat { node: node.clone(), votes, is_caught_up })
+    };
+    let voters = status.voters.iter().map(|(id, node)| seat(id, node, true));
+    let learners = status.learners.iter().map(|(id, node)| seat(id, node, false));
+    let members = view.members.iter().map(|(name, member)| (name.clone(), member.card.replica));
+    let seats = Seats {
+        seats: voters.chain(learners).collect(),
+        members: members.collect(),
+        eligible: shared.eligible.clone(),
+        away,
+        wanted: shared.voters_wanted,
+    };
+    let Some(change) = next_change(&seats) else { return };
+    tracing::info!(?change, "the replicas of the cluster group change");
+    let changed = match change {
+        Change::Seat { replica, node } => shared.group.add_learner(replica, node).await,
+        Change::Voters(voters) => shared.group.set_voters(voters).await,
+        Change::Forget(replicas) => shared.group.remove(replicas).await,
+    };
+    match changed {
+        Ok(()) | Err(ChangeError::NotLeader) => {}
+        Err(error) => tracing::warn!(%error, "the replicas of the cluster group do not change yet"),
+    }
+}

@@ -1,0 +1,122 @@
+//! What each node does: it forms the cluster with the other founders, or joins it, and renews its lease.
+
+use super::{Shared, Standing};
+use crate::remote::Links;
+use crate::replication::ProposeError;
+use odeon_core::NodeName;
+use odeon_core::membership::{Command, Outcome};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// What is not done yet is tried again after this time.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Another founder answers within this time.
+const WHO_WITHIN: Duration = Duration::from_secs(1);
+/// Whoever joins waits so long for what becomes of it.
+const JOIN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Runs until the node is a member no more.
+pub(super) async fn run(shared: &Shared, links: &Links) {
+    loop {
+        let contacts = contacts(shared, links);
+        shared.group.set_contacts(contacts);
+        if join(shared).await {
+            break;
+        }
+        sleep(RETRY_AFTER).await;
+    }
+    let mut said = shared.card.subscribe();
+    loop {
+        tokio::select! {
+            biased;
+            () = sleep(shared.times.renew) => renew(shared).await,
+            changed = said.changed() => {
+                if changed.is_err() || !join(shared).await {
+                    sleep(RETRY_AFTER).await;
+                    said.mark_changed();
+                }
+            }
+        }
+        if shared.is_over() {
+            // what others do with the log is still heard here
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Whom to ask for the leader: the founders and those who may vote, but for this node, and all that there is a link to.
+fn contacts(shared: &Shared, links: &Links) -> Vec<NodeName> {
+    let linked = links.status().into_iter().filter(|link| link.connected).map(|link| link.node.name);
+    let mut contacts: Vec<NodeName> =
+        shared.founders.iter().chain(&shared.eligible).cloned().chain(linked).collect();
+    contacts.sort_unstable();
+    contacts.dedup();
+    contacts.retain(|name| *name != shared.node.name);
+    contacts
+}
+
+/// Forms the group if that is this node's to do, and joins. True: it is a member.
+async fn join(shared: &Shared) -> bool {
+    if !shared.group.is_formed() && shared.founders.first() == Some(&shared.node.name) {
+        match founders(shared).await {
+            Ok(None) => {}
+            Ok(Some(founders)) => {
+                if let Err(error) = shared.group.form(founders).await {
+                    tracing::warn!(%error, "the cluster group is not formed");
+                }
+            }
+            Err(waits_for) => {
+                shared.stand(Standing::Joining { waits_for });
+                return false;
+            }
+        }
+    }
+    let card = Box::new(shared.card.borrow().clone());
+    let sent = shared.now();
+    match shared.propose(&Command::Join { card }, JOIN_WITHIN).await {
+        Ok(Outcome::Done { .. } | Outcome::Renewed { .. }) => {
+            shared.lease.lock().taken(sent);
+            shared.stand(Standing::Member);
+            true
+        }
+        Ok(Outcome::Refused { problems }) => {
+            shared.stand(Standing::Refused { problems });
+            false
+        }
+        Err(ProposeError::NotExecuted(waits_for) | ProposeError::Unknown(waits_for)) => {
+            if *shared.standing.borrow() != Standing::Member {
+                shared.stand(Standing::Joining { waits_for });
+            }
+            false
+        }
+    }
+}
+
+/// All founders with their replicas, if nobody has formed the group yet.
+async fn founders(shared: &Shared) -> Result<Option<BTreeMap<odeon_core::ReplicaId, NodeName>>, String> {
+    let mut founders = BTreeMap::from([(shared.replica, shared.node.name.clone())]);
+    for name in shared.founders.iter().filter(|name| **name != shared.node.name) {
+        match shared.group.who(name, WHO_WITHIN).await {
+            Ok((_, true)) => return Ok(None),
+            Ok((replica, false)) => drop(founders.insert(replica, name.clone())),
+            Err(problem) => return Err(format!("the founder {name}: {problem}")),
+        }
+    }
+    Ok(Some(founders))
+}
+
+/// Renews the lease, once: what is late is overtaken by the next one.
+async fn renew(shared: &Shared) {
+    let sent = shared.now();
+    let nodes = vec![shared.node.clone()];
+    match shared.propose(&Command::Renew { nodes }, shared.times.lease).await {
+        Ok(Outcome::Renewed { strangers, .. }) if strangers.is_empty() => shared.lease.lock().taken(sent),
+        Ok(Outcome::Renewed { .. }) => {
+            shared.lease.lock().lose();
+            shared.stand(Standing::Removed);
+        }
+        Ok(outcome) => tracing::warn!(?outcome, "the lease is not renewed"),
+        Err(error) => tracing::debug!(%error, "the lease is not renewed"),
+    }
+}

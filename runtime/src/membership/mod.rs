@@ -1,0 +1,165 @@
+//! The cluster group, and this node as a member of it.
+//!
+//! Reading order: [`Membership`] is what the rest of the node asks; [`start`] opens what the disk has and runs the rest as a
+//! part of the node: [`member`] forms the group or joins it, and renews the lease; [`leader`] does what only the leader may: it ends
+//! leases and says who votes. [`machine`] holds the view that all of them agree on; what commands make of it is decided in
+//! [`odeon_core::membership`].
+//!
+//! Architecture invariant: nobody but the group says who is a member. What is seen here of others is a reason to propose
+//! something.
+
+mod leader;
+mod machine;
+mod member;
+mod start;
+mod store;
+
+pub use start::{MembershipConfig, StartMembershipError};
+
+use crate::replication::{Group, GroupStatus, ProposeError};
+use bytes::Bytes;
+use odeon_core::membership::{Card, Command, Lease, Outcome, Problem, Times, View};
+use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How this node stands to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not a member yet.
+    Joining {
+        /// For people: what it waits for.
+        waits_for: String,
+    },
+    /// It was refused. It tries again, for what is wrong may be mended elsewhere.
+    Refused {
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// It is a member.
+    Member,
+    /// It was a member, and is no more.
+    Removed,
+    /// It has left.
+    Left,
+}
+
+/// The cluster group as this node takes part in it. Clones are handles.
+#[derive(Clone)]
+pub struct Membership(Arc<Shared>);
+
+struct Shared {
+    node: NodeId,
+    replica: ReplicaId,
+    group: Group,
+    view: watch::Receiver<Arc<View>>,
+    standing: watch::Sender<Standing>,
+    lease: Mutex<Lease>,
+    times: Times,
+    founders: BTreeSet<NodeName>,
+    eligible: BTreeSet<NodeName>,
+    voters_wanted: usize,
+    card: watch::Sender<Card>,
+    /// Where timestamps begin.
+    origin: Instant,
+}
+
+impl Membership {
+    /// The members, as far as this node has heard. It is not older than what this node has seen before.
+    pub fn view(&self) -> Arc<View> {
+        self.0.view.borrow().clone()
+    }
+
+    /// Follows the view: each change, or at least the last one of several.
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.0.view.clone()
+    }
+
+    /// How this node stands to the cluster.
+    pub fn standing(&self) -> Standing {
+        self.0.standing.borrow().clone()
+    }
+
+    /// Waits until it stands so.
+    pub async fn until(&self, is_so: impl FnMut(&Standing) -> bool) -> Standing {
+        let mut standing = self.0.standing.subscribe();
+        let now = standing.wait_for(is_so).await.map(|now| now.clone());
+        now.expect("the sender is held by this handle")
+    }
+
+    /// Whether this node may act as the member that it is: volatile entities and singletons, above all. It says no before
+    /// the group gives its work to others.
+    pub fn holds_lease(&self) -> bool {
+        self.0.lease.lock().holds(self.0.now())
+    }
+
+    /// The cluster group as this node's replica sees it.
+    pub fn group(&self) -> GroupStatus {
+        self.0.group.status()
+    }
+
+    /// What it says of itself from now on, such as what it offers.
+    pub fn say(&self, change: impl FnOnce(&mut Card)) {
+        self.0.card.send_modify(change);
+    }
+
+    /// Has the cluster group take a command.
+    ///
+    /// # Errors
+    /// [`ProposeError`]. What the group refuses is no error, but an outcome.
+    pub async fn propose(&self, command: &Command, within: Duration) -> Result<Outcome, ProposeError> {
+        self.0.propose(command, within).await
+    }
+
+    /// Leaves the cluster: others take over at once, not when the lease ends.
+    ///
+    /// # Errors
+    /// [`ProposeError`]: there was no leader in time. The lease will end.
+    pub async fn leave(&self, within: Duration) -> Result<(), ProposeError> {
+        self.0.standing.send_replace(Standing::Left);
+        self.0.lease.lock().lose();
+        let reason = odeon_core::membership::Reason::Left;
+        let leave = Command::Remove { node: self.0.node.clone(), reason, renewals: None };
+        self.0.propose(&leave, within).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Membership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Membership").field("node", &self.0.node).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO + self.origin.elapsed()
+    }
+
+    fn stand(&self, standing: Standing) {
+        self.standing.send_if_modified(|now| {
+            // whoever has left or was removed has to come back as another incarnation
+            let is_over = matches!(now, Standing::Left | Standing::Removed);
+            let changes = !is_over && *now != standing;
+            if changes {
+                machine::tell(&self.node, &standing);
+                *now = standing;
+            }
+            changes
+        });
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Left | Standing::Removed)
+    }
+
+    async fn propose(&self, command: &Command, within: Duration) -> Result<Outcome, ProposeError> {
+        let command = serde_json::to_vec(command).expect("commands can be written");
+        let applied = self.group.propose(Bytes::from(command), within).await?;
+        let read = serde_json::from_slice(&applied.answer);
+        read.map_err(|error| ProposeError::Unknown(format!("the answer cannot be read: {error}")))
+    }
+}

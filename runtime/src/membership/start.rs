@@ -1,0 +1,209 @@
+//! What membership needs, and how it begins and ends.
+
+use super::machine::Views;
+use super::{Membership, Shared, Standing, leader, member, store};
+use crate::host::run_blocking;
+use crate::journal::{Journal, JournalConfig, OpenError};
+use crate::node::Node;
+use crate::remote::Links;
+use crate::replication::{Group, GroupConfig, StartGroupError};
+use crate::supervision::{AddPartError, PartSpec, Running};
+use odeon_core::journal::GroupId;
+use odeon_core::membership::{Card, Lease, LevelRange, Times, TimesError};
+use odeon_core::{NodeName, ReplicaId};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The group that agrees on the members.
+const CLUSTER: GroupId = GroupId(0);
+/// A node that stops tells the others within this time.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a node's membership needs to know.
+#[derive(Clone, Debug)]
+pub struct MembershipConfig {
+    /// Where the journal and the snapshots are. Made if it is not there.
+    pub directory: PathBuf,
+    /// Those who form the cluster, once all of them are there, and are its first voters. The same on all nodes.
+    pub founders: BTreeSet<NodeName>,
+    /// Those who may vote; none: the founders.
+    pub eligible: BTreeSet<NodeName>,
+    /// How many vote: odd. Default 3.
+    pub voters: usize,
+    /// All times. The same on all nodes.
+    pub times: Times,
+    /// The machine that it is on.
+    pub host: String,
+    /// Where that is; empty: nobody has said.
+    pub zone: String,
+    /// After so many entries another snapshot is taken. Default 5,000.
+    pub snapshot_after: u64,
+}
+
+impl MembershipConfig {
+    /// All else as by default.
+    pub fn new(directory: impl Into<PathBuf>, founders: impl IntoIterator<Item = NodeName>) -> Self {
+        Self {
+            directory: directory.into(),
+            founders: founders.into_iter().collect(),
+            eligible: BTreeSet::new(),
+            voters: 3,
+            times: Times::default(),
+            host: String::new(),
+            zone: String::new(),
+            snapshot_after: 5_000,
+        }
+    }
+}
+
+/// Why a node cannot be a member.
+#[derive(Debug, thiserror::Error)]
+pub enum StartMembershipError {
+    /// Its times do not fit to each other.
+    #[error("{0}")]
+    Times(#[from] TimesError),
+    /// Nobody would form the cluster, or a number of voters that is even.
+    #[error("{0}")]
+    Config(&'static str),
+    /// Its directory cannot be used.
+    #[error("the directory {} cannot be used: {problem}", directory.display())]
+    Directory {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// What is written down cannot be used.
+    #[error("{0}")]
+    Journal(#[from] OpenError),
+    /// Its replica does not start.
+    #[error("{0}")]
+    Group(#[from] StartGroupError),
+    /// It cannot run as a part of the node.
+    #[error("{0}")]
+    Part(#[from] AddPartError),
+}
+
+impl Membership {
+    /// Begins to be a member of the cluster: opens what the disk has of it, and goes on in the background.
+    ///
+    /// # Errors
+    /// [`StartMembershipError`]. Whether it becomes a member is told by [`Membership::standing`].
+    pub async fn start(
+        node: &Node,
+        links: &Links,
+        config: MembershipConfig,
+    ) -> Result<Self, StartMembershipError> {
+        config.times.check()?;
+        if config.founders.is_empty() {
+            return Err(StartMembershipError::Config("a cluster needs founders: name one node at least"));
+        }
+        if config.voters.is_multiple_of(2) {
+            return Err(StartMembershipError::Config("the number of voters has to be odd"));
+        }
+        // whatever it spawns belongs to the executor of the links
+        let executor = node.inner().host.executors[0].clone();
+        let (node, links) = (node.clone(), links.clone());
+        let span = tracing::Span::current();
+        let started = executor.spawn(tracing::Instrument::instrument(start(node, links, config), span));
+        started.await.unwrap_or_else(|error| {
+            // a panic is reported by the hook
+            Err(StartGroupError::Ended(error.to_string()).into())
+        })
+    }
+}
+
+async fn start(
+    node: Node,
+    links: Links,
+    config: MembershipConfig,
+) -> Result<Membership, StartMembershipError> {
+    let MembershipConfig { directory, founders, eligible, voters, times, host, zone, snapshot_after } =
+        config;
+    let blocking = node.inner().host.blocking.clone();
+    let drawn = ReplicaId(crate::remote::random().unwrap_or_else(|| node.draw_seed()));
+    let place = directory.clone();
+    let replica = run_blocking(&*blocking, move || store::replica(&place, drawn)).await;
+    let unusable =
+        |problem: String| StartMembershipError::Directory { directory: directory.clone(), problem };
+    let replica = replica.map_err(|error| unusable(error.to_string()))?;
+    let replica = replica.map_err(|error| unusable(error.to_string()))?;
+    let journal = JournalConfig::in_directory(directory.join("journal"));
+    let journal = Journal::open(journal, blocking.clone()).await?;
+    let me = links.node().clone();
+    let group = GroupConfig {
+        heartbeat: times.heartbeat,
+        election: times.election_min..=times.election_max,
+        snapshot_after,
+        ..GroupConfig::new(CLUSTER, replica, me.name.clone(), directory.join("snapshots"))
+    };
+    let (views, view) = Views::new();
+    let group = Group::start(group, &journal, blocking, &links.exchange(), Box::new(views)).await?;
+    let card = Card {
+        node: me.clone(),
+        replica,
+        address: links.local_address().to_string(),
+        host,
+        zone,
+        version: env!("CARGO_PKG_VERSION").into(),
+        artifact: String::new(),
+        levels: LevelRange::READ,
+        offers: Vec::new(),
+    };
+    let waits_for = "the cluster group".to_owned();
+    let shared = Arc::new(Shared {
+        node: me,
+        replica,
+        group,
+        view,
+        standing: watch::Sender::new(Standing::Joining { waits_for }),
+        lease: Mutex::new(Lease::new(times.lease, times.drift)),
+        eligible: if eligible.is_empty() { founders.clone() } else { eligible },
+        founders,
+        voters_wanted: voters,
+        times,
+        card: watch::Sender::new(card),
+        origin: Instant::now(),
+    });
+    let spec = PartSpec::new("membership").stop_within(2 * LEAVE_WITHIN).outlives_services();
+    let running = shared.clone();
+    node.add_part(&spec, move |part| run(running.clone(), links.clone(), journal.clone(), part)).await?;
+    Ok(Membership(shared))
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    links: Links,
+    journal: Journal,
+    mut running: Running,
+) -> Result<(), String> {
+    running.ready();
+    tokio::select! {
+        biased;
+        () = running.stopping() => {}
+        why = journal.failed() => return Err(format!("the node cannot write down what it agrees to: {why}")),
+        why = ended(&shared) => return Err(why),
+        () = member::run(&shared, &links) => {}
+        () = leader::run(&shared) => {}
+    }
+    let membership = Membership(shared);
+    if membership.standing() == Standing::Member
+        && let Err(error) = membership.leave(LEAVE_WITHIN).await
+    {
+        tracing::warn!(%error, "the cluster does not hear that the node leaves: its lease has to end");
+    }
+    membership.0.group.stop().await;
+    journal.close().await;
+    Ok(())
+}
+
+/// Waits until the replica has ended by itself.
+async fn ended(shared: &Shared) -> String {
+    let status = shared.group.until(|status| status.failure.is_some()).await;
+    status.failure.unwrap_or_default()
+}
