@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Longest orderly end of all links.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -198,12 +199,16 @@ impl Links {
         self.0.address()
     }
 
-    /// Dials a node at an address, and waits until there is a link to it.
+    /// Dials a node at an address, and waits until there is a link to it. Whoever does not wait any more does not stop the
+    /// dial: the peer may have taken it for a link already.
     ///
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(&self, address: SocketAddr) -> Result<NodeId, ConnectError> {
-        self.0.dial(address, None).await
+        let core = self.0.clone();
+        let dial = async move { core.dial(address, None).await };
+        let dialed = self.0.executor.spawn(dial.in_current_span()).await;
+        dialed.unwrap_or_else(|error| Err(ConnectError::Broken(error.to_string())))
     }
 
     /// Closes all connections without a word, as if the network had failed. Sessions go on over the next ones.

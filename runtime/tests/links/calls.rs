@@ -297,3 +297,23 @@ async fn a_second_process_that_says_to_be_a_node_is_refused_and_harms_the_first_
     let node = next.links.connect(mars.links.local_address()).await.expect("it is let in");
     assert_eq!(node.to_string(), "mars@1");
 }
+
+#[tokio::test]
+async fn a_dial_goes_on_when_its_caller_leaves() {
+    // somewhere in the midst of it
+    for polls in [1, 3, 10, 30, 100, 300] {
+        let cluster = Cluster::new();
+        let (mars, venus) = (cluster.node("mars", App::new()).await, cluster.node("venus", App::new()).await);
+        let mut dial = Box::pin(venus.links.connect(mars.links.local_address()));
+        for _ in 0..polls {
+            if futures_util::poll!(&mut dial).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(dial);
+        let is_linked = |links: &odeon::remote::Links| links.status().iter().any(|link| link.connected);
+        eventually("there is a link", || is_linked(&venus.links) && is_linked(&mars.links)).await;
+        venus.links.connect(mars.links.local_address()).await.expect("there is one");
+    }
+}

@@ -68,7 +68,7 @@ pub(super) async fn start(machine: &Machine, pass: &Pass, port: u16, app: App) -
     (node, links)
 }
 
-/// A dial is waited for so long.
+/// A dial is waited for so long; it goes on if it takes longer.
 const DIAL_WITHIN: Duration = Duration::from_millis(100);
 
 /// Dials each of these nodes to which there is no link, wherever it is by now.
