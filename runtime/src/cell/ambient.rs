@@ -47,9 +47,12 @@ impl Ambient {
 
     /// The next message of the same activation.
     #[inline]
-    pub(crate) fn rearm(&mut self, header: Header, origin: Option<Arc<Origin>>) {
+    pub(crate) fn rearm(&mut self, header: Header, origin: Option<&Arc<Origin>>) {
         self.header = header.holding();
-        self.origin = origin;
+        // most have the same as the last one: to look costs less than to count another owner
+        if self.origin.as_ref().map(Arc::as_ptr) != origin.map(Arc::as_ptr) {
+            self.origin = origin.cloned();
+        }
         self.own = None;
     }
 
@@ -98,7 +101,7 @@ pub(crate) fn swap(slot: &mut Option<Ambient>) {
 
 /// The next message of the activation that is being polled: no swap is needed between two messages.
 #[inline]
-pub(crate) fn rearm(header: Header, origin: Option<Arc<Origin>>) {
+pub(crate) fn rearm(header: Header, origin: Option<&Arc<Origin>>) {
     CURRENT.with(|current| {
         if let Some(ambient) = &mut *current.borrow_mut() {
             ambient.rearm(header, origin);

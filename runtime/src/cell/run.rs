@@ -249,7 +249,7 @@ impl<'a, M: Message> Run<'a, M> {
         self.due = header.due();
         self.method = message.method() as u16;
         self.shared.books.doing.store(u32::from(self.method), Relaxed);
-        ambient::rearm(header, origin.clone());
+        ambient::rearm(header, origin.as_ref());
         cx.rearm(header, origin);
         message
     }

@@ -25,7 +25,7 @@ use odeon_core::{NodeId, Refusal, TraceId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -35,7 +35,9 @@ const TOLD_EVERY: usize = 128 << 10;
 
 /// The receiving side of a session.
 pub(super) struct Inbound {
-    lanes: [InLane; LANES],
+    /// Each is made when its stream begins: most lanes of most links are never used.
+    lanes: [OnceLock<Box<InLane>>; LANES],
+    teller: Arc<Teller>,
     /// Calls whose handlers may want to know that their caller left.
     calls: Mutex<BTreeMap<u64, Weak<Left>>>,
     /// The peer's session that this belongs to; none before the first handshake.
@@ -52,6 +54,13 @@ struct InLane {
     receipts: Arc<LaneReceipts>,
     /// How many frames the sender knows to be here.
     told: AtomicU64,
+}
+
+impl InLane {
+    fn new(teller: &Arc<Teller>) -> Self {
+        let receipts = LaneReceipts::new(teller.clone());
+        Self { state: Mutex::default(), receipts, told: AtomicU64::new(0) }
+    }
 }
 
 #[derive(Default)]
@@ -87,13 +96,9 @@ pub(super) enum Nonsense {
 
 impl Inbound {
     pub(super) fn new(teller: &Arc<Teller>) -> Self {
-        let lane = |_| InLane {
-            state: Mutex::default(),
-            receipts: LaneReceipts::new(teller.clone()),
-            told: AtomicU64::new(0),
-        };
         Self {
-            lanes: std::array::from_fn(lane),
+            lanes: Default::default(),
+            teller: teller.clone(),
             calls: Mutex::default(),
             session: Mutex::new(None),
             news: AtomicBool::new(false),
@@ -120,7 +125,12 @@ impl Inbound {
 
     /// How many frames of each lane have come.
     pub(super) fn received(&self) -> Vec<u64> {
-        self.lanes.iter().map(|lane| lane.state.lock().counting.received()).collect()
+        let received = |lane: &InLane| lane.state.lock().counting.received();
+        self.lanes.iter().map(|lane| lane.get().map_or(0, |lane| received(lane))).collect()
+    }
+
+    fn used(&self) -> impl Iterator<Item = (usize, &InLane)> {
+        self.lanes.iter().enumerate().filter_map(|(number, lane)| Some((number, &**lane.get()?)))
     }
 
     /// The session is over: nobody wants the answers to its calls.
@@ -134,7 +144,7 @@ impl Inbound {
     /// All that the peer is to be told.
     pub(super) fn receipts(&self) -> Vec<LaneReceipt> {
         let mut all = Vec::new();
-        for (number, lane) in self.lanes.iter().enumerate() {
+        for (number, lane) in self.used() {
             let received = {
                 let mut state = lane.state.lock();
                 state.untold = 0;
@@ -150,7 +160,7 @@ impl Inbound {
 
     /// All that ever became of casts, lane by lane: what was told over a connection that broke may not have arrived.
     pub(super) fn all_receipts(&self) -> Vec<LaneReceipt> {
-        let lanes = self.lanes.iter().enumerate().map(|(number, lane)| {
+        let lanes = self.used().map(|(number, lane)| {
             // what is settled from here on is told anew
             let News { casts, full, .. } = lane.receipts.read();
             let state = lane.state.lock();
@@ -165,7 +175,8 @@ impl Inbound {
     /// Whether a connection may go on with a lane at this frame.
     pub(super) fn begin(&self, lane: u64, first: u64) -> Result<usize, Nonsense> {
         let index = usize::try_from(lane).ok().filter(|lane| *lane < LANES).ok_or(Nonsense::Lane(lane))?;
-        self.lanes[index].state.lock().counting.begin(first)?;
+        let lane = self.lanes[index].get_or_init(|| Box::new(InLane::new(&self.teller)));
+        lane.state.lock().counting.begin(first)?;
         Ok(index)
     }
 
@@ -179,7 +190,7 @@ impl Inbound {
         bytes: &Bytes,
     ) -> Result<usize, Nonsense> {
         let mut at = 0;
-        let inlane = &self.lanes[lane];
+        let inlane = self.lanes[lane].get().expect("its stream has begun");
         let mut state = inlane.state.lock();
         while let Some(found) = frame::next(&bytes[at..], limits::FRAME_MAX)? {
             at += found.consumed;

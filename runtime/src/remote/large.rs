@@ -271,7 +271,10 @@ impl Incoming {
 
 /// Sends bodies over a connection, whose number [`Outgoing::resume`] gave, until that ends.
 pub(super) async fn send_all(peer: Arc<Peer>, number: u64, connection: Connection) -> Result<(), LinkEnd> {
-    let mut streams = futures_util::stream::FuturesUnordered::new();
+    // most links never have one: no room for streams before there is a first
+    let (id, content, class) = peer.large.next(number).await.ok_or(LinkEnd::Ended)?;
+    let first = send(connection.clone(), id, content, class);
+    let mut streams = futures_util::stream::FuturesUnordered::from_iter([first]);
     loop {
         tokio::select! {
             biased;

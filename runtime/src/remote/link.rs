@@ -3,7 +3,7 @@
 use super::control::{self, CONTROL_MAX, Control, ControlError};
 use super::core::Core;
 use super::inbound::Nonsense;
-use super::lane::{Lane, priority};
+use super::lane::{Connected, Lane, priority};
 use super::large;
 use super::peer::Peer;
 use super::replication;
@@ -71,16 +71,21 @@ impl Link {
         let Link { peer, connection, control: (to, from), received, replicating } = self;
         let executor = core.executor.clone();
         let mut tasks = JoinSet::new();
-        for index in 0..peer.lanes.len() {
-            let begun = match peer.lanes[index].resume(received.of(index)) {
-                Ok(begun) => begun,
-                Err(error) => {
-                    connection.close(BROKEN, error.to_string().as_bytes());
-                    return LinkEnd::False(error.to_string());
-                }
-            };
-            spawn(&executor, &mut tasks, write_lane(peer.clone(), index, begun, connection.clone()));
-        }
+        let connected = match peer.lanes.resume(&received) {
+            Ok(connected) => connected,
+            Err(error) => {
+                connection.close(BROKEN, error.to_string().as_bytes());
+                return LinkEnd::False(error.to_string());
+            }
+        };
+        let begin_writers = |tasks: &mut JoinSet<Ended>| {
+            for lane in peer.lanes.to_write(&connected) {
+                let write = write_lane(peer.clone(), lane, connected.clone(), connection.clone());
+                spawn(&executor, tasks, write);
+            }
+        };
+        // what is sent again comes before the peer can say that it has had it after all
+        begin_writers(&mut tasks);
         spawn(&executor, &mut tasks, write_control(core.clone(), peer.clone(), connection.clone(), to));
         // here as well as the lanes: the tasks of an earlier connection may still begin after those of this one
         let bodies = peer.large.resume();
@@ -89,9 +94,15 @@ impl Link {
         spawn(&executor, &mut tasks, replicas);
         spawn(&executor, &mut tasks, read_control(core.clone(), peer.clone(), from));
         spawn(&executor, &mut tasks, accept(core.clone(), peer.clone(), connection.clone()));
-        let end = match tasks.join_next().await {
-            Some(Ok(Err(end))) => end,
-            _ => LinkEnd::Ended,
+        let end = loop {
+            tokio::select! {
+                biased;
+                ended = tasks.join_next() => match ended {
+                    Some(Ok(Err(end))) => break end,
+                    _ => break LinkEnd::Ended,
+                },
+                () = connected.unwritten() => begin_writers(&mut tasks),
+            }
         };
         connection.close(BROKEN, end.to_string().as_bytes());
         end
@@ -111,13 +122,12 @@ fn spawn(
 /// Sends the frames of a lane, from the first one that the peer does not have.
 async fn write_lane(
     peer: Arc<Peer>,
-    index: usize,
-    (number, first): (u64, u64),
+    (index, first): (usize, u64),
+    connected: Connected,
     connection: Connection,
 ) -> Ended {
-    let lane: &Lane = &peer.lanes[index];
-    // most lanes of most links are never used: no stream before there is something to send
-    let mut piece = lane.next(number, &peer.wheel).await.ok_or(LinkEnd::Ended)?;
+    let lane: &Lane = peer.lanes.get(index);
+    let mut piece = lane.next(&connected, &peer.wheel).await.ok_or(LinkEnd::Ended)?;
     let mut stream = connection.open_uni().await?;
     let _ = stream.set_priority(priority(class_of(index)));
     let mut head = Vec::with_capacity(16);
@@ -127,7 +137,7 @@ async fn write_lane(
     stream.write_chunk(Bytes::from(head)).await?;
     loop {
         stream.write_chunk(piece).await?;
-        piece = lane.next(number, &peer.wheel).await.ok_or(LinkEnd::Ended)?;
+        piece = lane.next(&connected, &peer.wheel).await.ok_or(LinkEnd::Ended)?;
     }
 }
 

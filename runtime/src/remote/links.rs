@@ -244,7 +244,7 @@ impl Entry {
         let up = self.held.as_ref().filter(|holding| holding.is_up);
         let books = peer.books();
         let (mut queued, mut queued_bytes) = (0, 0);
-        for (frames, bytes) in peer.lanes.iter().map(|lane| lane.queue()) {
+        for (frames, bytes) in peer.lanes.used().map(|lane| lane.queue()) {
             queued += frames;
             queued_bytes += bytes;
         }

@@ -4,7 +4,7 @@ use super::control::{LaneReceipt, Services};
 use super::core::Core;
 use super::gossip::Outbox;
 use super::inbound::Inbound;
-use super::lane::{Lane, Sending, Unsent};
+use super::lane::{Lane, Lanes, Sending, Unsent};
 use super::large::{Behind, Outgoing};
 use super::pending::Pending;
 use super::providers::Changes;
@@ -36,7 +36,7 @@ pub(crate) struct Peer {
     pub(super) wheel: Arc<Wheel>,
     /// The number of the session towards it.
     pub(super) session: u64,
-    pub(super) lanes: [Lane; LANES],
+    pub(super) lanes: Lanes,
     pub(super) pending: Pending,
     pub(super) large: Outgoing,
     /// What replicas here say to those there.
@@ -79,7 +79,7 @@ impl Peer {
             client,
             wheel: core.wheel.clone(),
             session,
-            lanes: std::array::from_fn(|number| Lane::new(number as u8)),
+            lanes: Lanes::default(),
             pending: Pending::default(),
             large: Outgoing::default(),
             replication: replication::Outgoing::default(),
@@ -107,7 +107,7 @@ impl Peer {
     /// What became of all that was ever sent to it.
     pub(super) fn books(&self) -> Books {
         let mut all = self.past.clone();
-        self.lanes.iter().for_each(|lane| all.add(&lane.books()));
+        all.add(&self.lanes.books());
         all
     }
 
@@ -156,7 +156,7 @@ impl Peer {
         let has_large = self.large.queue().0 > 0;
         has_large
             || !self.wanted_watches.is_empty()
-            || self.lanes.iter().any(Lane::has_work)
+            || self.lanes.used().any(Lane::has_work)
             || self.pending.len() > 0
             || self.services().number == 0
     }
@@ -173,7 +173,7 @@ impl Peer {
             return;
         }
         self.changes.note();
-        let untold: Vec<u64> = self.lanes.iter().map(|lane| lane.end(refusal.clone(), reason)).collect();
+        let untold = self.lanes.end(&refusal, reason);
         self.pending.end(|lane| untold[lane], &refusal);
         self.large.end();
         let down = Exit::NodeDown { node: self.node.to_string(), problem: problem.into() };
@@ -231,7 +231,7 @@ impl Peer {
             large: &self.large,
             call: call.map(|id| (id, &self.pending)),
         };
-        let lane = &self.lanes[target.lane(header.criticality())];
+        let lane = self.lanes.get(target.lane(header.criticality()));
         match lane.send(&self.node, &sending, message, waker) {
             Ok(()) => {
                 if !self.is_up() {
@@ -258,14 +258,14 @@ impl Peer {
             RawOutcome::NotExecuted(why) => Some(why),
             _ => None,
         };
-        self.lanes[call.lane].settle_call(call.receiver, refused);
+        self.lanes.get(call.lane).settle_call(call.receiver, refused);
         call.awaiting.settle(outcome, encoding);
     }
 
     /// Nobody waits for the call any more: the handler learns of it. True: it was never sent, and will not be.
     pub(crate) fn cancel(&self, id: CallId) -> bool {
         let Some(call) = self.pending.take(id) else { return false };
-        let lane = &self.lanes[call.lane];
+        let lane = self.lanes.get(call.lane);
         let (large, pending) = (&self.large, &self.pending);
         if lane.take_back((id, call.frame), call.receiver, (large, pending, &self.wheel)) {
             lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
@@ -290,9 +290,11 @@ impl Peer {
     /// What the peer has said of our messages.
     pub(super) fn settle_casts(&self, receipts: Vec<LaneReceipt>) -> Result<(), String> {
         for receipt in receipts {
-            let lane =
-                self.lanes.get(usize::from(receipt.lane)).ok_or("a receipt for a lane that is none")?;
-            let read = lane.settle(&receipt)?;
+            let lane = usize::from(receipt.lane);
+            if lane >= LANES {
+                return Err("a receipt for a lane that is none".into());
+            }
+            let read = self.lanes.get(lane).settle(&receipt)?;
             self.large.read(read);
         }
         Ok(())
@@ -302,9 +304,9 @@ impl Peer {
     pub(super) fn stored(&self, id: u64) {
         match self.large.stored(id) {
             Some((Behind::Request { lane, receiver }, _)) => {
-                self.lanes[lane].release(receiver, id, &self.pending, &self.wheel);
+                self.lanes.get(lane).release(receiver, id, &self.pending, &self.wheel);
             }
-            Some((Behind::Answer { lane, frame }, length)) => self.lanes[lane].answer(&frame, length),
+            Some((Behind::Answer { lane, frame }, length)) => self.lanes.get(lane).answer(&frame, length),
             None => {}
         }
     }

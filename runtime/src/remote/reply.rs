@@ -100,7 +100,7 @@ impl Answering {
         let sent = if body.len() > limits::INLINE_MAX {
             self.send_apart(head, outcome)
         } else {
-            self.peer.lanes[self.lane].reply(&head, body)
+            self.peer.lanes.get(self.lane).reply(&head, body)
         };
         if let Err(error) = sent {
             tracing::error!(%error, "an answer could not be sent to another node");
@@ -134,7 +134,7 @@ impl Answering {
     fn unknown(&self, cause: UnknownCause) {
         let content = Content::Unknown { call: self.call, cause };
         let head = Head { criticality: class_of(self.lane), encoding: Default::default(), content };
-        let _ = self.peer.lanes[self.lane].reply(&head, &[]);
+        let _ = self.peer.lanes.get(self.lane).reply(&head, &[]);
     }
 }
 

@@ -199,7 +199,7 @@ impl Core {
         let same = entry.peer.clone().filter(|peer| *peer.node == *node && !peer.is_gone());
         // a peer that has forgotten our session has forgotten its own, and the other way round
         let goes_on = same.filter(|peer| {
-            let out = received.is_some() || peer.lanes.iter().all(|lane| lane.is_untouched());
+            let out = received.is_some() || peer.lanes.used().all(|lane| lane.is_untouched());
             let known = peer.inbound.session.lock().is_none_or(|known| known == session);
             out && known && peer.session == met.sending.number
         });

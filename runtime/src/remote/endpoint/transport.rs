@@ -1,5 +1,6 @@
 //! How connections behave: times, windows and packet sizes, each with its reason.
 
+use crate::remote::target::LANES;
 use quinn::{MtuDiscoveryConfig, TransportConfig, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,9 @@ pub struct Transport {
     pub connection_window: u32,
     /// Bytes that may be sent and not yet acknowledged. Bounds memory for each connection.
     pub send_window: u32,
-    /// Streams of either kind that the peer may have open at once. quinn keeps some fifty bytes for each, used or not.
-    pub streams_max: u32,
+    /// Large bodies that the peer may send at once, each on a stream of its own. For each stream that may be opened quinn
+    /// has an entry in tables that hold 28, 56 and so on; those of all lanes and for control are there too.
+    pub bodies_max: u32,
     /// Bytes of datagrams that wait to be sent, and as many that wait to be read; then the oldest are dropped.
     pub datagram_buffer: u32,
     /// The largest packet that is tried, in bytes of UDP payload, [`MTU_MIN`] to [`MTU_MAX`]. What a path does not
@@ -49,7 +51,7 @@ impl Default for Transport {
             stream_window: 1 << 20,
             connection_window: 8 << 20,
             send_window: 8 << 20,
-            streams_max: 32,
+            bodies_max: 18,
             datagram_buffer: 64 << 10,
             mtu_max: MTU_MAX,
             handshake_max: Duration::from_secs(5),
@@ -61,7 +63,8 @@ impl Transport {
     /// The one place where quinn is told how to behave.
     pub(super) fn config(&self) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
-        let streams = VarInt::from_u32(self.streams_max);
+        let lanes = VarInt::from_u32(LANES as u32);
+        let bodies_and_control = VarInt::from_u32(self.bodies_max.saturating_add(1));
         let datagrams = self.datagram_buffer as usize;
         let idle = self.idle_max.try_into().unwrap_or(VarInt::MAX.into());
         let mut discovery = MtuDiscoveryConfig::default();
@@ -73,8 +76,8 @@ impl Transport {
             .stream_receive_window(VarInt::from_u32(self.stream_window))
             .receive_window(VarInt::from_u32(self.connection_window))
             .send_window(u64::from(self.send_window))
-            .max_concurrent_bidi_streams(streams)
-            .max_concurrent_uni_streams(streams)
+            .max_concurrent_bidi_streams(bodies_and_control)
+            .max_concurrent_uni_streams(lanes)
             .datagram_receive_buffer_size(Some(datagrams))
             .datagram_send_buffer_size(datagrams)
             .initial_rtt(ROUND_TRIP_INITIAL)

@@ -2,9 +2,11 @@
 //! writer for each connection takes what has gathered and sends it as one piece.
 
 mod held;
+mod lanes;
 mod send;
 mod write;
 
+pub(super) use lanes::{Connected, Lanes};
 pub(super) use write::{alone, encoding_of, large_body, wire_encoding};
 
 use super::control::LaneReceipt;
@@ -17,7 +19,7 @@ use crate::service::contract::Encoding;
 use crate::service::message::{Header, Origin};
 use bytes::{Bytes, BytesMut};
 use held::Held;
-use odeon_core::delivery::outbound::NeverSent;
+use lanes::Now;
 use odeon_core::delivery::{Books, Outbound, Window};
 use odeon_core::wire::envelope::{CallId, Head, MethodNumber};
 use odeon_core::wire::frame::{self, FrameError};
@@ -63,10 +65,11 @@ struct State {
     held: usize,
     /// Frames of large bodies that the peer may not have read, and how many bytes these have.
     large: VecDeque<(u64, u64)>,
-    /// The writer has found nothing.
-    idle: bool,
-    /// Counts connections: the writer of an earlier one gets nothing more.
-    connection: u64,
+    writer: Writer,
+    /// The writer of an earlier connection gets nothing more.
+    connected: Connected,
+    /// The number of the frame that this connection begins with.
+    first: u64,
     receivers: Vec<Receiver>,
     /// Where the search for a receiver number that can be given away goes on.
     hand: usize,
@@ -77,6 +80,19 @@ struct State {
     chain: Vec<u8>,
     /// The session has ended: nothing is taken any more.
     ended: Option<Refusal>,
+}
+
+/// What the writer does that this connection has for the lane.
+#[derive(PartialEq)]
+enum Writer {
+    /// There is none, and nothing to write.
+    None,
+    /// There is none yet.
+    Wanted,
+    /// It has found nothing, and waits.
+    Waits,
+    /// It writes, or is about to.
+    Runs,
 }
 
 /// What was written since those who write were last told to let others run.
@@ -156,7 +172,7 @@ pub(super) struct Sending<'a> {
 }
 
 impl Lane {
-    pub(super) fn new(number: u8) -> Self {
+    fn new(number: u8, now: &Now) -> Self {
         let state = State {
             open: Vec::new(),
             frames: 0,
@@ -165,14 +181,15 @@ impl Lane {
             out: Outbound::default(),
             held: 0,
             large: VecDeque::new(),
-            idle: false,
-            connection: 0,
+            writer: Writer::None,
+            connected: now.connected.clone(),
+            first: 0,
             receivers: Vec::new(),
             hand: 0,
             books: Books::default(),
             waiting: Vec::new(),
             chain: Vec::new(),
-            ended: None,
+            ended: now.ended.clone(),
         };
         Self { number, state: Mutex::new(state), wake: Notify::new() }
     }
@@ -199,19 +216,27 @@ impl Lane {
     }
 
     fn wake_writer(&self, state: &mut State) {
-        if std::mem::replace(&mut state.idle, false) {
-            self.wake.notify_one();
+        match state.writer {
+            Writer::Wanted | Writer::Runs => {}
+            Writer::Waits => {
+                state.writer = Writer::Runs;
+                self.wake.notify_one();
+            }
+            Writer::None => {
+                state.writer = Writer::Wanted;
+                state.connected.want_writer();
+            }
         }
     }
 
     /// The next piece for a connection, once there is one; none when there is a later connection. Cancelling loses none
     /// before it is given back.
-    pub(super) async fn next(&self, connection: u64, wheel: &Wheel) -> Option<Bytes> {
+    pub(super) async fn next(&self, connected: &Connected, wheel: &Wheel) -> Option<Bytes> {
         loop {
             {
                 let mut state = self.state.lock();
                 let state = &mut *state;
-                if state.connection != connection {
+                if state.connected.number != connected.number {
                     // what woke this one was meant for the other
                     self.wake.notify_one();
                     return None;
@@ -221,31 +246,10 @@ impl Lane {
                     piece.age(wheel);
                     return Some(piece.frames.clone());
                 }
-                state.idle = true;
+                state.writer = Writer::Waits;
             }
             self.wake.notified().await;
         }
-    }
-
-    /// A new connection goes on where the receiver is. Gives back its number, which [`Lane::next`] wants, and that of
-    /// the frame that it begins with.
-    ///
-    /// # Errors
-    /// The receiver cannot have that many frames.
-    pub(super) fn resume(&self, received: u64) -> Result<(u64, u64), NeverSent> {
-        let mut state = self.state.lock();
-        state.idle = false;
-        state.connection += 1;
-        let resumed = state.out.resume(received)?;
-        if resumed.again > 0 {
-            reached!(SENT_AGAIN);
-        }
-        let begun = (state.connection, resumed.first);
-        // what the receiver has had since it last said so has made room
-        let wakers = std::mem::take(&mut state.waiting);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        Ok(begun)
     }
 
     /// What the receiver has said. Gives back how many bytes the large bodies had whose frames it has read.
