@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take: generous, for slow machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -51,6 +51,15 @@ impl Place {
         let node = Running::start(self.command(&arguments));
         node.until("Ctrl-C stops it");
         node
+    }
+
+    /// Waits until a node runs here whose output nobody reads.
+    #[track_caller]
+    pub(crate) fn until_up(&self) {
+        let begun = Instant::now();
+        while self.run(&["status"]).code != Some(0) {
+            assert!(begun.elapsed() < LIMIT, "it is not up");
+        }
     }
 
     /// Where the node that runs here serves HTTP.
@@ -117,6 +126,17 @@ impl Running {
         let out = lines(child.stdout.take().expect("it is piped"));
         let err = lines(child.stderr.take().expect("it is piped"));
         Self { child, out, err }
+    }
+
+    /// Its output goes where the command says, and is not read here.
+    pub(crate) fn start_unread(mut command: Command) -> Self {
+        let child = command.spawn().expect("the binary runs");
+        Self { child, out: channel().1, err: channel().1 }
+    }
+
+    /// Reads from now on what is written to this end of its output.
+    pub(crate) fn read_errors(&mut self, from: impl Read + Send + 'static) {
+        self.err = lines(from);
     }
 
     pub(crate) fn id(&self) -> u32 {

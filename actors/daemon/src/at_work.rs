@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::directory::{Directory, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
+use crate::log::{Lines, Log};
 use crate::signals::{Hangups, OnHangup, Signals};
 use crate::watcher;
 use odeon::host::{Executor, Host, Threads};
@@ -14,7 +15,9 @@ use odeon_actors::management::api::StopRequest;
 use odeon_actors::management::token::Token;
 use odeon_actors::management::{Management, ManagementConfig};
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -61,48 +64,52 @@ pub(crate) struct Ended {
     pub(crate) killed: usize,
 }
 
-/// Starts a node, tells that it is there, keeps it until a signal and stops it.
+/// Starts a node, tells that it is there, keeps it until a signal and stops it. What `announce` answers ends when that
+/// was said; nobody waits for it, so neither it nor `stopping` may block.
 ///
 /// # Errors
-/// It could not start; nothing of it runs then.
-pub(crate) fn run(
+/// It could not start, and nothing of it runs; or the terminal was lost, and it has stopped for that.
+pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
     settings: &Settings,
+    log: &mut Log,
     app: App,
     on_hangup: OnHangup,
-    announce: impl FnOnce(&AtWork) -> Result<(), Failure>,
-    stopping: impl FnOnce(&str) -> Result<(), Failure>,
+    announce: impl FnOnce(&AtWork) -> Said,
+    stopping: impl FnOnce(&str),
 ) -> Result<Ended, Failure> {
-    crate::commands::block_on(async {
+    let ended = crate::commands::block_on(async {
         let mut signals = Signals::listen().map_err(cannot_hear)?;
         let mut hangups =
             (on_hangup == OnHangup::Renew).then(Hangups::listen).transpose().map_err(cannot_hear)?;
-        let starting = AtWork::start(settings, app);
+        let starting = AtWork::start(settings, log.lines(), app);
         let mut at_work = tokio::select! {
             started = starting => started?,
             _ = signals.next() => return Ok(Ended { code: Code::Interrupted, killed: 0 }),
         };
-        let said = announce(&at_work);
+        let said = pin!(announce(&at_work));
+        let mut lost_terminal = None;
         let mut within = at_work.stop_within;
         let node = at_work.node.clone();
         let mut failed = None;
-        let why = match said {
-            Ok(()) => tokio::select! {
-                signal = signals.next() => signal,
-                never = tend(at_work.cluster.as_ref(), hangups.as_mut()) => match never {},
-                () = watcher::watch(&node, watcher::log) => "the watcher's end",
-                exit = node.ended() => {
-                    failed = Some(exit);
-                    "a failure beyond repair"
-                }
-                Some(request) = at_work.asked_to_stop.recv() => {
-                    within = request.within_ms.map_or(within, Duration::from_millis);
-                    "a request"
-                }
-            },
-            Err(_) => "a lost terminal",
+        let why = tokio::select! {
+            signal = signals.next() => signal,
+            never = tend(at_work.cluster.as_ref(), hangups.as_mut()) => match never {},
+            () = watcher::watch(&node, watcher::log) => "the watcher's end",
+            exit = node.ended() => {
+                failed = Some(exit);
+                "a failure beyond repair"
+            }
+            Some(request) = at_work.asked_to_stop.recv() => {
+                within = request.within_ms.map_or(within, Duration::from_millis);
+                "a request"
+            }
+            failure = failure_of(said) => {
+                // who reads may have left; the node still stops in order
+                lost_terminal = Some(failure);
+                "a lost terminal"
+            }
         };
-        // who reads may have left; the node still stops in order
-        let _ = stopping(why);
+        stopping(why);
         let ended = tokio::select! {
             ended = at_work.stop(within) => ended,
             _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
@@ -110,12 +117,27 @@ pub(crate) fn run(
         if let Some(exit) = failed {
             return Err(Failure::failed(format_args!("the node ended by itself: {exit}")));
         }
-        said.map(|()| ended)
-    })
+        match lost_terminal {
+            Some(failure) => Err(failure),
+            None => Ok(ended),
+        }
+    });
+    if let Ok(Ended { code, .. }) = ended {
+        log.ends_with(code);
+    }
+    ended
+}
+
+/// Ends when something fails; never, if it does not.
+async fn failure_of(said: impl Future<Output = Result<(), Failure>>) -> Failure {
+    match said.await {
+        Ok(()) => pending().await,
+        Err(failure) => failure,
+    }
 }
 
 impl AtWork {
-    async fn start(settings: &Settings, app: App) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, log: &Lines, app: App) -> Result<Self, Failure> {
         let directory = Directory::at(&settings.directory);
         let occupied = directory.occupy().map_err(|e| e.failure(Code::Failed))?;
         let executors = Executors::start(settings.executors)
@@ -134,7 +156,7 @@ impl AtWork {
         let gateway =
             Gateway::start(&node, settings.http.clone()).await.map_err(|e| cannot_listen(&e, "--http"))?;
         let (on_stop, asked_to_stop) = mpsc::channel(1);
-        let config = management(settings, &occupied, on_stop)?;
+        let config = management(settings, log, &occupied, on_stop)?;
         let management = Management::start(&node, Some(&gateway), config)
             .await
             .map_err(|e| cannot_listen(&e, "--management"))?;
@@ -220,6 +242,7 @@ fn host(settings: &Settings, executors: &Executors) -> Result<Host, Failure> {
 
 fn management(
     settings: &Settings,
+    log: &Lines,
     occupied: &Occupied,
     on_stop: mpsc::Sender<StopRequest>,
 ) -> Result<ManagementConfig, Failure> {
@@ -232,7 +255,9 @@ fn management(
         // a second request changes nothing
         let _ = on_stop.try_send(request);
     });
+    let log = log.clone();
     Ok(ManagementConfig {
+        log_lines_dropped: Some(Arc::new(move || log.dropped())),
         address: settings.management,
         resident_bytes: Some(Arc::new(resident_bytes)),
         ..ManagementConfig::new(token, on_stop)
@@ -314,7 +339,7 @@ mod tests {
         let (release, released) = channel::<()>();
         let released = Arc::new(Mutex::new(released));
         let app = App::new().service("block", move || Blocking(begin.clone(), released.clone()));
-        let at_work = AtWork::start(&settings, app).await.expect("it starts");
+        let at_work = AtWork::start(&settings, &Lines::to_nobody(), app).await.expect("it starts");
         let block: BlockRef = at_work.node.service("block").expect("a service");
         block.block().send().expect("room");
         begun.recv().await.expect("it begins");

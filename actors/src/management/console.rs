@@ -169,6 +169,7 @@ impl Console {
             ready: self.node.is_ready(),
             uptime: self.node.uptime(),
             resident_bytes: self.resident_bytes(),
+            log_lines_dropped: self.config.log_lines_dropped.as_ref().map(|read| read()),
             node: self.node.name().to_string(),
         };
         let mut reply = json(StatusCode::OK, snapshot.text().into());

@@ -29,6 +29,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// Reads how many bytes of memory the process holds; none if it cannot tell.
 pub type ResidentBytes = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
+/// Reads how many lines of the log were dropped.
+pub type LogLinesDropped = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// Told that somebody asked for an orderly end. It must not block.
 pub type OnStop = Arc<dyn Fn(StopRequest) + Send + Sync>;
 
@@ -45,6 +48,8 @@ pub struct ManagementConfig {
     pub token: Token,
     /// The reading of the machine's memory.
     pub resident_bytes: Option<ResidentBytes>,
+    /// The reading of the log's losses; none if nobody counts them.
+    pub log_lines_dropped: Option<LogLinesDropped>,
     /// Whom a stop is passed on to.
     pub on_stop: OnStop,
 }
@@ -58,6 +63,7 @@ impl ManagementConfig {
             body_bytes_max: 4 << 20,
             token,
             resident_bytes: None,
+            log_lines_dropped: None,
             on_stop,
         }
     }

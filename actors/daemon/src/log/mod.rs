@@ -1,15 +1,23 @@
 //! Where log lines go: standard error, in words on a terminal, as JSON lines elsewhere.
+//!
+//! Reading order: [`start`]; `lines` is how they get there.
 
-use crate::exit::Failure;
+mod lines;
+
+use crate::exit::{Code, Failure};
 use crate::panics;
 use crate::terminal::colour_wanted;
+use lines::Bounds;
+pub(crate) use lines::Lines;
 use odeon::core::TraceId;
 use odeon::telemetry::Doing;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, JsonFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,11 +25,70 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The environment variable with a filter.
 pub(crate) const VARIABLE: &str = "ODEON_LOG";
 
+/// How long the end of the process waits for a reader of the last lines.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same after a second signal: a reader that reads has them by then.
+const HURRY: Duration = Duration::from_millis(50);
+
+/// The log of this process. Dropped, also by a panic, it waits a little until the last lines are written.
+#[must_use = "the last lines are lost without it"]
+#[derive(Debug)]
+pub(crate) struct Log {
+    lines: Lines,
+    patience: Duration,
+}
+
+impl Log {
+    /// Where its lines go.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The process is about to end so.
+    pub(crate) fn ends_with(&mut self, code: Code) {
+        if code == Code::Interrupted {
+            self.patience = HURRY;
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // a reader that stands still gets no more of it
+        let _ = self.lines.flush(self.patience);
+        self.lines.close();
+    }
+}
+
 /// Starts logging; once in a process. A flag beats the environment, which beats the configuration.
 ///
 /// # Errors
 /// The filter does not parse.
-pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<(), Failure> {
+pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<Log, Failure> {
+    let filter = filter(flag, configured, default)?;
+    let cannot = |e: &dyn fmt::Display| Failure::failed(format_args!("logging cannot start: {e}"));
+    let is_terminal = io::stderr().is_terminal();
+    let notice = if is_terminal { notice_in_words } else { notice_in_json };
+    let lines = Lines::start(io::stderr(), Bounds::USUAL, notice).map_err(|e| cannot(&e))?;
+    // what it would say of a line that cannot be written would go where that line cannot
+    let builder = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    let builder = builder.with_writer(lines.clone());
+    let started = if is_terminal {
+        // a writer for the whole line does not know what the last one knows
+        let line = Format::default().with_target(false).with_ansi(colour_wanted());
+        let said = Said { line, place: in_words };
+        builder.with_ansi(colour_wanted()).event_format(said).finish().try_init()
+    } else {
+        let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
+        builder.fmt_fields(JsonFields::new()).event_format(said).finish().try_init()
+    };
+    started.map_err(|e| cannot(&e))?;
+    panics::log(lines.clone());
+    Ok(Log { lines, patience: PATIENCE })
+}
+
+/// Which lines are written.
+fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<EnvFilter, Failure> {
     let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
     let (text, said_by) = match (flag, &variable, configured) {
         (Some(text), _, _) => (text, "--log"),
@@ -29,23 +96,29 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
         (None, None, Some(text)) => (text, "node.log"),
         (None, None, None) => (default, "the default"),
     };
-    let filter = EnvFilter::builder().parse(text).map_err(|e| {
+    EnvFilter::builder().parse(text).map_err(|e| {
         Failure::usage(format_args!("{said_by}: {text:?} is no log filter: {e}"))
             .advice("a filter is a level or a list such as info,odeon=debug")
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = if io::stderr().is_terminal() {
-        // a writer for the whole line does not know what the last one knows
-        let line = Format::default().with_target(false).with_ansi(colour_wanted());
-        let lines = Said { line, place: in_words };
-        builder.with_ansi(colour_wanted()).event_format(lines).finish().try_init()
-    } else {
-        let lines = Said { line: Format::default().json().flatten_event(true), place: in_json };
-        builder.fmt_fields(JsonFields::new()).event_format(lines).finish().try_init()
-    };
-    started.map_err(|e| Failure::failed(format_args!("logging cannot start: {e}")))?;
-    panics::log();
-    Ok(())
+    })
+}
+
+fn now() -> String {
+    let mut time = String::new();
+    // without a time it is still worth reading
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    time
+}
+
+fn notice_in_words(dropped: u64) -> String {
+    format!("{}  WARN {dropped} log lines were dropped\n", now())
+}
+
+fn notice_in_json(dropped: u64) -> String {
+    let message = format!("{dropped} log lines were dropped");
+    let line = serde_json::json!({
+        "timestamp": now(), "level": "WARN", "message": message, "dropped": dropped, "target": module_path!(),
+    });
+    format!("{line}\n")
 }
 
 /// Lines that end with the service and the handler run in which they were written.
@@ -214,7 +287,7 @@ mod tests {
         let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
         let subscriber = Subscriber::builder().fmt_fields(JsonFields::new()).event_format(said);
         let subscriber = subscriber.with_writer(paper.clone()).finish();
-        panics::log();
+        panics::log(Lines::start(io::stderr(), Bounds::USUAL, notice_in_words).expect("a thread"));
         tracing::subscriber::with_default(subscriber, || {
             let panicked = std::panic::catch_unwind(|| panic!("on\npurpose, as {} said", "it"));
             assert!(panicked.is_err());
@@ -225,7 +298,7 @@ mod tests {
             (&line["level"], &line["message"]),
             (&"ERROR".into(), &"panicked: on\npurpose, as it said".into())
         );
-        assert!(line["place"].as_str().is_some_and(|place| place.contains("log.rs:")), "{line}");
+        assert!(line["place"].as_str().is_some_and(|place| place.contains("log/mod.rs:")), "{line}");
         assert_eq!(line["thread"].as_str(), std::thread::current().name());
     }
 }
