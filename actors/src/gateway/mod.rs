@@ -70,7 +70,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway to the services of a node, on the node's executors, as a part of it: restarted when it fails,
+    /// Starts a gateway to the services of a node, on the node's executors, each of which serves the connections that
+    /// the control executor hands it, as a part of it: restarted when it fails,
     /// stopped with the node before its services.
     ///
     /// # Errors

@@ -80,7 +80,7 @@ pub struct Management {
 }
 
 impl Management {
-    /// Starts it on the node's first executor, as a part of the node that outlives the services.
+    /// Starts it on the node's control executor, as a part of the node that outlives the services.
     ///
     /// # Errors
     /// [`StartManagementError`] when the address cannot be had.
@@ -91,10 +91,10 @@ impl Management {
     ) -> Result<Self, StartManagementError> {
         let (address, connections) = (config.address, config.connections);
         let console = Arc::new(Console::new(node, gateway, config));
-        let first = node.executors().get(..1).unwrap_or_default();
         let spec = PartSpec::new("management").outlives_services();
         let keeper = Keeper::Node(node, &spec, STOP_WITHIN);
-        Ok(Self { listener: Listener::start(first, address, connections, vec![console], keeper).await? })
+        let control = std::slice::from_ref(node.control());
+        Ok(Self { listener: Listener::start(control, address, connections, vec![console], keeper).await? })
     }
 
     /// Where it listens.
