@@ -1,11 +1,13 @@
 //! Where log lines go: standard error, in words on a terminal, as JSON lines elsewhere.
 //!
-//! Reading order: [`start`]; `lines` is how they get there.
+//! Reading order: [`start`]; `words` is what keeps a terminal safe; `lines` is how they get there.
 
 mod lines;
+mod words;
 
 use crate::exit::{Code, Failure};
 use crate::panics;
+use crate::shown;
 use crate::terminal::colour_wanted;
 use lines::Bounds;
 pub(crate) use lines::Lines;
@@ -21,6 +23,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use words::Words;
 
 /// The environment variable with a filter.
 pub(crate) const VARIABLE: &str = "ODEON_LOG";
@@ -77,7 +80,7 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
         // a writer for the whole line does not know what the last one knows
         let line = Format::default().with_target(false).with_ansi(colour_wanted());
         let said = Said { line, place: in_words };
-        builder.with_ansi(colour_wanted()).event_format(said).finish().try_init()
+        builder.with_ansi(colour_wanted()).fmt_fields(Words).event_format(said).finish().try_init()
     } else {
         let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
         builder.fmt_fields(JsonFields::new()).event_format(said).finish().try_init()
@@ -148,7 +151,7 @@ fn in_words(line: &mut String, doing: &Doing) {
     line.truncate(line.trim_end().len());
     let _ = write!(line, " ({}", doing.service);
     if let Some(key) = &doing.key {
-        let _ = write!(line, "#{}", key.escape_debug());
+        let _ = write!(line, "#{}", shown::line(&key.escape_debug().to_string()));
     }
     if let Some(method) = doing.method {
         let _ = write!(line, ".{method}");
@@ -273,12 +276,46 @@ mod tests {
     fn a_line_in_words_ends_with_where_it_was_written() {
         let paper = Paper::default();
         let said = Said { line: Format::default().with_target(false).with_ansi(false), place: in_words };
-        let subscriber = Subscriber::builder().with_ansi(false).event_format(said);
+        let subscriber = Subscriber::builder().with_ansi(false).fmt_fields(Words).event_format(said);
         let lines = lines(subscriber.with_writer(paper.clone()).finish(), &paper);
         let line = |message: &str| lines.iter().find(|l| l.contains(message)).expect("it was written");
         let told = line("told");
         assert!(told.contains(r#"(loud#a \"b\".tell #"#) && told.ends_with(')'), "{told}");
         assert!(!line("outside").ends_with(')'));
+    }
+
+    /// What a client, or the input of one, may want to do to a terminal.
+    const HOSTILE: &str = "a\u{1b}[31m\r\n\u{9b}2J\u{7f}\u{2028}\u{202e}\u{2066}\u{200b}\u{feff}z";
+    const HARMLESS: &str = r"a\u{1b}[31m\u{d}\u{a}\u{9b}2J\u{7f}\u{2028}\u{202e}\u{2066}\u{200b}\u{feff}z";
+
+    fn in_words_with(ansi: bool, log: impl FnOnce()) -> String {
+        let paper = Paper::default();
+        let line = Format::default().with_target(false).with_ansi(ansi).without_time();
+        let said = Said { line, place: in_words };
+        let subscriber = Subscriber::builder().with_ansi(ansi).fmt_fields(Words).event_format(said);
+        tracing::subscriber::with_default(subscriber.with_writer(paper.clone()).finish(), log);
+        String::from_utf8(paper.0.lock().expect("no writer panics").clone()).expect("text")
+    }
+
+    #[test]
+    fn no_text_of_others_acts_on_the_terminal_that_shows_the_log() {
+        let said = in_words_with(false, || {
+            let _span = tracing::info_span!("call", key = %HOSTILE).entered();
+            tracing::info!(name = %HOSTILE, error = &io::Error::other(HOSTILE) as &dyn std::error::Error, "{HOSTILE}");
+        });
+        assert_eq!(
+            said,
+            format!(" INFO call{{key={HARMLESS}}}: {HARMLESS} name={HARMLESS} error={HARMLESS}\n")
+        );
+        let coloured = in_words_with(true, || tracing::info!(name = %HOSTILE, "{HOSTILE}"));
+        assert!(coloured.contains("\u{1b}[32m INFO") && coloured.contains(HARMLESS), "{coloured:?}");
+        assert!(!coloured.contains("\u{1b}[31m") && coloured.lines().count() == 1, "{coloured:?}");
+    }
+
+    #[test]
+    fn a_line_of_a_backtrace_is_none_of_the_log() {
+        let said = in_words_with(false, || tracing::error!(backtrace = %"0: a\n at b\r\u{1b}", "panicked"));
+        assert_eq!(said, "ERROR panicked backtrace=0: a\n     at b\\u{d}\\u{1b}\n");
     }
 
     #[test]
