@@ -34,6 +34,21 @@ fn a_configuration_can_be_checked_without_starting_anything() {
 }
 
 #[test]
+fn a_log_filter_with_which_no_node_starts_is_found_by_a_check() {
+    let place = Place::new("check-log");
+    let check = ["node", "--check"];
+    place.run(&[&check[..], &["--log", "a=b=c"]].concat()).fails(2, &["--log", "a=b=c", "info,odeon=debug"]);
+    let mut by_variable = place.command(&check);
+    let ran = by_variable.env("ODEON_LOG", "a=b=c").output().expect("the binary runs");
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("ODEON_LOG"), "{ran:?}");
+    place.write("odeon.toml", "[node]\nlog = \"a=b=c\"\n");
+    place.run(&[&check[..], &["--config", "odeon.toml"]].concat()).fails(2, &["node.log", "a=b=c"]);
+    // a flag beats the file
+    place.run(&[&check[..], &["--config", "odeon.toml", "--log", "info"]].concat()).ok();
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_key_value_and_range() {
     let place = Place::new("bounds");
     let cases = [

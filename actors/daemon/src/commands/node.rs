@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
     if arguments.check {
         app.check(&settings.node()).map_err(|e| settings.explain(&e))?;
         cluster::check(&settings)?;
+        log::check(arguments.flags.log.as_deref(), settings.log.as_deref())?;
         return Ok(Code::Done);
     }
     let mut log = log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;

@@ -90,6 +90,14 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
     Ok(Log { lines, patience: PATIENCE })
 }
 
+/// Whether a node that is told so could log.
+///
+/// # Errors
+/// The filter does not parse.
+pub(crate) fn check(flag: Option<&str>, configured: Option<&str>) -> Result<(), Failure> {
+    filter(flag, configured, "").map(drop)
+}
+
 /// Which lines are written.
 fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<EnvFilter, Failure> {
     let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
