@@ -153,6 +153,7 @@ impl Console {
         if self.node.is_stopping() {
             waiting_for.push("the node is stopping".into());
         }
+        waiting_for.extend(self.node.withheld());
         view::waiting_for(&self.node.tree(0).await, &mut waiting_for);
         said(StatusCode::SERVICE_UNAVAILABLE, &Readiness { ready: false, waiting_for })
     }
@@ -187,6 +188,7 @@ impl Console {
             node: self.node.name().to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
             ready: self.node.is_ready(),
+            withheld: self.node.withheld(),
             stopping: self.node.is_stopping(),
             uptime_ms: view::millis(self.node.uptime()),
             executors: self.node.executors().len(),

@@ -3,6 +3,7 @@
 mod app;
 mod config;
 mod stuck;
+mod withheld;
 
 pub use app::{App, ConfigSection, Construct, ServiceOptions};
 pub use config::{ConfigError, NodeConfig};
@@ -20,6 +21,8 @@ use crate::telemetry::ServiceMeter;
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -108,6 +111,8 @@ pub struct NodeInner {
     spans: AtomicU64,
     cells: AtomicU64,
     stopping: AtomicBool,
+    /// Why it is not ready, by who has found it.
+    withheld: Mutex<BTreeMap<String, String>>,
     /// Held while services are added.
     adding: tokio::sync::Mutex<()>,
 }
@@ -215,6 +220,7 @@ impl Node {
             spans: AtomicU64::new(1),
             cells: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
+            withheld: Mutex::default(),
             adding: tokio::sync::Mutex::default(),
             host,
             control,
@@ -331,9 +337,10 @@ impl Node {
         self.0.tree.add_part(executor, spec, run).await.map_err(|error| AddPartError(error.to_string()))
     }
 
-    /// Whether every service is ready and the node is not stopping.
+    /// Whether every service is ready, the node is not stopping, and nothing else is known to be in the way
+    /// ([`Node::withhold`]).
     pub fn is_ready(&self) -> bool {
-        !self.is_stopping() && self.0.tree.is_ready()
+        !self.is_stopping() && self.0.tree.is_ready() && self.0.withheld.lock().is_empty()
     }
 
     /// Waits until the node has ended: because it was stopped, or because something failed beyond repair.
