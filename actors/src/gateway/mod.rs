@@ -20,7 +20,7 @@ pub(crate) use openapi::{Components, PROBLEM_REF};
 pub(crate) use outcome::{cut_off, field, refused};
 pub(crate) use routes::Callee;
 pub use shard::Lookup;
-pub(crate) use shard::{not_json, unread, wrong_verb};
+pub(crate) use shard::{encoded, not_json, unread, wrong_verb};
 
 use crate::http::{BindError, ConnectionLimits, Keeper, Listener, ListenerCounts};
 use meter::Reading;

@@ -8,7 +8,9 @@ use super::operation::{Ask, Operation, find};
 use super::{ManagementConfig, openapi, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
-use crate::gateway::{Callee, Gateway, GatewayBooks, cut_off, not_json, refused, unread, wrong_verb};
+use crate::gateway::{
+    Callee, Gateway, GatewayBooks, cut_off, encoded, not_json, refused, unread, wrong_verb,
+};
 use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, check_head, json, read_body};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -104,6 +106,9 @@ impl Console {
         }
         if operation.post {
             let wishes = Wishes::read(&parts.headers).map_err(|e| e.problem())?;
+            if wishes.encoded {
+                return Err(encoded());
+            }
             let body = read_body(body, self.config.body_bytes_max, watch).await.map_err(|e| unread(&e))?;
             if !wishes.json && !body.is_empty() {
                 return Err(not_json());
