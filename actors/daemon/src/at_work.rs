@@ -75,7 +75,7 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
     app: App,
     on_hangup: OnHangup,
     announce: impl FnOnce(&AtWork) -> Said,
-    stopping: impl FnOnce(&str),
+    stopping: impl FnOnce(&str, Duration),
 ) -> Result<Ended, Failure> {
     let ended = crate::commands::block_on(async {
         let mut signals = Signals::listen().map_err(cannot_hear)?;
@@ -109,7 +109,7 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
                 "a lost terminal"
             }
         };
-        stopping(why);
+        stopping(why, within);
         let ended = tokio::select! {
             ended = at_work.stop(within) => ended,
             _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
@@ -162,6 +162,13 @@ impl AtWork {
         let management = Management::start(&node, Some(&gateway), config)
             .await
             .map_err(|e| cannot_listen(&e, "--management"))?;
+        if !management.address().ip().is_loopback() {
+            tracing::warn!(
+                address = %management.address(),
+                "the management interface can be reached from other hosts, without encryption: whoever hears or has the \
+                 token rules the node"
+            );
+        }
         let whereabouts = Whereabouts {
             name: settings.name.to_string(),
             pid: std::process::id(),

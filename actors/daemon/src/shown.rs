@@ -22,6 +22,18 @@ pub(crate) fn acts(c: char) -> bool {
         || c == '\u{feff}'
 }
 
+/// In one line of this many characters at most, the middle left out of a longer one.
+pub(crate) fn within(text: &str, characters_max: usize) -> String {
+    let text = line(text);
+    let count = text.chars().count();
+    if count <= characters_max {
+        return text.into_owned();
+    }
+    let kept = characters_max.saturating_sub(1);
+    let begin = text.chars().take(kept - kept / 2);
+    begin.chain(['…']).chain(text.chars().skip(count - kept / 2)).collect()
+}
+
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);
@@ -40,6 +52,13 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_text_the_middle_is_left_out() {
+        assert_eq!(within("abcdefgh", 8), "abcdefgh");
+        assert_eq!(within("abcdefghi", 8), "abcd…ghi");
+        assert_eq!(within("a\nbcdefghi", 8), r"a\u{…ghi");
+    }
 
     #[test]
     fn what_a_terminal_would_follow_is_shown_escaped() {

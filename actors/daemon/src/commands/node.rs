@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
             );
             ready(Ok(()))
         },
-        |signal| tracing::info!(signal, within = ?settings.stop_within, "the node stops"),
+        |signal, within| tracing::info!(signal, ?within, "the node stops"),
     )?;
     if ended.code == Code::Done {
         tracing::info!(killed = ended.killed, "the node has stopped");

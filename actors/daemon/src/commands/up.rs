@@ -55,7 +55,7 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> R
         app,
         OnHangup::End,
         |at_work| aside.line(&banner(invocation, &settings, at_work)),
-        |_| drop(aside.line("\nStopping. Once more ends it at once.")),
+        |_, _| drop(aside.line("\nStopping. Once more ends it at once.")),
     )?;
     match (ended.code, ended.killed) {
         (Code::Done, 0) => aside.last("Stopped.")?,
