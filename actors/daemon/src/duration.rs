@@ -73,7 +73,7 @@ pub(crate) fn show(time: Duration) -> String {
 pub(crate) fn exact(time: Duration) -> String {
     let micros = time.as_micros();
     let units = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")];
-    let fitting = units.iter().find(|(scale, _)| micros != 0 && micros % scale == 0);
+    let fitting = units.iter().find(|(scale, _)| micros.is_multiple_of(*scale));
     match (micros, fitting) {
         (0, _) => "0s".into(),
         (_, Some((scale, unit))) => format!("{}{unit}", micros / scale),
