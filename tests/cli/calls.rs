@@ -61,6 +61,8 @@ fn with_json_every_outcome_is_printed_with_its_exit_code() {
     assert_eq!((&answered["outcome"], &answered["answer"]), (&"answered".into(), &"Hello, Ada".into()));
     let failed = call(&["payment#a", "charge", DECLINED], 1);
     assert_eq!((&failed["outcome"], &failed["error"]["error"]), (&"failed".into(), &"card-declined".into()));
+    let nowhere = call(&["greeter", "greet", "--node", "http://127.0.0.1:1"], 3);
+    assert_eq!((&nowhere["outcome"], &nowhere["reason"]), (&"not-executed".into(), &"unreachable".into()));
     let refused = call(&["greeter", "great"], 4);
     assert_eq!((&refused["outcome"], &refused["reason"]), (&"not-executed".into(), &"unknown-method".into()));
 }

@@ -34,6 +34,21 @@ fn a_configuration_can_be_checked_without_starting_anything() {
 }
 
 #[test]
+fn a_log_filter_with_which_no_node_starts_is_found_by_a_check() {
+    let place = Place::new("check-log");
+    let check = ["node", "--check"];
+    place.run(&[&check[..], &["--log", "a=b=c"]].concat()).fails(2, &["--log", "a=b=c", "info,odeon=debug"]);
+    let mut by_variable = place.command(&check);
+    let ran = by_variable.env("ODEON_LOG", "a=b=c").output().expect("the binary runs");
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("ODEON_LOG"), "{ran:?}");
+    place.write("odeon.toml", "[node]\nlog = \"a=b=c\"\n");
+    place.run(&[&check[..], &["--config", "odeon.toml"]].concat()).fails(2, &["node.log", "a=b=c"]);
+    // a flag beats the file
+    place.run(&[&check[..], &["--config", "odeon.toml", "--log", "info"]].concat()).ok();
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_key_value_and_range() {
     let place = Place::new("bounds");
     let cases = [
@@ -51,12 +66,21 @@ fn what_cannot_work_is_refused_with_key_value_and_range() {
         ),
         ("[http]\nbody_bytes_max = 0\n", "http.body_bytes_max = 0 cannot work: expected 1 to"),
         ("[http]\nhead_bytes_max = 8191\n", "http.head_bytes_max = 8191 cannot work: expected 8192 to"),
-        ("[http]\nwithin = \"0s\"\n", "odeon.toml:2:10: http.within = 0us cannot work: expected 1ms to 5m"),
-        ("[http]\nwithin = \"1h\"\n", "http.within = 60m cannot work: expected 1ms to 5m"),
-        ("[http]\ntimeout_idle = \"0s\"\n", "http.timeout_idle = 0us cannot work"),
-        ("[http]\ntimeout_head = \"0s\"\n", "http.timeout_head = 0us cannot work"),
-        ("[http]\ntimeout_body = \"0s\"\n", "http.timeout_body = 0us cannot work"),
-        ("[http]\ntimeout_write = \"0s\"\n", "http.timeout_write = 0us cannot work"),
+        ("[http]\nwithin = \"0s\"\n", "odeon.toml:2:10: http.within = 0s cannot work: expected 1ms to 5m"),
+        ("[http]\nwithin = \"1h\"\n", "http.within = 1h cannot work: expected 1ms to 5m"),
+        ("[http]\nwithin = \"301s\"\n", "http.within = 301s cannot work: expected 1ms to 5m"),
+        ("[http]\nwithin = \"9000h\"\n", "\"9000h\" is too long: 8784h at the most"),
+        ("[node]\nstop_within = \"0s\"\n", "node.stop_within = 0s cannot work: expected 1ms to 24h"),
+        ("[node]\nexecutors = 0\n", "odeon.toml:2:13: node.executors = 0 cannot work: expected 1 to 256"),
+        (
+            "[bindings]\na = \"b\"\nb = \"c\"\nc = \"b\"\n",
+            "odeon.toml:3:5: the bindings go in a circle: b -> c -> b",
+        ),
+        ("[bindings]\na = \"a\"\n", "the bindings go in a circle: a -> a"),
+        ("[http]\ntimeout_idle = \"0s\"\n", "http.timeout_idle = 0s cannot work"),
+        ("[http]\ntimeout_head = \"0s\"\n", "http.timeout_head = 0s cannot work"),
+        ("[http]\ntimeout_body = \"0s\"\n", "http.timeout_body = 0s cannot work"),
+        ("[http]\ntimeout_write = \"0s\"\n", "http.timeout_write = 0s cannot work"),
     ];
     for (text, said) in cases {
         place.write("odeon.toml", text);

@@ -89,6 +89,12 @@ fn the_token_is_readable_by_its_owner_alone() {
     assert_eq!(mode, 0o600);
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
     place.run(&["status"]).fails(3, &["can be read by others", "chmod 600"]);
+    // which may be any file
+    place.write("any", "");
+    std::fs::set_permissions(place.path("any"), std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let named = place.run(&["status", "--token-file", "any"]);
+    named.fails(3, &["can be read by others", "--token-file"]);
+    assert!(!named.err.contains("remove"), "{named:?}");
 }
 
 #[test]
@@ -126,6 +132,19 @@ fn a_node_for_machines_logs_json_and_stops_on_sigterm() {
     let ended = node.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.err.contains("the node has stopped") && ended.out.is_empty(), "{ended:?}");
+}
+
+#[test]
+fn a_node_that_others_can_rule_warns_of_it_and_says_how_long_its_end_may_take() {
+    let place = Place::new("machine-open");
+    let node = Running::start(place.command(&["node", "--http", "127.0.0.1:0", "--management", "0.0.0.0:0"]));
+    node.until_error("the management interface can be reached from other hosts");
+    node.until_error("the node is up");
+    place.run(&["stop", "--within", "2s"]).ok();
+    let said = node.until_error("the node stops");
+    let stops = json(said.last().expect("one line at least"));
+    assert_eq!((&stops["within"], &stops["signal"]), (&"2s".into(), &"a request".into()), "{stops}");
+    assert_eq!(node.end().code, Some(0));
 }
 
 #[test]

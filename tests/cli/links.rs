@@ -161,6 +161,34 @@ fn each_start_of_a_node_has_the_next_incarnation_and_a_damaged_one_starts_nothin
 }
 
 #[test]
+fn a_node_whose_directory_was_copied_while_it_ran_says_that_its_copy_has_taken_its_place() {
+    let place = cluster("copied");
+    let (_north, address) = north(&place);
+    let first = south(place.command(&[]), &address);
+    first.until_error("a peer was reached");
+    place.run(&["status", "--dir", "south"]).ok();
+    fs::create_dir(place.path("copy")).expect("the place is writable");
+    for file in fs::read_dir(place.path("south")).expect("it runs there") {
+        let file = file.expect("it can be read");
+        fs::copy(file.path(), place.path("copy").join(file.file_name())).expect("it can be copied");
+    }
+    let cluster = ["--credentials", "c/nodes/south", "--peer", &address];
+    let mut copy = place.command(&["node", "--name", "south", "--dir", "copy"]);
+    copy.args(FREE).args(cluster);
+    let copy = Running::start(copy);
+    copy.until_error("a peer was reached");
+    first.until_error("this node, south@1, is over for its peers");
+    let why = format!("south@1 is over for {address}: another process has come as south@2");
+    let status = place.run(&["status", "--dir", "south"]);
+    assert_eq!(status.code, Some(1), "{status:?}");
+    assert!(status.out.contains("not ready") && status.out.contains(&why), "{status:?}");
+    let node = json(&fs::read_to_string(place.path("south/node.json")).expect("it says where it is"));
+    let (code, ready) = http(node["management"].as_str().expect("an address"), "GET", "/readyz", &[], "");
+    assert!(code == 503 && ready.contains(&why), "{code} {ready}");
+    place.run(&["status", "--dir", "copy"]).ok();
+}
+
+#[test]
 fn credentials_that_do_not_fit_are_refused_with_what_to_do() {
     let place = cluster("links-wrong");
     let check = ["node", "--config", "north.toml", "--check"];

@@ -5,6 +5,7 @@ mod cluster;
 mod configuration;
 mod life;
 mod links;
+mod logs;
 mod looking;
 mod project;
 mod stage;

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How long anything may take: generous, for slow machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// How often a node is asked whether it is up; each time is a process.
+const ATTEMPTS_MAX: usize = 5_000;
+
 /// A directory of its own for one test.
 pub(crate) struct Place(PathBuf);
 
@@ -51,6 +54,13 @@ impl Place {
         let node = Running::start(self.command(&arguments));
         node.until("Ctrl-C stops it");
         node
+    }
+
+    /// Waits until a node runs here whose output nobody reads.
+    #[track_caller]
+    pub(crate) fn until_up(&self) {
+        let is_up = |_| self.run(&["status"]).code == Some(0);
+        assert!((0..ATTEMPTS_MAX).any(is_up), "it is not up");
     }
 
     /// Where the node that runs here serves HTTP.
@@ -117,6 +127,17 @@ impl Running {
         let out = lines(child.stdout.take().expect("it is piped"));
         let err = lines(child.stderr.take().expect("it is piped"));
         Self { child, out, err }
+    }
+
+    /// Its output goes where the command says, and is not read here.
+    pub(crate) fn start_unread(mut command: Command) -> Self {
+        let child = command.spawn().expect("the binary runs");
+        Self { child, out: channel().1, err: channel().1 }
+    }
+
+    /// Reads from now on what is written to this end of its output.
+    pub(crate) fn read_errors(&mut self, from: impl Read + Send + 'static) {
+        self.err = lines(from);
     }
 
     pub(crate) fn id(&self) -> u32 {

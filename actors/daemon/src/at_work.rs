@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::directory::{Directory, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
+use crate::log::{Lines, Log};
 use crate::signals::{Hangups, OnHangup, Signals};
 use crate::watcher;
 use odeon::host::{Executor, Host, Threads};
@@ -14,7 +15,9 @@ use odeon_actors::management::api::StopRequest;
 use odeon_actors::management::token::Token;
 use odeon_actors::management::{Management, ManagementConfig};
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -61,48 +64,52 @@ pub(crate) struct Ended {
     pub(crate) killed: usize,
 }
 
-/// Starts a node, tells that it is there, keeps it until a signal and stops it.
+/// Starts a node, tells that it is there, keeps it until a signal and stops it. What `announce` answers ends when that
+/// was said; nobody waits for it, so neither it nor `stopping` may block.
 ///
 /// # Errors
-/// It could not start; nothing of it runs then.
-pub(crate) fn run(
+/// It could not start, and nothing of it runs; or the terminal was lost, and it has stopped for that.
+pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
     settings: &Settings,
+    log: &mut Log,
     app: App,
     on_hangup: OnHangup,
-    announce: impl FnOnce(&AtWork) -> Result<(), Failure>,
-    stopping: impl FnOnce(&str) -> Result<(), Failure>,
+    announce: impl FnOnce(&AtWork) -> Said,
+    stopping: impl FnOnce(&str, Duration),
 ) -> Result<Ended, Failure> {
-    crate::commands::block_on(async {
+    let ended = crate::commands::block_on(async {
         let mut signals = Signals::listen().map_err(cannot_hear)?;
         let mut hangups =
             (on_hangup == OnHangup::Renew).then(Hangups::listen).transpose().map_err(cannot_hear)?;
-        let starting = AtWork::start(settings, app);
+        let starting = AtWork::start(settings, log.lines(), app);
         let mut at_work = tokio::select! {
             started = starting => started?,
             _ = signals.next() => return Ok(Ended { code: Code::Interrupted, killed: 0 }),
         };
-        let said = announce(&at_work);
+        let said = pin!(announce(&at_work));
+        let mut lost_terminal = None;
         let mut within = at_work.stop_within;
         let node = at_work.node.clone();
         let mut failed = None;
-        let why = match said {
-            Ok(()) => tokio::select! {
-                signal = signals.next() => signal,
-                never = tend(at_work.cluster.as_ref(), hangups.as_mut()) => match never {},
-                () = watcher::watch(&node, watcher::log) => "the watcher's end",
-                exit = node.ended() => {
-                    failed = Some(exit);
-                    "a failure beyond repair"
-                }
-                Some(request) = at_work.asked_to_stop.recv() => {
-                    within = request.within_ms.map_or(within, Duration::from_millis);
-                    "a request"
-                }
-            },
-            Err(_) => "a lost terminal",
+        let why = tokio::select! {
+            signal = signals.next() => signal,
+            never = tend(at_work.cluster.as_ref(), hangups.as_mut()) => match never {},
+            () = watcher::watch(&node, watcher::log) => "the watcher's end",
+            exit = node.ended() => {
+                failed = Some(exit);
+                "a failure beyond repair"
+            }
+            Some(request) = at_work.asked_to_stop.recv() => {
+                within = request.within_ms.map_or(within, Duration::from_millis);
+                "a request"
+            }
+            failure = failure_of(said) => {
+                // who reads may have left; the node still stops in order
+                lost_terminal = Some(failure);
+                "a lost terminal"
+            }
         };
-        // who reads may have left; the node still stops in order
-        let _ = stopping(why);
+        stopping(why, within);
         let ended = tokio::select! {
             ended = at_work.stop(within) => ended,
             _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
@@ -110,22 +117,39 @@ pub(crate) fn run(
         if let Some(exit) = failed {
             return Err(Failure::failed(format_args!("the node ended by itself: {exit}")));
         }
-        said.map(|()| ended)
-    })
+        match lost_terminal {
+            Some(failure) => Err(failure),
+            None => Ok(ended),
+        }
+    });
+    if let Ok(Ended { code, .. }) = ended {
+        log.ends_with(code);
+    }
+    ended
+}
+
+/// Ends when something fails; never, if it does not.
+async fn failure_of(said: impl Future<Output = Result<(), Failure>>) -> Failure {
+    match said.await {
+        Ok(()) => pending().await,
+        Err(failure) => failure,
+    }
 }
 
 impl AtWork {
-    async fn start(settings: &Settings, app: App) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, log: &Lines, app: App) -> Result<Self, Failure> {
         let directory = Directory::at(&settings.directory);
         let occupied = directory.occupy().map_err(|e| e.failure(Code::Failed))?;
         let executors = Executors::start(settings.executors)
             .map_err(|e| Failure::failed(format_args!("the executors cannot start: {e}")))?;
         let host = host(settings, &executors)?;
-        let first = host.executors[0].clone();
+        let control = executors.control().clone();
         let blocking = host.blocking.clone();
         let prepared = Prepared::of(settings, &*blocking).await?;
         let config = settings.node();
-        let node = on(&first, async move { Node::start(host, config, app).await }).await?;
+        let tree_on = control.clone();
+        let starting = async move { Node::start_controlled(host, tree_on, config, app).await };
+        let node = on(&control, starting).await?;
         let node = node.map_err(|e| settings.explain(&e))?;
         let cluster = match prepared {
             Some(prepared) => Some(prepared.start(&node, &blocking).await?),
@@ -134,10 +158,17 @@ impl AtWork {
         let gateway =
             Gateway::start(&node, settings.http.clone()).await.map_err(|e| cannot_listen(&e, "--http"))?;
         let (on_stop, asked_to_stop) = mpsc::channel(1);
-        let config = management(settings, &occupied, on_stop)?;
+        let config = management(settings, log, &occupied, on_stop)?;
         let management = Management::start(&node, Some(&gateway), config)
             .await
             .map_err(|e| cannot_listen(&e, "--management"))?;
+        if !management.address().ip().is_loopback() {
+            tracing::warn!(
+                address = %management.address(),
+                "the management interface can be reached from other hosts, without encryption: whoever hears or has the \
+                 token rules the node"
+            );
+        }
         let whereabouts = Whereabouts {
             name: settings.name.to_string(),
             pid: std::process::id(),
@@ -189,8 +220,8 @@ impl AtWork {
         let begun = Instant::now();
         let mut killed = self.gateway.stop(within / GATEWAY_STOP_SHARE).await;
         let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));
-        let first = self.node.executors()[0].clone();
-        killed += on(&first, async move { node.stop(left).await }).await.unwrap_or(0);
+        let control = self.node.control().clone();
+        killed += on(&control, async move { node.stop(left).await }).await.unwrap_or(0);
         killed
     }
 }
@@ -220,6 +251,7 @@ fn host(settings: &Settings, executors: &Executors) -> Result<Host, Failure> {
 
 fn management(
     settings: &Settings,
+    log: &Lines,
     occupied: &Occupied,
     on_stop: mpsc::Sender<StopRequest>,
 ) -> Result<ManagementConfig, Failure> {
@@ -232,7 +264,9 @@ fn management(
         // a second request changes nothing
         let _ = on_stop.try_send(request);
     });
+    let log = log.clone();
     Ok(ManagementConfig {
+        log_lines_dropped: Some(Arc::new(move || log.dropped())),
         address: settings.management,
         resident_bytes: Some(Arc::new(resident_bytes)),
         ..ManagementConfig::new(token, on_stop)
@@ -275,8 +309,11 @@ mod tests {
     use super::*;
     use crate::config::Flags;
     use odeon::prelude::*;
+    use std::net::SocketAddr;
     use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, channel};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     /// Blocks its thread.
     #[odeon::contract(name = "block", version = "1.0")]
@@ -296,9 +333,29 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_handler_that_blocks_its_executor_does_not_keep_the_node_from_ending() {
-        let directory = std::env::temp_dir().join(format!("odeon-at-work-{}", std::process::id()));
+    /// Answers at once.
+    #[odeon::contract(name = "hello", version = "1.0")]
+    pub trait Hello {
+        /// A word.
+        async fn hello(&self, cx: &Cx) -> String;
+    }
+
+    #[derive(Default)]
+    struct Quick;
+
+    #[odeon::service]
+    impl Hello for Quick {
+        async fn hello(&self, _: &Cx) -> String {
+            "hello".into()
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// A node whose first executor is blocked until what this answers as well is dropped, and its directory.
+    async fn blocked(test: &str, executors: usize) -> (AtWork, std::sync::mpsc::Sender<()>, Directory) {
+        let name = format!("odeon-at-work-{test}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
         // a former process may have had the same id
         let _ = std::fs::remove_dir_all(&directory);
         let free = "127.0.0.1:0".parse().ok();
@@ -306,22 +363,69 @@ mod tests {
             dir: Some(directory.clone()),
             http: free,
             management: free,
-            executors: std::num::NonZeroUsize::new(1),
+            executors: std::num::NonZeroUsize::new(executors),
             ..Flags::default()
         };
         let settings = Settings::load(&flags, None).expect("they can be used");
         let (begin, mut begun) = mpsc::unbounded_channel();
         let (release, released) = channel::<()>();
         let released = Arc::new(Mutex::new(released));
-        let app = App::new().service("block", move || Blocking(begin.clone(), released.clone()));
-        let at_work = AtWork::start(&settings, app).await.expect("it starts");
+        // a singleton runs on the first executor
+        let make = move || Blocking(begin.clone(), released.clone());
+        let app = App::new().singleton("block", make).service("hello", Quick::default);
+        let at_work = AtWork::start(&settings, &Lines::to_nobody(), app).await.expect("it starts");
         let block: BlockRef = at_work.node.service("block").expect("a service");
         block.block().send().expect("room");
         begun.recv().await.expect("it begins");
-        let ended = timeout(Duration::from_secs(60), at_work.stop(Duration::from_millis(10))).await;
+        (at_work, release, Directory::at(&directory))
+    }
+
+    /// The answer to a request, over a connection of its own.
+    async fn ask(address: SocketAddr, request: &str) -> String {
+        let answer = async {
+            let mut stream = TcpStream::connect(address).await?;
+            let request = format!("{request}host: here\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.map(|_| answer)
+        };
+        timeout(LIMIT, answer).await.expect("it is answered").expect("it is served")
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_blocks_its_executor_does_not_keep_the_node_from_ending() {
+        let (at_work, release, directory) = blocked("end", 1).await;
+        let ended = timeout(LIMIT, at_work.stop(Duration::from_millis(10))).await;
         assert_eq!(ended, Ok(Ended { code: Code::Failed, killed: 1 }));
-        assert!(!Directory::at(&directory).is_occupied(), "the next one may start");
-        assert!(Directory::at(&directory).whereabouts().is_ok(), "it is seen that it did not stop in order");
+        assert!(!directory.is_occupied(), "the next one may start");
+        assert!(directory.whereabouts().is_ok(), "it is seen that it did not stop in order");
         drop(release);
+    }
+
+    #[tokio::test]
+    async fn a_node_whose_handler_blocks_its_only_executor_is_looked_at_and_told_to_stop() {
+        let (mut at_work, _release, _) = blocked("look", 1).await;
+        let management = at_work.whereabouts.management;
+        let token = at_work.occupied.token().expect("there is one");
+        let open = |path: &str| format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
+        for path in ["/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/tree", "/api/v1/ps"] {
+            let answer = ask(management, &open(path)).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        }
+        let stop = format!("POST /api/v1/stop HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
+        let answer = ask(management, &stop).await;
+        assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+        assert!(at_work.asked_to_stop.recv().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_blocked_executor_does_not_keep_new_connections_from_being_served() {
+        let (at_work, _release, _) = blocked("accept", 2).await;
+        let http = at_work.whereabouts.http;
+        // at first each second one is handed to the blocked executor
+        for _ in 0..10 {
+            let answer = ask(http, "POST /v1/hello/hello HTTP/1.1\r\ncontent-length: 0\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\"hello\""), "{answer}");
+        }
     }
 }

@@ -6,15 +6,21 @@ use std::time::Duration;
 
 /// Why a text is no time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no time: expected a number with a unit, such as 250ms, 2s, 3m or 1h")]
-pub(crate) struct DurationError(String);
+pub(crate) enum DurationError {
+    /// It is none.
+    #[error("{0:?} is no time: expected a number with a unit, such as 250ms, 2s, 3m or 1h")]
+    NoTime(String),
+    /// It is one, but nobody waits for so long.
+    #[error("{0:?} is too long: {HOURS_MAX}h at the most")]
+    TooLong(String),
+}
 
 /// Longest time that can be said: a year. More is a slip.
-const SECONDS_MAX: f64 = 366.0 * 86_400.0;
+const HOURS_MAX: u32 = 366 * 24;
 
 /// Reads a time.
 pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
-    let wrong = || DurationError(text.into());
+    let wrong = || DurationError::NoTime(text.into());
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);
     let scale = match unit {
@@ -27,8 +33,8 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     };
     let digits_only = number.chars().all(|c| c.is_ascii_digit() || c == '.');
     let seconds = number.parse::<f64>().ok().filter(|_| digits_only).ok_or_else(wrong)? * scale;
-    if seconds > SECONDS_MAX {
-        return Err(wrong());
+    if seconds > f64::from(HOURS_MAX) * 3600.0 {
+        return Err(DurationError::TooLong(text.into()));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -41,7 +47,7 @@ pub(crate) fn within(text: &str) -> Result<Duration, String> {
     let time = parse(text).map_err(|e| e.to_string())?;
     match (Duration::from_millis(1)..=WITHIN_MAX).contains(&time) {
         true => Ok(time),
-        false => Err(format!("a call may take 1ms to {}", show(WITHIN_MAX))),
+        false => Err(format!("a call may take 1ms to {}", exact(WITHIN_MAX))),
     }
 }
 
@@ -63,6 +69,18 @@ pub(crate) fn show(time: Duration) -> String {
     format!("{number:.decimals$}{unit}")
 }
 
+/// Writes a time as it can be read again, to the microsecond: in the largest unit in which it is a whole number.
+pub(crate) fn exact(time: Duration) -> String {
+    let micros = time.as_micros();
+    let units = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")];
+    let fitting = units.iter().find(|(scale, _)| micros.is_multiple_of(*scale));
+    match (micros, fitting) {
+        (0, _) => "0s".into(),
+        (_, Some((scale, unit))) => format!("{}{unit}", micros / scale),
+        (_, None) => format!("{micros}us"),
+    }
+}
+
 /// For `#[serde(deserialize_with)]` on an optional time.
 pub(crate) fn optional<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
@@ -79,9 +97,19 @@ mod tests {
         assert_eq!(parse("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse("3m"), Ok(Duration::from_secs(180)));
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
-        for wrong in ["", "5", "s", "-1s", "1e9s", "2 s", "2sec", "NaNs", "99999999h"] {
-            assert_eq!(parse(wrong), Err(DurationError(wrong.into())));
+        for wrong in ["", "5", "s", "-1s", "1e9s", "2 s", "2sec", "NaNs"] {
+            assert_eq!(parse(wrong), Err(DurationError::NoTime(wrong.into())));
         }
+        let too_long = parse("9000h").expect_err("it is more than a year");
+        assert_eq!(too_long.to_string(), "\"9000h\" is too long: 8784h at the most");
+    }
+
+    #[test]
+    fn a_time_is_written_as_it_can_be_read_again() {
+        for text in ["0s", "85us", "1240us", "301s", "12345ms", "90m", "24h"] {
+            assert_eq!(exact(parse(text).expect("a time")), text);
+        }
+        assert_eq!(exact(Duration::from_secs(300)), "5m");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! management interface like everybody else.
 
 mod address;
+mod aside;
 mod at_work;
 mod cluster;
 mod command_line;

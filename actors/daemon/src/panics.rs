@@ -1,19 +1,26 @@
 //! Panics are log lines like all others, in words or in JSON.
 
+use crate::log::Lines;
+use crate::shown;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::panic::{PanicHookInfo, set_hook, take_hook};
+use std::panic::{PanicHookInfo, set_hook};
 
 /// Filters for `odeon` let it through as well.
 const TARGET: &str = "odeon::panic";
 
 /// From now on panics go into the log: one event each, with a backtrace if `RUST_BACKTRACE` asks for it. One that the
-/// filter keeps out, or before there is a log, is written as before: none is lost.
-pub(crate) fn log() {
-    let before = take_hook();
+/// filter keeps out is a line all the same: none is lost.
+pub(crate) fn log(lines: Lines) {
     set_hook(Box::new(move |panic| match tracing::enabled!(target: TARGET, tracing::Level::ERROR) {
         true => tell(panic),
-        false => before(panic),
+        false => lines.push(plain(panic).as_bytes()),
     }));
+}
+
+fn plain(panic: &PanicHookInfo<'_>) -> String {
+    let current = std::thread::current();
+    let thread = current.name().unwrap_or("unnamed");
+    format!("thread {thread} {}\n", shown::line(&panic.to_string()))
 }
 
 fn tell(panic: &PanicHookInfo<'_>) {

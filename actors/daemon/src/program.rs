@@ -1,9 +1,10 @@
 //! A program with services of its own: what it is called, and what `up` suggests to try.
 
+use crate::aside::complain;
 use crate::command_line;
 use crate::exit::Exit;
 use crate::shown;
-use crate::terminal::{Terminal, Tone, complain};
+use crate::terminal::{Terminal, Tone};
 use odeon::App;
 use std::ffi::OsString;
 use std::path::Path;
@@ -67,7 +68,7 @@ impl Program {
                 if !failure.problem.is_empty() {
                     let failure = failure.to_string();
                     let error = terminal.paint_error(Tone::Bad, "error");
-                    complain(format_args!("{error}: {}", shown::lines(&failure)));
+                    complain(&format!("{error}: {}", shown::lines(&failure)));
                 }
                 Exit(failure.code)
             }

@@ -66,7 +66,13 @@ impl Remote {
             None => directory.whereabouts().map_err(|e| e.failure(Code::Unreachable))?.management.to_string(),
         };
         let token_file = target.token_file.clone().unwrap_or_else(|| directory.token_path());
-        let token = read_token(&token_file).map_err(|e| e.failure(Code::Unreachable))?;
+        let token = read_token(&token_file).map_err(|e| match (&e, &target.token_file) {
+            // it may be any file of anybody: nothing is to be done to it
+            (DirectoryError::TokenOpen { .. }, Some(_)) => Failure::new(Code::Unreachable, e).advice(
+                "--token-file FILE names the file token of a node's directory, or a copy that its owner alone can read",
+            ),
+            _ => e.failure(Code::Unreachable),
+        })?;
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
             let problem = "it has characters that no token has".into();
             DirectoryError::Token { path: token_file.clone(), problem }.failure(Code::Unreachable)

@@ -73,6 +73,11 @@ impl Terminal {
         out.flush()
     }
 
+    /// What takes the current line of [`Self::progress`] away, in front of what comes next.
+    pub(crate) fn progressed(&self) -> &'static str {
+        if self.interactive { "\r\x1b[K" } else { "" }
+    }
+
     /// Clears the screen for the next picture of a watch; only where somebody watches.
     pub(crate) fn clear(&self) -> io::Result<()> {
         if !self.interactive {
@@ -127,12 +132,6 @@ fn paint(colour: bool, tone: Tone, text: impl Display) -> String {
         Tone::Bad => 31,
     };
     format!("\x1b[{code}m{text}\x1b[0m")
-}
-
-/// Prints a problem on standard error.
-pub(crate) fn complain(text: impl Display) {
-    // nobody is left to tell when standard error is gone
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// JSON over several lines, every field and digit as it came; what a terminal would follow stands escaped.

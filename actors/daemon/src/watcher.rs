@@ -2,7 +2,9 @@
 //! blocked executor can look.
 
 use odeon::Node;
+use odeon::core::ActivationId;
 use odeon::node::Stuck;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,9 +14,11 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long one poll may last before its handler is called stuck.
 const STUCK_AFTER: Duration = Duration::from_millis(500);
 
-/// Looks for ever; tells each time of every handler that is stuck.
+/// Looks for ever; tells of every handler that is stuck when that is seen, and again each time it has lasted twice as
+/// long.
 pub(crate) async fn watch(node: &Node, mut tell: impl FnMut(&Stuck)) {
     let mut pulses: Vec<_> = node.executors().iter().map(|executor| (executor, Pulse::default())).collect();
+    let mut told = Told::default();
     loop {
         tokio::time::sleep(EVERY).await;
         let mut silent = false;
@@ -24,15 +28,35 @@ pub(crate) async fn watch(node: &Node, mut tell: impl FnMut(&Stuck)) {
                 None => silent = true,
             }
         }
-        if silent {
-            node.stuck(STUCK_AFTER).iter().for_each(&mut tell);
-        }
+        let stuck = if silent { node.stuck(STUCK_AFTER) } else { Vec::new() };
+        told.news(&stuck).into_iter().for_each(&mut tell);
     }
 }
 
 /// Into the log.
 pub(crate) fn log(stuck: &Stuck) {
     tracing::warn!(service = %stuck.service, method = stuck.method, "a handler is stuck: {stuck}");
+}
+
+/// How long each of those that are stuck had lasted when it was last told of.
+#[derive(Default)]
+struct Told(BTreeMap<ActivationId, Duration>);
+
+impl Told {
+    /// Those of which there is something to tell.
+    fn news<'a>(&mut self, stuck: &'a [Stuck]) -> Vec<&'a Stuck> {
+        self.0.retain(|cell, _| stuck.iter().any(|stuck| stuck.cell == *cell));
+        let is_news = |stuck: &&Stuck| {
+            let last = self.0.get(&stuck.cell);
+            // one that has lasted for less is another one
+            let is_news = last.is_none_or(|last| stuck.lasted >= *last * 2 || stuck.lasted < *last);
+            if is_news {
+                self.0.insert(stuck.cell, stuck.lasted);
+            }
+            is_news
+        };
+        stuck.iter().filter(is_news).collect()
+    }
 }
 
 /// Questions to an executor, at most one of which is open: a blocked one must not collect them.
@@ -88,6 +112,27 @@ mod tests {
         let block: BlockRef = node.service("block").expect("a service");
         block.block().send().expect("room");
         node
+    }
+
+    fn stuck(cell: u64, seconds: u64) -> Stuck {
+        let service = "block".parse().expect("a name");
+        let lasted = Duration::from_secs(seconds);
+        Stuck { service, cell: ActivationId(cell), key: None, method: "block", lasted }
+    }
+
+    #[test]
+    fn what_stays_stuck_is_told_of_ever_less_often() {
+        let mut told = Told::default();
+        let mut seconds_told = Vec::new();
+        for second in 1..=40 {
+            let now = [stuck(1, second)];
+            seconds_told.extend(told.news(&now).iter().map(|stuck| stuck.lasted.as_secs()));
+        }
+        assert_eq!(seconds_told, [1, 2, 4, 8, 16, 32]);
+        assert_eq!(told.news(&[stuck(1, 41), stuck(2, 1)]).len(), 1, "another one is news");
+        assert_eq!(told.news(&[stuck(1, 1)]).len(), 1, "so is the same one in another call");
+        assert!(told.news(&[]).is_empty());
+        assert_eq!(told.news(&[stuck(1, 1)]).len(), 1, "and after it went on");
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ pub(crate) use openapi::{Components, PROBLEM_REF};
 pub(crate) use outcome::{cut_off, field, refused};
 pub(crate) use routes::Callee;
 pub use shard::Lookup;
-pub(crate) use shard::{not_json, unread, wrong_verb};
+pub(crate) use shard::{encoded, not_json, unread, wrong_verb};
 
 use crate::http::{BindError, ConnectionLimits, Keeper, Listener, ListenerCounts};
 use meter::Reading;
@@ -70,7 +70,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway to the services of a node, on the node's executors, as a part of it: restarted when it fails,
+    /// Starts a gateway to the services of a node, on the node's executors, each of which serves the connections that
+    /// the control executor hands it, as a part of it: restarted when it fails,
     /// stopped with the node before its services.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::routes::{Route, Routes};
 use crate::http::{Answer, BodyError, ConnectionLimits, Identity, Problem, Reply, RequestIds, Watch};
 use crate::http::{check_head, json, read_body};
 use bytes::Bytes;
-use http::header::ALLOW;
+use http::header::{ACCEPT_ENCODING, ALLOW};
 use http::{Method, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use odeon::Node;
@@ -160,6 +160,9 @@ impl Shard {
             }
         };
         let wishes = asked.wishes;
+        if wishes.encoded {
+            return Err(encoded());
+        }
         if !wishes.json && body.size_hint().lower() > 0 {
             return Err(not_json());
         }
@@ -224,6 +227,14 @@ pub(crate) fn not_json() -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json-type", "The body is not said to be JSON")
         .detail("send the arguments as a JSON object with the header content-type: application/json")
         .not_executed(Retry::Never)
+}
+
+/// The problem of a body that would have to be decoded first (RFC 9110, 15.5.16).
+pub(crate) fn encoded() -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded-body", "The body is encoded")
+        .detail("send the body as it is, not compressed: without the header content-encoding")
+        .not_executed(Retry::Never)
+        .header(ACCEPT_ENCODING, "identity")
 }
 
 /// The problem of a body that could not be read.

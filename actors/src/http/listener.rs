@@ -1,7 +1,8 @@
 //! Accepts connections, spreads them over the node's executors, and ends them in order.
 
 use super::Answer;
-use super::connection::{ConnectionLimits, Ending, refuse, serve};
+use super::connection::{ConnectionLimits, Ending, refuse};
+use super::desks::{Desk, Desks};
 use odeon::host::Executor;
 use odeon::{AddPartError, Node, PartSpec, Running};
 use parking_lot::Mutex;
@@ -70,7 +71,7 @@ struct StopOrder {
 pub(crate) enum Keeper<'a> {
     /// A node, as a part of its supervision tree. When the node stops, requests under way may take so long.
     Node(&'a Node, &'a PartSpec, Duration),
-    /// The first executor and nobody else.
+    /// The first of its executors and nobody else.
     Executor,
 }
 
@@ -83,8 +84,9 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens. Connections are handed to the executors in turn, each with the answerer at the same position; the
-    /// first executor accepts.
+    /// Listens. Connections are handed to the executors in turn, each with the answerer at the same position; one
+    /// that something blocks is passed over as long as another one is not. The control executor of
+    /// the node accepts, or the first one without a node.
     ///
     /// # Errors
     /// [`BindError`].
@@ -96,8 +98,12 @@ impl Listener {
         keeper: Keeper<'_>,
     ) -> Result<Self, BindError> {
         let first = executors.first().ok_or(BindError::NoExecutor)?;
+        let door = match keeper {
+            Keeper::Node(node, ..) => node.control(),
+            Keeper::Executor => first,
+        };
         // on the executor whose reactor shall watch it
-        let bound = first.spawn(async move {
+        let bound = door.spawn(async move {
             let listener = TcpListener::bind(address).await?;
             Ok((listener.local_addr()?, listener))
         });
@@ -110,7 +116,8 @@ impl Listener {
         let house = Arc::new(House {
             address: actual,
             limits,
-            desks: Mutex::new(executors.iter().cloned().zip(answerers).collect()),
+            executor: door.clone(),
+            desks: Mutex::new(executors.iter().cloned().zip(answerers).map(Desk::new).collect()),
             counts: counts.clone(),
             orders: tokio::sync::Mutex::new(stop),
             bound: Mutex::new(Some(listener)),
@@ -122,10 +129,10 @@ impl Listener {
         match keeper {
             Keeper::Executor => {
                 let running = async move { house.keep(None).await };
-                drop(first.spawn(running));
+                drop(door.spawn(running));
             }
             Keeper::Node(node, spec, within) => {
-                let spec = spec.clone().stop_within(within.saturating_add(CUT_WITHIN));
+                let spec = spec.clone().apart().stop_within(within.saturating_add(CUT_WITHIN));
                 let run = move |running: Running| {
                     let house = house.clone();
                     async move { house.keep(Some(running)).await.map_err(|error| error.to_string()) }
@@ -166,17 +173,19 @@ const REFUSALS_MAX: usize = 64;
 const REST: Duration = Duration::from_millis(100);
 /// How long clients may take to read what their requests are answered with when the time for a stop is up.
 const READ_WITHIN: Duration = Duration::from_millis(500);
-/// How long connections may take to end whose time is up, [`READ_WITHIN`] included.
+/// How long executors may take to drop connections after that.
+const ABORT_WITHIN: Duration = Duration::from_millis(250);
+/// How long connections may take to end whose time is up, [`READ_WITHIN`] and [`ABORT_WITHIN`] included.
 const CUT_WITHIN: Duration = Duration::from_secs(1);
-
-type Desks<A> = Vec<(Executor, Arc<A>)>;
 
 /// What outlives the failures of a listener.
 struct House<A> {
     address: SocketAddr,
     limits: ConnectionLimits,
+    /// Where it accepts.
+    executor: Executor,
     /// Those who answer may own the node that owns this: emptied at the orderly end.
-    desks: Mutex<Desks<A>>,
+    desks: Mutex<Vec<Desk<A>>>,
     counts: Arc<ListenerCounts>,
     /// Locked by the door that is open.
     orders: tokio::sync::Mutex<mpsc::Receiver<StopOrder>>,
@@ -207,7 +216,9 @@ impl<A: Answer> House<A> {
             }
         };
         let desks = self.desks.lock().clone();
-        let door = Door { house: self.clone(), desks, connections: JoinSet::new(), turn: 0 };
+        let (ending, ended) = watch::channel(Ending::default());
+        let desks = Desks::new(desks, self.limits, ended);
+        let door = Door { house: self.clone(), desks, ending, connections: JoinSet::new() };
         door.run(listener, pin!(told)).await;
         self.desks.lock().clear();
         Ok(())
@@ -218,15 +229,14 @@ impl<A: Answer> House<A> {
 struct Door<A> {
     house: Arc<House<A>>,
     desks: Desks<A>,
+    ending: watch::Sender<Ending>,
     connections: JoinSet<()>,
-    turn: usize,
 }
 
 impl<A: Answer> Door<A> {
     async fn run(mut self, listener: TcpListener, mut told: Pin<&mut impl Future<Output = ()>>) {
         let house = self.house.clone();
         let mut orders = house.orders.lock().await;
-        let (ending, ended) = watch::channel(Ending::default());
         // those of a door before this one ended with it
         self.count_open();
         let order = loop {
@@ -235,8 +245,9 @@ impl<A: Answer> Door<A> {
                 order = orders.recv() => break order,
                 () = &mut told => break Some(StopOrder { within: house.stop_within, cut: oneshot::channel().0 }),
                 Some(_) = self.connections.join_next(), if !self.connections.is_empty() => self.count_open(),
+                () = self.desks.overdue() => self.desks.hand_on(&mut self.connections),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.admit(stream, &ended),
+                    Ok((stream, _)) => self.admit(stream),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         tokio::time::sleep(REST).await;
@@ -247,13 +258,15 @@ impl<A: Answer> Door<A> {
         drop(listener);
         // without an order the handle is gone: the set aborts what it holds
         if let Some(StopOrder { within, cut }) = order {
-            ending.send_replace(Ending::Finish);
+            self.ending.send_replace(Ending::Finish);
             self.wait(within).await;
             let left = self.connections.len();
             if left > 0 {
-                ending.send_replace(Ending::GiveUp);
+                self.ending.send_replace(Ending::GiveUp);
                 self.wait(READ_WITHIN).await;
-                self.connections.shutdown().await;
+                self.connections.abort_all();
+                // one whose executor is blocked ends when that is over
+                self.wait(ABORT_WITHIN).await;
             }
             self.count_open();
             // whoever gave the order may have left
@@ -275,35 +288,19 @@ impl<A: Answer> Door<A> {
         self.house.counts.open.store(self.connections.len(), Relaxed);
     }
 
-    fn admit(&mut self, stream: TcpStream, ending: &watch::Receiver<Ending>) {
+    fn admit(&mut self, stream: TcpStream) {
         // answers are written whole: waiting for more to send only delays them
         let _ = stream.set_nodelay(true);
         let open = self.connections.len();
         if open >= self.house.limits.connections_max {
             self.house.counts.refused.fetch_add(1, Relaxed);
             if open < self.house.limits.connections_max + REFUSALS_MAX {
-                self.desks[0].0.spawn_in(&mut self.connections, refuse(stream));
+                self.house.executor.spawn_in(&mut self.connections, refuse(stream));
             }
             return;
         }
         self.house.counts.accepted.fetch_add(1, Relaxed);
-        let (limits, ending) = (self.house.limits, ending.clone());
-        let position = self.turn % self.desks.len();
-        self.turn = position + 1;
-        let (executor, answerer) = &self.desks[position];
-        let answerer = answerer.clone();
-        if position == 0 {
-            executor.spawn_in(&mut self.connections, serve(stream, answerer, limits, ending));
-        } else {
-            // another executor's reactor shall watch it
-            let moved = stream.into_std();
-            executor.spawn_in(&mut self.connections, async move {
-                match moved.and_then(TcpStream::from_std) {
-                    Ok(stream) => serve(stream, answerer, limits, ending).await,
-                    Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
-                }
-            });
-        }
+        self.desks.hand(stream, &mut self.connections);
         self.count_open();
     }
 }

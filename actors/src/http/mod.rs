@@ -1,8 +1,9 @@
 //! What the two listeners of a node share: connections and their limits, bounded bodies, problem documents.
-//! Reading order: `listener`, `connection`, `watch`, `head`, `body`, `pieces`, `problem`, `identity`.
+//! Reading order: `listener`, `desks`, `connection`, `watch`, `head`, `body`, `pieces`, `problem`, `identity`.
 
 mod body;
 mod connection;
+mod desks;
 mod head;
 mod identity;
 mod listener;

@@ -34,6 +34,9 @@ pub struct Status {
     pub version: String,
     /// Whether it takes requests.
     pub ready: bool,
+    /// Why it does not, apart from its services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
     /// Whether it is ending.
     pub stopping: bool,
     /// Milliseconds since it started.

@@ -8,7 +8,9 @@ use super::operation::{Ask, Operation, find};
 use super::{ManagementConfig, openapi, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
-use crate::gateway::{Callee, Gateway, GatewayBooks, cut_off, not_json, refused, unread, wrong_verb};
+use crate::gateway::{
+    Callee, Gateway, GatewayBooks, cut_off, encoded, not_json, refused, unread, wrong_verb,
+};
 use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, check_head, json, read_body};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -104,6 +106,9 @@ impl Console {
         }
         if operation.post {
             let wishes = Wishes::read(&parts.headers).map_err(|e| e.problem())?;
+            if wishes.encoded {
+                return Err(encoded());
+            }
             let body = read_body(body, self.config.body_bytes_max, watch).await.map_err(|e| unread(&e))?;
             if !wishes.json && !body.is_empty() {
                 return Err(not_json());
@@ -153,6 +158,7 @@ impl Console {
         if self.node.is_stopping() {
             waiting_for.push("the node is stopping".into());
         }
+        waiting_for.extend(self.node.withheld());
         view::waiting_for(&self.node.tree(0).await, &mut waiting_for);
         said(StatusCode::SERVICE_UNAVAILABLE, &Readiness { ready: false, waiting_for })
     }
@@ -169,6 +175,7 @@ impl Console {
             ready: self.node.is_ready(),
             uptime: self.node.uptime(),
             resident_bytes: self.resident_bytes(),
+            log_lines_dropped: self.config.log_lines_dropped.as_ref().map(|read| read()),
             node: self.node.name().to_string(),
         };
         let mut reply = json(StatusCode::OK, snapshot.text().into());
@@ -186,6 +193,7 @@ impl Console {
             node: self.node.name().to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
             ready: self.node.is_ready(),
+            withheld: self.node.withheld(),
             stopping: self.node.is_stopping(),
             uptime_ms: view::millis(self.node.uptime()),
             executors: self.node.executors().len(),

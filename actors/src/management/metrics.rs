@@ -25,6 +25,7 @@ pub(crate) struct Snapshot {
     pub(crate) ready: bool,
     pub(crate) uptime: Duration,
     pub(crate) resident_bytes: Option<u64>,
+    pub(crate) log_lines_dropped: Option<u64>,
     pub(crate) node: String,
 }
 
@@ -104,6 +105,12 @@ impl Snapshot {
             encoder
                 .encode_descriptor("process_resident_memory", help, Some(&Unit::Bytes), MetricType::Gauge)?
                 .encode_gauge(&bytes)?;
+        }
+        if let Some(dropped) = self.log_lines_dropped {
+            let help = "Log lines that nobody could take in time, or that could not be written";
+            let descriptor =
+                encoder.encode_descriptor("odeon_log_lines_dropped", help, None, MetricType::Counter);
+            count(&mut descriptor?, dropped)?;
         }
         Ok(())
     }

@@ -29,6 +29,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// Reads how many bytes of memory the process holds; none if it cannot tell.
 pub type ResidentBytes = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
+/// Reads how many lines of the log were dropped.
+pub type LogLinesDropped = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// Told that somebody asked for an orderly end. It must not block.
 pub type OnStop = Arc<dyn Fn(StopRequest) + Send + Sync>;
 
@@ -45,6 +48,8 @@ pub struct ManagementConfig {
     pub token: Token,
     /// The reading of the machine's memory.
     pub resident_bytes: Option<ResidentBytes>,
+    /// The reading of the log's losses; none if nobody counts them.
+    pub log_lines_dropped: Option<LogLinesDropped>,
     /// Whom a stop is passed on to.
     pub on_stop: OnStop,
 }
@@ -58,6 +63,7 @@ impl ManagementConfig {
             body_bytes_max: 4 << 20,
             token,
             resident_bytes: None,
+            log_lines_dropped: None,
             on_stop,
         }
     }
@@ -74,7 +80,7 @@ pub struct Management {
 }
 
 impl Management {
-    /// Starts it on the node's first executor, as a part of the node that outlives the services.
+    /// Starts it on the node's control executor, as a part of the node that outlives the services.
     ///
     /// # Errors
     /// [`StartManagementError`] when the address cannot be had.
@@ -85,10 +91,10 @@ impl Management {
     ) -> Result<Self, StartManagementError> {
         let (address, connections) = (config.address, config.connections);
         let console = Arc::new(Console::new(node, gateway, config));
-        let first = node.executors().get(..1).unwrap_or_default();
         let spec = PartSpec::new("management").outlives_services();
         let keeper = Keeper::Node(node, &spec, STOP_WITHIN);
-        Ok(Self { listener: Listener::start(first, address, connections, vec![console], keeper).await? })
+        let control = std::slice::from_ref(node.control());
+        Ok(Self { listener: Listener::start(control, address, connections, vec![console], keeper).await? })
     }
 
     /// Where it listens.

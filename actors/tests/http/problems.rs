@@ -21,6 +21,8 @@ async fn told(request: &str) -> (u16, Value) {
 async fn whatever_is_refused_before_a_call_says_that_it_did_not_run_and_whether_to_repeat_it() {
     let refused = [
         (format!("{POST}x-request-id: 42\r\n\r\n"), 400, "bad-header"),
+        (format!("{POST}request-timeout: 1\r\nrequest-timeout: 2\r\n\r\n"), 400, "bad-header"),
+        (format!("{POST}{JSON}content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{{}}"), 415, "encoded-body"),
         (POST.replace("greeter", "Greeter") + "\r\n", 400, "bad-path"),
         (format!("{POST}content-length: 2\r\n\r\n{{}}"), 415, "not-json-type"),
         (format!("{POST}{JSON}content-length: 1048577\r\n\r\n"), 413, "body-too-large"),

@@ -3,6 +3,7 @@
 mod app;
 mod config;
 mod stuck;
+mod withheld;
 
 pub use app::{App, ConfigSection, Construct, ServiceOptions};
 pub use config::{ConfigError, NodeConfig};
@@ -20,6 +21,8 @@ use crate::telemetry::ServiceMeter;
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -95,6 +98,8 @@ pub struct Node(Arc<NodeInner>);
 pub struct NodeInner {
     pub(crate) name: NodeName,
     pub(crate) host: Host,
+    /// Where the tree runs.
+    control: Executor,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) registry: Registry,
     pub(crate) tree: Tree,
@@ -106,6 +111,8 @@ pub struct NodeInner {
     spans: AtomicU64,
     cells: AtomicU64,
     stopping: AtomicBool,
+    /// Why it is not ready, by who has found it.
+    withheld: Mutex<BTreeMap<String, String>>,
     /// Held while services are added.
     adding: tokio::sync::Mutex<()>,
 }
@@ -167,9 +174,41 @@ impl Node {
     /// [`StartNodeError`]; then nothing of it runs.
     pub async fn start(host: Host, config: NodeConfig, app: App) -> Result<Node, StartNodeError> {
         let first = host.executors.first().cloned().ok_or(StartNodeError::NoExecutor)?;
+        Self::start_on(host, first, false, config, app).await
+    }
+
+    /// The same with a control executor besides those of the host: the supervision tree runs there and the parts that
+    /// want to be apart, and no cell does. So whatever handlers do to their executors, the node is supervised, looked
+    /// at and stopped.
+    ///
+    /// # Errors
+    /// [`StartNodeError`]; then nothing of it runs.
+    pub async fn start_controlled(
+        host: Host,
+        control: Executor,
+        config: NodeConfig,
+        app: App,
+    ) -> Result<Node, StartNodeError> {
+        if host.executors.is_empty() {
+            return Err(StartNodeError::NoExecutor);
+        }
+        Self::start_on(host, control, true, config, app).await
+    }
+
+    async fn start_on(
+        host: Host,
+        control: Executor,
+        is_apart: bool,
+        config: NodeConfig,
+        app: App,
+    ) -> Result<Node, StartNodeError> {
         let prepared = app.prepare(&config)?;
-        let wheel = Wheel::new(host.executors.len());
-        let tree = Tree::start(&first, host.seed).await.map_err(StartNodeError::Tree)?;
+        let mut clocks = host.executors.clone();
+        if is_apart {
+            clocks.push(control.clone());
+        }
+        let wheel = Wheel::new(clocks.len());
+        let tree = Tree::start(&control, host.seed).await.map_err(StartNodeError::Tree)?;
         let inner = Arc::new(NodeInner {
             name: config.name.clone(),
             registry: Registry::with_bindings(config.bindings.clone()),
@@ -181,10 +220,12 @@ impl Node {
             spans: AtomicU64::new(1),
             cells: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
+            withheld: Mutex::default(),
             adding: tokio::sync::Mutex::default(),
             host,
+            control,
         });
-        for (shard, executor) in inner.host.executors.iter().enumerate().take(wheel.shards()) {
+        for (shard, executor) in clocks.iter().enumerate().take(wheel.shards()) {
             // the node lives until its tree has ended, whoever holds it
             let (keep, turning) = (inner.clone(), wheel.clone().run(shard));
             executor.spawn(async move {
@@ -230,6 +271,11 @@ impl Node {
         &self.0.host.executors
     }
 
+    /// Where its supervision tree runs: the control executor that it was handed, or else its first executor.
+    pub fn control(&self) -> &Executor {
+        &self.0.control
+    }
+
     /// A reference to a service or singleton, by name. It need not run yet.
     ///
     /// # Errors
@@ -272,8 +318,8 @@ impl Node {
         self.0.tree.snapshot(entities_max).await
     }
 
-    /// Runs something that is no service, such as a listener, under the node's supervision: on its first executor,
-    /// seen in the tree, restarted with growing pauses when it fails or panics, not when it ends in order. `run` is
+    /// Runs something that is no service, such as a listener, under the node's supervision: on its first executor, or
+    /// where its tree runs ([`PartSpec::apart`]); seen in the tree, restarted with growing pauses when it fails or panics, not when it ends in order. `run` is
     /// called for each start; it says when it is ready, and ends soon after it is told to stop. Waits until it is
     /// ready.
     ///
@@ -287,12 +333,14 @@ impl Node {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.0.tree.add_part(spec, run).await.map_err(|error| AddPartError(error.to_string()))
+        let executor = if spec.apart { &self.0.control } else { &self.0.host.executors[0] };
+        self.0.tree.add_part(executor, spec, run).await.map_err(|error| AddPartError(error.to_string()))
     }
 
-    /// Whether every service is ready and the node is not stopping.
+    /// Whether every service is ready, the node is not stopping, and nothing else is known to be in the way
+    /// ([`Node::withhold`]).
     pub fn is_ready(&self) -> bool {
-        !self.is_stopping() && self.0.tree.is_ready()
+        !self.is_stopping() && self.0.tree.is_ready() && self.0.withheld.lock().is_empty()
     }
 
     /// Waits until the node has ended: because it was stopped, or because something failed beyond repair.

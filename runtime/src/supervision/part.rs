@@ -19,12 +19,18 @@ pub struct PartSpec {
     pub(super) name: String,
     pub(super) stop_within: Duration,
     pub(super) outlives_services: bool,
+    pub(crate) apart: bool,
 }
 
 impl PartSpec {
     /// A part that starts after the services and stops before them, within 5 s.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), stop_within: ChildSpec::STOP_WITHIN, outlives_services: false }
+        Self {
+            name: name.into(),
+            stop_within: ChildSpec::STOP_WITHIN,
+            outlives_services: false,
+            apart: false,
+        }
     }
 
     /// Longest orderly stop; then it is dropped.
@@ -38,6 +44,13 @@ impl PartSpec {
     #[must_use]
     pub fn outlives_services(mut self) -> Self {
         self.outlives_services = true;
+        self
+    }
+
+    /// It runs on the node's control executor, if the node has one: for what has to work whatever handlers do.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 

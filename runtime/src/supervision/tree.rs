@@ -117,13 +117,14 @@ impl Tree {
     /// Why it could not start; then it does not run.
     pub(crate) async fn add_part<F>(
         &self,
+        executor: &Executor,
         spec: &PartSpec,
         run: impl Fn(Running) -> F + Send + Sync + 'static,
     ) -> Result<(), AddError>
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let part = Part::new(&spec.name, self.executor.clone(), run);
+        let part = Part::new(&spec.name, executor.clone(), run);
         let supervisor = if spec.outlives_services { &self.base } else { &self.parts };
         supervisor.add(spec.child(), Box::new(part)).await
     }

@@ -70,6 +70,7 @@ impl Prepared {
         let wanted = LinksConfig { address: config.listen, trust, incarnation, artifact, transport };
         let links = Links::start(node, wanted).await.map_err(|e| cannot_start(&e))?;
         let peers = Peers {
+            node: node.clone(),
             links: links.clone(),
             addresses: config.peers.into(),
             blocking: blocking.clone(),

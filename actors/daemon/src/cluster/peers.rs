@@ -2,11 +2,12 @@
 //! Each is dialed until there is a link to it, and again, wherever its name leads by then, when there is none any more.
 
 use crate::config::PeerAddress;
-use odeon::Running;
 use odeon::core::supervision::Backoff;
+use odeon::core::wire::handshake::Turned;
 use odeon::core::{NodeId, Random};
 use odeon::host::{Blocking, Executor, run_blocking};
-use odeon::remote::Links;
+use odeon::remote::{ConnectError, Links};
+use odeon::{Node, Running};
 use std::convert::Infallible;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ const FAILURES_QUIET: u32 = 1;
 /// Whom to dial, and with what.
 #[derive(Clone)]
 pub(super) struct Peers {
+    pub(super) node: Node,
     pub(super) links: Links,
     pub(super) addresses: Arc<[PeerAddress]>,
     pub(super) blocking: Arc<dyn Blocking>,
@@ -37,57 +39,94 @@ impl Peers {
         running.ready();
         let mut dials = JoinSet::new();
         for (address, seed) in self.addresses.iter().cloned().zip(self.seed..) {
-            let (links, blocking) = (self.links.clone(), self.blocking.clone());
-            self.executor.spawn_in(&mut dials, async move { keep(&links, &address, &*blocking, seed).await });
+            let peer = Peer { node: self.node.clone(), links: self.links.clone(), address };
+            let blocking = self.blocking.clone();
+            self.executor.spawn_in(&mut dials, async move { peer.keep(&*blocking, seed).await });
         }
         running.stopping().await;
         Ok(())
     }
 }
 
-/// Dials whenever there is no link.
-async fn keep(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking, seed: u64) -> Infallible {
-    let mut random = Random::seeded(seed);
-    loop {
-        let node = reach(links, peer, blocking, &mut random).await;
-        while links.status().iter().any(|link| link.connected && link.node.name == node.name) {
-            sleep(LOOK_EVERY).await;
-        }
-        tracing::debug!(%peer, %node, "there is no link any more to a peer");
-    }
+/// One of them.
+struct Peer {
+    node: Node,
+    links: Links,
+    address: PeerAddress,
 }
 
-/// Dials until there is a link. A problem is told of once, until another one takes its place.
-async fn reach(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking, random: &mut Random) -> NodeId {
-    let mut told = String::new();
-    let mut attempt = 0;
-    loop {
-        let problem = match dial(links, peer, blocking).await {
-            Ok(node) => {
-                tracing::info!(%peer, %node, "a peer was reached");
-                return node;
+impl Peer {
+    /// Dials whenever there is no link.
+    async fn keep(&self, blocking: &dyn Blocking, seed: u64) -> Infallible {
+        let mut random = Random::seeded(seed);
+        let peer = &self.address;
+        loop {
+            let node = self.reach(blocking, &mut random).await;
+            while self.links.status().iter().any(|link| link.connected && link.node.name == node.name) {
+                sleep(LOOK_EVERY).await;
             }
-            Err(problem) => problem,
-        };
-        if attempt >= FAILURES_QUIET && problem != told {
-            tracing::warn!(%peer, %problem, "a peer cannot be reached; it is dialed again and again");
-            told = problem;
+            tracing::debug!(%peer, %node, "there is no link any more to a peer");
         }
-        sleep(BACKOFF.wait(attempt, random)).await;
-        attempt = attempt.saturating_add(1);
     }
-}
 
-/// Dials each address that the name stands for now, until one of them answers.
-async fn dial(links: &Links, peer: &PeerAddress, blocking: &dyn Blocking) -> Result<NodeId, String> {
-    let mut problem = String::from("its name stands for no address");
-    for address in resolve(peer, links.local_address(), blocking).await? {
-        match links.connect(address).await {
-            Ok(node) => return Ok(node),
-            Err(error) => problem = error.to_string(),
+    /// Dials until there is a link. A problem is told of once, until another one takes its place.
+    async fn reach(&self, blocking: &dyn Blocking, random: &mut Random) -> NodeId {
+        let peer = &self.address;
+        let mut told = String::new();
+        let mut attempt = 0;
+        loop {
+            let problem = match self.dial(blocking).await {
+                Ok(node) => {
+                    self.node.release(&peer.to_string());
+                    tracing::info!(%peer, %node, "a peer was reached");
+                    return node;
+                }
+                Err(problem) => problem,
+            };
+            if attempt >= FAILURES_QUIET && problem != told {
+                tracing::warn!(%peer, %problem, "a peer cannot be reached; it is dialed again and again");
+                told = problem;
+            }
+            sleep(BACKOFF.wait(attempt, random)).await;
+            attempt = attempt.saturating_add(1);
         }
     }
-    Err(problem)
+
+    /// Dials each address that the name stands for now, until one of them answers.
+    async fn dial(&self, blocking: &dyn Blocking) -> Result<NodeId, String> {
+        let mut problem = String::from("its name stands for no address");
+        for address in resolve(&self.address, self.links.local_address(), blocking).await? {
+            match self.links.connect(address).await {
+                Ok(node) => return Ok(node),
+                Err(error) => {
+                    if let ConnectError::Turned(Turned::StaleIncarnation { claimed, known }) = error
+                        && claimed == self.links.node().incarnation
+                    {
+                        self.is_over(known);
+                    }
+                    problem = error.to_string();
+                }
+            }
+        }
+        Err(problem)
+    }
+
+    /// The peer knows a later incarnation of this node: whatever runs as that has taken its place. (Or the peer itself
+    /// is a former incarnation, which by chance is counted as ours: then the first successful dial takes it back.)
+    fn is_over(&self, known: u64) {
+        let (us, peer) = (self.links.node(), &self.address);
+        if self.node.withheld().is_empty() {
+            tracing::error!(
+                %peer,
+                "this node, {us}, is over for its peers: another process has come as {0}@{known}, with a copy of this \
+                 node's directory, say. It is not ready any more. Keep one of the two: stop this one, or stop the other \
+                 one, write {known} into the file `incarnation` of this one and start it again",
+                us.name
+            );
+        }
+        let reason = format!("{us} is over for {peer}: another process has come as {}@{known}", us.name);
+        self.node.withhold(&peer.to_string(), &reason);
+    }
 }
 
 /// The addresses of a host that can be dialed from here.

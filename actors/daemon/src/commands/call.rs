@@ -51,7 +51,11 @@ pub(crate) struct Arguments {
 /// Everything but an answer, with the exit code that tells which.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let body = read_arguments(&arguments.arguments)?;
-    let remote = Remote::find(&arguments.target)?;
+    let json = |failure: Failure| match arguments.json {
+        true => no_response(&invocation.terminal, failure),
+        false => failure,
+    };
+    let remote = Remote::find(&arguments.target).map_err(json)?;
     let call = CallRequest {
         service: arguments.address.service.to_string(),
         key: arguments.address.key.clone(),
@@ -60,8 +64,23 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
         within_ms: Some(u64::try_from(arguments.within.as_millis()).unwrap_or(u64::MAX).max(1)),
         criticality: arguments.criticality,
     };
-    let response = remote.call(&call, arguments.within).await?;
+    let response = remote.call(&call, arguments.within).await.map_err(json)?;
     finish(&invocation.terminal, arguments.json, &response)
+}
+
+/// Says in JSON why there is no response; what else a response has, only a node can say.
+fn no_response(terminal: &Terminal, failure: Failure) -> Failure {
+    let (outcome, reason) = match failure.code {
+        Code::Unreachable => (CallEnd::NotExecuted, "unreachable"),
+        Code::Unknown => (CallEnd::Unknown, "no-answer"),
+        // a node has answered, but not as one does, or nothing was tried
+        _ => return failure,
+    };
+    let said = serde_json::json!({ "outcome": outcome, "reason": reason, "detail": failure.problem });
+    match terminal.json(&said) {
+        Ok(()) => Failure::said(failure.code),
+        Err(failure) => failure,
+    }
 }
 
 fn finish(terminal: &Terminal, json: bool, response: &CallResponse) -> Result<Code, Failure> {

@@ -8,6 +8,7 @@ use crate::log;
 use crate::signals::OnHangup;
 use clap::Args;
 use odeon::App;
+use std::future::ready;
 use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -42,11 +43,13 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
     if arguments.check {
         app.check(&settings.node()).map_err(|e| settings.explain(&e))?;
         cluster::check(&settings)?;
+        log::check(arguments.flags.log.as_deref(), settings.log.as_deref())?;
         return Ok(Code::Done);
     }
-    log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
+    let mut log = log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
     let ended = at_work::run(
         &settings,
+        &mut log,
         app,
         OnHangup::Renew,
         |at_work| {
@@ -62,12 +65,9 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
                 ready = at_work.is_ready,
                 "the node is up"
             );
-            Ok(())
+            ready(Ok(()))
         },
-        |signal| {
-            tracing::info!(signal, within = ?settings.stop_within, "the node stops");
-            Ok(())
-        },
+        |signal, within| tracing::info!(signal, ?within, "the node stops"),
     )?;
     if ended.code == Code::Done {
         tracing::info!(killed = ended.killed, "the node has stopped");

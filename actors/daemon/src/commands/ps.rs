@@ -4,6 +4,7 @@ use crate::duration::show;
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
+use crate::shown;
 use crate::terminal::Table;
 use clap::Args;
 use odeon::core::ServiceName;
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
 }
+
+/// Of a cell with a longer key the middle is not shown.
+const CELL_CHARACTERS_MAX: usize = 64;
 
 /// Prints them.
 ///
@@ -70,7 +74,7 @@ fn table(cells: &[CellSummary]) -> Table {
     for cell in cells {
         table.push([
             cell.service.clone(),
-            cell.cell.clone(),
+            shown::within(&cell.cell, CELL_CHARACTERS_MAX),
             cell.phase.clone(),
             cell.waiting.to_string(),
             cell.begun.to_string(),

@@ -53,6 +53,7 @@ fn print(terminal: &Terminal, status: &Status) -> Result<(), Failure> {
         ("services", status.services.to_string()),
         ("executors", status.executors.to_string()),
     ];
+    rows.extend(status.withheld.iter().map(|why| ("not ready", terminal.paint(Tone::Bad, why))));
     rows.extend(status.resident_bytes.map(|bytes| ("memory", format!("{:.1} MB", bytes as f64 / 1e6))));
     if let Some(gateway) = &status.gateway {
         rows.push(("http", format!("http://{}", gateway.address)));

@@ -1,5 +1,6 @@
 //! `up`: a node for people. Says where it is, what to try and how it ends.
 
+use crate::aside::Aside;
 use crate::at_work::{self, AtWork};
 use crate::config::{Flags, Settings};
 use crate::directory::DIRECTORY_DEFAULT;
@@ -44,36 +45,35 @@ pub(crate) struct Arguments {
 /// The configuration cannot be used, or the node cannot start.
 pub(crate) fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> Result<Code, Failure> {
     let settings = Settings::load(&arguments.flags, arguments.config.as_deref())?;
-    log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
+    let mut log = log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
     let terminal = invocation.terminal;
     terminal.progress(format_args!("Starting {} in {} ...", settings.name, settings.directory.display()))?;
+    let aside = Aside::start(std::io::stdout())?;
     let ended = at_work::run(
         &settings,
+        &mut log,
         app,
         OnHangup::End,
-        |at_work| {
-            terminal.progress("")?;
-            banner(invocation, &settings, at_work)
-        },
-        |_| Ok(terminal.line("\nStopping. Once more ends it at once.")?),
+        |at_work| aside.line(&banner(invocation, &settings, at_work)),
+        |_, _| drop(aside.line("\nStopping. Once more ends it at once.")),
     )?;
     match (ended.code, ended.killed) {
-        (Code::Done, 0) => terminal.line("Stopped.")?,
+        (Code::Done, 0) => aside.last("Stopped.")?,
         (Code::Done, killed) => {
-            terminal.line(
-                terminal.paint(Tone::Warning, format_args!("Stopped; {killed} did not end in time.")),
-            )?;
+            let text = format_args!("Stopped; {killed} did not end in time.");
+            aside.last(&terminal.paint(Tone::Warning, text))?;
         }
         (Code::Failed, _) => {
-            terminal.line(terminal.paint(Tone::Bad, "Ended, but it did not stop in order."))?
+            aside.last(&terminal.paint(Tone::Bad, "Ended, but it did not stop in order."))?
         }
         _ => {}
     }
     Ok(ended.code)
 }
 
-fn banner(invocation: &Invocation, settings: &Settings, at_work: &AtWork) -> Result<(), Failure> {
+fn banner(invocation: &Invocation, settings: &Settings, at_work: &AtWork) -> String {
     let terminal = invocation.terminal;
+    let mut lines = Vec::new();
     let here = &at_work.whereabouts;
     let directory = settings.directory.display();
     let typed = Typed { program: &invocation.typed, directory: &settings.directory };
@@ -81,44 +81,41 @@ fn banner(invocation: &Invocation, settings: &Settings, at_work: &AtWork) -> Res
         true => terminal.paint(Tone::Good, "is up"),
         false => terminal.paint(Tone::Warning, "is up, but not all services are ready"),
     };
-    terminal.line(format_args!(
+    lines.push(format!(
         "Node {} {state} (process {}, files in {directory}).\n",
         terminal.paint(Tone::Strong, &here.name),
         here.pid
-    ))?;
-    terminal.line(format_args!("  services    http://{}/v1/...  described in /openapi.json", here.http))?;
-    terminal.line(format_args!(
+    ));
+    lines.push(format!("  services    http://{}/v1/...  described in /openapi.json", here.http));
+    lines.push(format!(
         "  management  http://{}  with the token in {}",
         here.management,
         Path::new(&settings.directory).join("token").display()
-    ))?;
+    ));
     if let Some(cluster) = &at_work.cluster {
         let (address, identity) = (cluster.address(), cluster.identity());
-        terminal.line(format_args!(
-            "  links       {address} (UDP)  as {identity}; see {}",
-            typed.with("links", "")
-        ))?;
+        lines.push(format!("  links       {address} (UDP)  as {identity}; see {}", typed.with("links", "")));
     }
-    terminal.line("")?;
+    lines.push(String::new());
     let mut suggestions = invocation.suggestions.clone();
     if suggestions.is_empty() {
         suggestions = from_schemas(&at_work.node);
     }
     suggestions.truncate(SUGGESTIONS_MAX);
-    terminal.line("Try, in another terminal:\n")?;
+    lines.push("Try, in another terminal:\n".into());
     for suggestion in &suggestions {
-        terminal.line(format_args!("  {}", curl(suggestion, &here.http.to_string())))?;
+        lines.push(format!("  {}", curl(suggestion, &here.http.to_string())));
     }
-    terminal.line("")?;
+    lines.push(String::new());
     if let Some(suggestion) = suggestions.first() {
-        terminal.line(format_args!("  {}", typed.with("call", &call(suggestion))))?;
-        terminal.line(format_args!("  {}", typed.with("bench", &call(suggestion))))?;
+        lines.push(format!("  {}", typed.with("call", &call(suggestion))));
+        lines.push(format!("  {}", typed.with("bench", &call(suggestion))));
     }
     for name in ["tree", "services"] {
-        terminal.line(format_args!("  {}", typed.with(name, "")))?;
+        lines.push(format!("  {}", typed.with(name, "")));
     }
-    terminal.line(format_args!("\nCtrl-C stops it; so does {}.", typed.with("stop", "")))?;
-    Ok(())
+    lines.push(format!("\nCtrl-C stops it; so does {}.", typed.with("stop", "")));
+    format!("{}{}", terminal.progressed(), lines.join("\n"))
 }
 
 /// A command line that works when it is typed.

@@ -1,7 +1,7 @@
 //! What values can work: a node that is told another one says so before it starts.
 
 use super::Settings;
-use crate::duration::show;
+use crate::duration::exact;
 use crate::exit::Failure;
 use odeon_actors::gateway::request::WITHIN_MAX;
 use std::fmt::Display;
@@ -49,14 +49,34 @@ impl Settings {
             self.within_bounds(section, key, count, &range, |count| count)?;
         }
         for (section, key, time, range) in [
-            ("node", "stop_within", self.stop_within, Duration::ZERO..=TIME_MAX),
+            ("node", "stop_within", self.stop_within, TIME_LEAST..=TIME_MAX),
             ("http", "within", http.within, TIME_LEAST..=WITHIN_MAX),
             ("http", "timeout_idle", limits.timeout_idle, TIME_LEAST..=TIME_MAX),
             ("http", "timeout_head", limits.timeout_head, TIME_LEAST..=TIME_MAX),
             ("http", "timeout_body", limits.timeout_body, TIME_LEAST..=TIME_MAX),
             ("http", "timeout_write", limits.timeout_write, TIME_LEAST..=TIME_MAX),
         ] {
-            self.within_bounds(section, key, time, &range, show)?;
+            self.within_bounds(section, key, time, &range, exact)?;
+        }
+        self.check_bindings()
+    }
+
+    /// A name that leads back to itself stands for nothing.
+    fn check_bindings(&self) -> Result<(), Failure> {
+        for name in self.bindings.keys() {
+            let mut path = vec![name];
+            while let Some(next) = self.bindings.get(path[path.len() - 1]) {
+                if next == name {
+                    let path: Vec<_> = path.iter().chain([&name]).map(ToString::to_string).collect();
+                    let problem = format!("the bindings go in a circle: {}", path.join(" -> "));
+                    return Err(self.failure_at("bindings", &name.to_string(), problem));
+                }
+                if path.contains(&next) {
+                    // a circle of others, which has its own turn
+                    break;
+                }
+                path.push(next);
+            }
         }
         Ok(())
     }

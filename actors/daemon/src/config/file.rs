@@ -8,7 +8,6 @@ use odeon_actors::gateway::GatewayConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,9 +38,9 @@ pub(crate) struct NodeSection {
     /// Where it keeps its files.
     pub(crate) directory: Option<PathBuf>,
     /// How many executors: threads that run services and their I/O. One for each core by default.
-    pub(crate) executors: Option<NonZeroUsize>,
+    pub(crate) executors: Option<usize>,
     /// How many threads for blocking work.
-    pub(crate) blocking_threads: Option<NonZeroUsize>,
+    pub(crate) blocking_threads: Option<usize>,
     /// Longest orderly stop.
     #[serde(deserialize_with = "duration::optional")]
     pub(crate) stop_within: Option<Duration>,
@@ -146,7 +145,7 @@ mod tests {
              [bindings]\npayment = \"shop/payment\"\n",
         )
         .expect("it is well formed");
-        assert_eq!(file.node.executors.map(NonZeroUsize::get), Some(2));
+        assert_eq!(file.node.executors, Some(2));
         assert_eq!(file.node.stop_within, Some(Duration::from_secs(5)));
         assert_eq!(file.services.len(), 1);
         assert_eq!(file.bindings.len(), 1);
@@ -158,7 +157,6 @@ mod tests {
             ("[node]\nexectors = 2\n", "odeon.toml:2:1", "unknown field `exectors`, expected"),
             ("[noed]\n", "odeon.toml:1:2", "unknown field `noed`, expected"),
             ("[node]\nexecutors = \"two\"\n", "odeon.toml:2:13", "string \"two\", expected"),
-            ("[node]\nexecutors = 0\n", "odeon.toml:2:13", "expected a nonzero"),
             ("[node]\nname = \"Node One\"\n", "odeon.toml:2:8", "'N' at position 1 is not allowed"),
             ("[node]\nstop_within = \"5\"\n", "odeon.toml:2:15", "expected a number with a unit"),
             (

@@ -103,7 +103,6 @@ impl Settings {
             failure.advice("name it there, or with --credentials DIR")
         })?;
         let name_default = || NAME_DEFAULT.parse().expect("the constant is a name");
-        let count = |n: NonZeroUsize| n.get();
         let default = || executors_default().min(bounds::EXECUTORS_MAX);
         let settings = Self {
             directory: flags
@@ -112,8 +111,8 @@ impl Settings {
                 .or(file.node.directory)
                 .unwrap_or_else(|| PathBuf::from(DIRECTORY_DEFAULT)),
             name: flags.name.clone().or(file.node.name).unwrap_or_else(name_default),
-            executors: flags.executors.or(file.node.executors).map_or_else(default, count),
-            blocking_threads: file.node.blocking_threads.map_or(BLOCKING_THREADS_DEFAULT, count),
+            executors: flags.executors.map(NonZeroUsize::get).or(file.node.executors).unwrap_or_else(default),
+            blocking_threads: file.node.blocking_threads.unwrap_or(BLOCKING_THREADS_DEFAULT),
             stop_within: file.node.stop_within.unwrap_or(STOP_WITHIN_DEFAULT),
             log: file.node.log,
             http: match flags.http {

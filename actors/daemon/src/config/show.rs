@@ -1,7 +1,7 @@
 //! The effective configuration, written as a file that says all of it.
 
 use super::{Cluster, Settings};
-use crate::duration::show;
+use crate::duration::exact;
 use crate::exit::Failure;
 use odeon::core::{NodeName, ServiceName};
 use serde::Serialize;
@@ -62,19 +62,19 @@ impl Settings {
                 directory: &self.directory,
                 executors: self.executors,
                 blocking_threads: self.blocking_threads,
-                stop_within: show(self.stop_within),
+                stop_within: exact(self.stop_within),
                 log: self.log.as_deref(),
             },
             http: Http {
                 address: self.http.address,
-                within: show(self.http.within),
+                within: exact(self.http.within),
                 body_bytes_max: self.http.body_bytes_max,
                 head_bytes_max: limits.head_bytes_max,
                 connections_max: limits.connections_max,
-                timeout_idle: show(limits.timeout_idle),
-                timeout_head: show(limits.timeout_head),
-                timeout_body: show(limits.timeout_body),
-                timeout_write: show(limits.timeout_write),
+                timeout_idle: exact(limits.timeout_idle),
+                timeout_head: exact(limits.timeout_head),
+                timeout_body: exact(limits.timeout_body),
+                timeout_write: exact(limits.timeout_write),
             },
             management: Management { address: self.management },
             cluster: self.cluster.as_ref(),

@@ -23,6 +23,8 @@ pub struct Wishes {
     pub request: Option<Uuid>,
     /// Whether its body says it is JSON.
     pub json: bool,
+    /// Whether its body is encoded, compressed for example: `Content-Encoding`.
+    pub encoded: bool,
 }
 
 /// A header that cannot be followed.
@@ -53,7 +55,14 @@ impl Wishes {
         for (name, value) in headers {
             match name.as_str() {
                 "content-type" => wishes.json = is_json(value),
-                "request-timeout" => wishes.within = Some(read("Request-Timeout", value, duration)?),
+                "content-encoding" => wishes.encoded |= !value.as_bytes().eq_ignore_ascii_case(b"identity"),
+                "request-timeout" => {
+                    let within = read("Request-Timeout", value, duration)?;
+                    if wishes.within.replace(within).is_some() {
+                        let problem = "it is there more than once".into();
+                        return Err(HeaderError { header: "Request-Timeout", problem });
+                    }
+                }
                 "odeon-criticality" => wishes.criticality = read("Odeon-Criticality", value, criticality)?,
                 "traceparent" => wishes.trace = value.to_str().ok().and_then(|t| t.parse().ok()),
                 "x-request-id" => wishes.request = Some(read("X-Request-Id", value, request_id)?),
@@ -144,6 +153,25 @@ mod tests {
         {
             let error = wishes("request-timeout", text).expect_err(text);
             assert!(error.to_string().starts_with("Request-Timeout: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_time_outs_are_none() {
+        let name = HeaderName::from_static("request-timeout");
+        let mut headers = HeaderMap::new();
+        headers.append(&name, HeaderValue::from_static("1"));
+        headers.append(&name, HeaderValue::from_static("2"));
+        let error = Wishes::read(&headers).expect_err("which one is it?");
+        assert_eq!(error.to_string(), "Request-Timeout: it is there more than once");
+    }
+
+    #[test]
+    fn a_body_that_is_encoded_is_known_by_its_header() {
+        for (text, encoded) in
+            [("gzip", true), ("identity", false), ("Identity", false), ("identity, br", true)]
+        {
+            assert_eq!(wishes("content-encoding", text).expect(text).encoded, encoded, "{text}");
         }
     }
 

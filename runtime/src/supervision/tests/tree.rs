@@ -103,7 +103,7 @@ async fn a_part_starts_behind_the_services_and_stops_before_them() {
             Ok(())
         }
     };
-    tree.add_part(&PartSpec::new("listener"), run).await.expect("it starts");
+    tree.add_part(&executor(), &PartSpec::new("listener"), run).await.expect("it starts");
     let _cell = FakeCell::born(1, Some("a"), &overseers[0], &log);
     tree.stop(LONG).await;
     assert_eq!(log.take(), ["listener stops", "drain #1"]);
@@ -130,7 +130,7 @@ async fn a_part_may_outlive_the_services_and_ends_for_good_in_order() {
                 Ok(())
             }
         };
-        tree.add_part(&spec, run).await.expect("it starts");
+        tree.add_part(&executor(), &spec, run).await.expect("it starts");
     }
     let _cell = FakeCell::born(1, Some("a"), &overseers[0], &log);
     tree.stop(LONG).await;
@@ -146,7 +146,7 @@ async fn a_part_that_fails_beyond_repair_ends_the_tree_in_order() {
         running.ready();
         Err("out of paper".to_owned())
     };
-    tree.add_part(&PartSpec::new("printer"), run).await.expect("it starts");
+    tree.add_part(&executor(), &PartSpec::new("printer"), run).await.expect("it starts");
     let exit = tree.ended().await;
     assert!(exit.to_string().contains("printer failed: out of paper"), "{exit}");
     assert_eq!(log.take(), ["drain #1"]);

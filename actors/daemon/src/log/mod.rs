@@ -1,27 +1,105 @@
 //! Where log lines go: standard error, in words on a terminal, as JSON lines elsewhere.
+//!
+//! Reading order: [`start`]; `words` is what keeps a terminal safe; `lines` is how they get there.
 
-use crate::exit::Failure;
+mod lines;
+mod words;
+
+use crate::exit::{Code, Failure};
 use crate::panics;
+use crate::shown;
 use crate::terminal::colour_wanted;
+use lines::Bounds;
+pub(crate) use lines::Lines;
 use odeon::core::TraceId;
 use odeon::telemetry::Doing;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, JsonFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use words::Words;
 
 /// The environment variable with a filter.
 pub(crate) const VARIABLE: &str = "ODEON_LOG";
+
+/// How long the end of the process waits for a reader of the last lines.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same after a second signal: a reader that reads has them by then.
+const HURRY: Duration = Duration::from_millis(50);
+
+/// The log of this process. Dropped, also by a panic, it waits a little until the last lines are written.
+#[must_use = "the last lines are lost without it"]
+#[derive(Debug)]
+pub(crate) struct Log {
+    lines: Lines,
+    patience: Duration,
+}
+
+impl Log {
+    /// Where its lines go.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The process is about to end so.
+    pub(crate) fn ends_with(&mut self, code: Code) {
+        if code == Code::Interrupted {
+            self.patience = HURRY;
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // a reader that stands still gets no more of it
+        let _ = self.lines.flush(self.patience);
+        self.lines.close();
+    }
+}
 
 /// Starts logging; once in a process. A flag beats the environment, which beats the configuration.
 ///
 /// # Errors
 /// The filter does not parse.
-pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<(), Failure> {
+pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<Log, Failure> {
+    let filter = filter(flag, configured, default)?;
+    let cannot = |e: &dyn fmt::Display| Failure::failed(format_args!("logging cannot start: {e}"));
+    let is_terminal = io::stderr().is_terminal();
+    let notice = if is_terminal { notice_in_words } else { notice_in_json };
+    let lines = Lines::start(io::stderr(), Bounds::USUAL, notice).map_err(|e| cannot(&e))?;
+    // what it would say of a line that cannot be written would go where that line cannot
+    let builder = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    let builder = builder.with_writer(lines.clone());
+    let started = if is_terminal {
+        // a writer for the whole line does not know what the last one knows
+        let line = Format::default().with_target(false).with_ansi(colour_wanted());
+        let said = Said { line, place: in_words };
+        builder.with_ansi(colour_wanted()).fmt_fields(Words).event_format(said).finish().try_init()
+    } else {
+        let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
+        builder.fmt_fields(JsonFields::new()).event_format(said).finish().try_init()
+    };
+    started.map_err(|e| cannot(&e))?;
+    panics::log(lines.clone());
+    Ok(Log { lines, patience: PATIENCE })
+}
+
+/// Whether a node that is told so could log.
+///
+/// # Errors
+/// The filter does not parse.
+pub(crate) fn check(flag: Option<&str>, configured: Option<&str>) -> Result<(), Failure> {
+    filter(flag, configured, "").map(drop)
+}
+
+/// Which lines are written.
+fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<EnvFilter, Failure> {
     let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
     let (text, said_by) = match (flag, &variable, configured) {
         (Some(text), _, _) => (text, "--log"),
@@ -29,23 +107,29 @@ pub(crate) fn start(flag: Option<&str>, configured: Option<&str>, default: &str)
         (None, None, Some(text)) => (text, "node.log"),
         (None, None, None) => (default, "the default"),
     };
-    let filter = EnvFilter::builder().parse(text).map_err(|e| {
+    EnvFilter::builder().parse(text).map_err(|e| {
         Failure::usage(format_args!("{said_by}: {text:?} is no log filter: {e}"))
             .advice("a filter is a level or a list such as info,odeon=debug")
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = if io::stderr().is_terminal() {
-        // a writer for the whole line does not know what the last one knows
-        let line = Format::default().with_target(false).with_ansi(colour_wanted());
-        let lines = Said { line, place: in_words };
-        builder.with_ansi(colour_wanted()).event_format(lines).finish().try_init()
-    } else {
-        let lines = Said { line: Format::default().json().flatten_event(true), place: in_json };
-        builder.fmt_fields(JsonFields::new()).event_format(lines).finish().try_init()
-    };
-    started.map_err(|e| Failure::failed(format_args!("logging cannot start: {e}")))?;
-    panics::log();
-    Ok(())
+    })
+}
+
+fn now() -> String {
+    let mut time = String::new();
+    // without a time it is still worth reading
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    time
+}
+
+fn notice_in_words(dropped: u64) -> String {
+    format!("{}  WARN {dropped} log lines were dropped\n", now())
+}
+
+fn notice_in_json(dropped: u64) -> String {
+    let message = format!("{dropped} log lines were dropped");
+    let line = serde_json::json!({
+        "timestamp": now(), "level": "WARN", "message": message, "dropped": dropped, "target": module_path!(),
+    });
+    format!("{line}\n")
 }
 
 /// Lines that end with the service and the handler run in which they were written.
@@ -75,7 +159,7 @@ fn in_words(line: &mut String, doing: &Doing) {
     line.truncate(line.trim_end().len());
     let _ = write!(line, " ({}", doing.service);
     if let Some(key) = &doing.key {
-        let _ = write!(line, "#{}", key.escape_debug());
+        let _ = write!(line, "#{}", shown::line(&key.escape_debug().to_string()));
     }
     if let Some(method) = doing.method {
         let _ = write!(line, ".{method}");
@@ -200,12 +284,46 @@ mod tests {
     fn a_line_in_words_ends_with_where_it_was_written() {
         let paper = Paper::default();
         let said = Said { line: Format::default().with_target(false).with_ansi(false), place: in_words };
-        let subscriber = Subscriber::builder().with_ansi(false).event_format(said);
+        let subscriber = Subscriber::builder().with_ansi(false).fmt_fields(Words).event_format(said);
         let lines = lines(subscriber.with_writer(paper.clone()).finish(), &paper);
         let line = |message: &str| lines.iter().find(|l| l.contains(message)).expect("it was written");
         let told = line("told");
         assert!(told.contains(r#"(loud#a \"b\".tell #"#) && told.ends_with(')'), "{told}");
         assert!(!line("outside").ends_with(')'));
+    }
+
+    /// What a client, or the input of one, may want to do to a terminal.
+    const HOSTILE: &str = "a\u{1b}[31m\r\n\u{9b}2J\u{7f}\u{2028}\u{202e}\u{2066}\u{200b}\u{feff}z";
+    const HARMLESS: &str = r"a\u{1b}[31m\u{d}\u{a}\u{9b}2J\u{7f}\u{2028}\u{202e}\u{2066}\u{200b}\u{feff}z";
+
+    fn in_words_with(ansi: bool, log: impl FnOnce()) -> String {
+        let paper = Paper::default();
+        let line = Format::default().with_target(false).with_ansi(ansi).without_time();
+        let said = Said { line, place: in_words };
+        let subscriber = Subscriber::builder().with_ansi(ansi).fmt_fields(Words).event_format(said);
+        tracing::subscriber::with_default(subscriber.with_writer(paper.clone()).finish(), log);
+        String::from_utf8(paper.0.lock().expect("no writer panics").clone()).expect("text")
+    }
+
+    #[test]
+    fn no_text_of_others_acts_on_the_terminal_that_shows_the_log() {
+        let said = in_words_with(false, || {
+            let _span = tracing::info_span!("call", key = %HOSTILE).entered();
+            tracing::info!(name = %HOSTILE, error = &io::Error::other(HOSTILE) as &dyn std::error::Error, "{HOSTILE}");
+        });
+        assert_eq!(
+            said,
+            format!(" INFO call{{key={HARMLESS}}}: {HARMLESS} name={HARMLESS} error={HARMLESS}\n")
+        );
+        let coloured = in_words_with(true, || tracing::info!(name = %HOSTILE, "{HOSTILE}"));
+        assert!(coloured.contains("\u{1b}[32m INFO") && coloured.contains(HARMLESS), "{coloured:?}");
+        assert!(!coloured.contains("\u{1b}[31m") && coloured.lines().count() == 1, "{coloured:?}");
+    }
+
+    #[test]
+    fn a_line_of_a_backtrace_is_none_of_the_log() {
+        let said = in_words_with(false, || tracing::error!(backtrace = %"0: a\n at b\r\u{1b}", "panicked"));
+        assert_eq!(said, "ERROR panicked backtrace=0: a\n     at b\\u{d}\\u{1b}\n");
     }
 
     #[test]
@@ -214,7 +332,7 @@ mod tests {
         let said = Said { line: Format::default().json().flatten_event(true), place: in_json };
         let subscriber = Subscriber::builder().fmt_fields(JsonFields::new()).event_format(said);
         let subscriber = subscriber.with_writer(paper.clone()).finish();
-        panics::log();
+        panics::log(Lines::start(io::stderr(), Bounds::USUAL, notice_in_words).expect("a thread"));
         tracing::subscriber::with_default(subscriber, || {
             let panicked = std::panic::catch_unwind(|| panic!("on\npurpose, as {} said", "it"));
             assert!(panicked.is_err());
@@ -225,7 +343,7 @@ mod tests {
             (&line["level"], &line["message"]),
             (&"ERROR".into(), &"panicked: on\npurpose, as it said".into())
         );
-        assert!(line["place"].as_str().is_some_and(|place| place.contains("log.rs:")), "{line}");
+        assert!(line["place"].as_str().is_some_and(|place| place.contains("log/mod.rs:")), "{line}");
         assert_eq!(line["thread"].as_str(), std::thread::current().name());
     }
 }
