@@ -55,6 +55,11 @@ fn replicas_agree_on_one_log_through_every_misfortune(sim: &mut Simulation) {
     scenario(sim, "node-group");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn nodes_stay_members_through_every_misfortune_and_act_with_a_lease_only(sim: &mut Simulation) {
+    scenario(sim, "node-members");
+}
+
 #[odeon_simulator::test(seeds = 5)]
 fn a_lone_write_takes_one_round_trip(sim: &mut Simulation) {
     scenario(sim, "group-write");

@@ -4,7 +4,7 @@ use super::{Shared, Standing};
 use crate::remote::Links;
 use crate::replication::ProposeError;
 use odeon_core::NodeName;
-use odeon_core::membership::{Command, Outcome};
+use odeon_core::membership::{Command, Outcome, Problem};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -56,7 +56,7 @@ fn contacts(shared: &Shared, links: &Links) -> Vec<NodeName> {
     contacts
 }
 
-/// Forms the group if that is this node's to do, and joins. True: it is a member.
+/// Forms the group if that is this node's to do, and joins. True: it is a member, or is none any more.
 async fn join(shared: &Shared) -> bool {
     if !shared.group.is_formed() && shared.founders.first() == Some(&shared.node.name) {
         match founders(shared).await {
@@ -81,8 +81,10 @@ async fn join(shared: &Shared) -> bool {
             true
         }
         Ok(Outcome::Refused { problems }) => {
-            shared.stand(Standing::Refused { problems });
-            false
+            // it was a member already, before it heard of it
+            let is_over = problems.iter().any(|problem| matches!(problem, Problem::Over { .. }));
+            shared.stand(if is_over { Standing::Removed } else { Standing::Refused { problems } });
+            is_over
         }
         Err(ProposeError::NotExecuted(waits_for) | ProposeError::Unknown(waits_for)) => {
             if *shared.standing.borrow() != Standing::Member {

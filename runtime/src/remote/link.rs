@@ -90,8 +90,10 @@ impl Link {
         // here as well as the lanes: the tasks of an earlier connection may still begin after those of this one
         let bodies = peer.large.resume();
         spawn(&executor, &mut tasks, large::send_all(peer.clone(), bodies, connection.clone()));
-        let replicas = replication::send_all(peer.clone(), replicating, connection.clone());
-        spawn(&executor, &mut tasks, replicas);
+        if peer.client().is_none() {
+            let replicas = replication::send_all(peer.clone(), replicating, connection.clone());
+            spawn(&executor, &mut tasks, replicas);
+        }
         spawn(&executor, &mut tasks, read_control(core.clone(), peer.clone(), from));
         spawn(&executor, &mut tasks, accept(core.clone(), peer.clone(), connection.clone()));
         let end = loop {

@@ -137,25 +137,34 @@ impl Group {
         }
     }
 
+    /// The next one of those that may know the leader.
+    fn contact(&self) -> Option<NodeName> {
+        let (contacts, turn) = (self.0.contacts.lock(), self.0.turn.fetch_add(1, Ordering::Relaxed));
+        contacts.get(turn % contacts.len().max(1)).cloned()
+    }
+
     async fn ask_leader(&self, within: Duration, ask: Ask) -> Tried<Answer> {
-        let Inner { group, replica, raft, contacts, said, .. } = &*self.0;
+        let Inner { group, replica, raft, said, .. } = &*self.0;
         // whoever is no replica any more, or not yet, does not hear who leads by itself
         let told = said.lock().take();
         if let Some(node) = told {
             return self.ask_other(&node, None, within, ask).await;
         }
         let Some((leader, node)) = self.status().leader else {
-            let contact = {
-                let (contacts, turn) = (contacts.lock(), self.0.turn.fetch_add(1, Ordering::Relaxed));
-                contacts.get(turn % contacts.len().max(1)).cloned()
-            };
-            let Some(node) = contact else {
+            let Some(node) = self.contact() else {
                 return Tried::Again(format!("{group} has no leader that is known here"));
             };
             return self.ask_other(&node, None, within, ask).await;
         };
         if leader != *replica {
-            return self.ask_other(&node, Some(leader), within, ask).await;
+            let tried = self.ask_other(&node, Some(leader), within, ask).await;
+            if matches!(tried, Tried::Again(_)) {
+                // it may lead no more, and this replica may be none that is told who does
+                let next = self.contact();
+                let mut said = said.lock();
+                *said = said.take().or(next);
+            }
+            return tried;
         }
         let answered = async {
             match ask {

@@ -32,7 +32,7 @@ pub struct Transport {
     /// Bytes that may be sent and not yet acknowledged. Bounds memory for each connection.
     pub send_window: u32,
     /// Large bodies that the peer may send at once, each on a stream of its own. For each stream that may be opened quinn
-    /// has an entry in tables that hold 28, 56 and so on; those of all lanes and for control are there too.
+    /// has an entry in tables that hold 28, 56 and so on; those of all lanes, for replicas and for control are there too.
     pub bodies_max: u32,
     /// Bytes of datagrams that wait to be sent, and as many that wait to be read; then the oldest are dropped.
     pub datagram_buffer: u32,
@@ -63,7 +63,7 @@ impl Transport {
     /// The one place where quinn is told how to behave.
     pub(super) fn config(&self) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
-        let lanes = VarInt::from_u32(LANES as u32);
+        let lanes_and_replicas = VarInt::from_u32(LANES as u32 + 1);
         let bodies_and_control = VarInt::from_u32(self.bodies_max.saturating_add(1));
         let datagrams = self.datagram_buffer as usize;
         let idle = self.idle_max.try_into().unwrap_or(VarInt::MAX.into());
@@ -77,7 +77,7 @@ impl Transport {
             .receive_window(VarInt::from_u32(self.connection_window))
             .send_window(u64::from(self.send_window))
             .max_concurrent_bidi_streams(bodies_and_control)
-            .max_concurrent_uni_streams(lanes)
+            .max_concurrent_uni_streams(lanes_and_replicas)
             .datagram_receive_buffer_size(Some(datagrams))
             .datagram_send_buffer_size(datagrams)
             .initial_rtt(ROUND_TRIP_INITIAL)
