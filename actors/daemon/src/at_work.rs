@@ -20,6 +20,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -143,7 +144,9 @@ impl AtWork {
         let executors = Executors::start(settings.executors)
             .map_err(|e| Failure::failed(format_args!("the executors cannot start: {e}")))?;
         let host = host(settings, &executors)?;
-        let control = executors.control().clone();
+        // This thread, which hears signals and runs no handler. One more would cost 2 MB where the allocator has huge
+        // pages, for it gives each thread its own.
+        let control = Executor::new(Handle::current(), settings.executors);
         let blocking = host.blocking.clone();
         let prepared = Prepared::of(settings, &*blocking).await?;
         let config = settings.node();
@@ -194,7 +197,7 @@ impl AtWork {
     }
 
     /// In order, or not: within the time and [`STOP_GRACE`] and what executors take to end, it is over. The thread that
-    /// waits keeps the clock and is no executor: a handler that blocks one stops every clock there.
+    /// waits keeps the clock and runs no handler: one that blocks its executor stops every clock there.
     async fn stop(self, within: Duration) -> Ended {
         let killed = timeout(within.saturating_add(STOP_GRACE), self.stop_in_order(within)).await;
         let stuck = self.node.stuck(STUCK_AFTER);

@@ -1,5 +1,4 @@
-//! The executors of a production node: one thread each, driving a single-threaded tokio runtime. Besides those that run
-//! cells there is one for control, on which no handler runs: what has to work whatever they do.
+//! The executors of a production node: one thread each, driving a single-threaded tokio runtime.
 
 use odeon::host::Executor;
 use std::io;
@@ -22,7 +21,6 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Executors {
     running: Vec<Running>,
-    control: Running,
     ended: mpsc::Receiver<()>,
 }
 
@@ -32,33 +30,28 @@ struct Running {
     stop: oneshot::Sender<()>,
 }
 
-impl Running {
-    fn start(name: String, index: usize, report_end: mpsc::Sender<()>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let handle = Executor::new(runtime.handle().clone(), index);
-        let (stop, stopped) = oneshot::channel();
-        thread::Builder::new().name(name).spawn(move || {
-            // an owner that went away means stop as well
-            let _ = runtime.block_on(stopped);
-            drop(runtime);
-            drop(report_end);
-        })?;
-        Ok(Self { handle, stop })
-    }
-}
-
 impl Executors {
-    /// Starts `count` of them, at least one, and the control executor.
+    /// Starts `count` of them, at least one.
     ///
     /// # Errors
     /// The operating system refused a thread or what a runtime needs of it.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         let (report_end, ended) = mpsc::channel();
-        let count = count.max(1);
-        let named = |index| Running::start(format!("executor-{index}"), index, report_end.clone());
-        let running = (0..count).map(named).collect::<io::Result<_>>()?;
-        let control = Running::start("control".into(), count, report_end)?;
-        Ok(Self { running, control, ended })
+        let mut running = Vec::new();
+        for index in 0..count.max(1) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+            let handle = Executor::new(runtime.handle().clone(), index);
+            let (stop, stopped) = oneshot::channel();
+            let report_end = report_end.clone();
+            thread::Builder::new().name(format!("executor-{index}")).spawn(move || {
+                // an owner that went away means stop as well
+                let _ = runtime.block_on(stopped);
+                drop(runtime);
+                drop(report_end);
+            })?;
+            running.push(Running { handle, stop });
+        }
+        Ok(Self { running, ended })
     }
 
     /// What a node is handed.
@@ -66,14 +59,9 @@ impl Executors {
         self.running.iter().map(|r| r.handle.clone()).collect()
     }
 
-    /// The control executor.
-    pub(crate) fn control(&self) -> &Executor {
-        &self.control.handle
-    }
-
     /// Ends them with all tasks on them. False: one did not end in time.
     pub(crate) fn stop(self) -> bool {
-        for executor in self.running.into_iter().chain([self.control]) {
+        for executor in self.running {
             // one whose thread has ended needs no signal
             let _ = executor.stop.send(());
         }
