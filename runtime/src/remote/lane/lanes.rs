@@ -1,7 +1,7 @@
 //! The lanes towards a peer. Most lanes of most links are never used: each is made when it is, and a task that writes it
 //! when a connection has something of it to send.
 
-use super::{Lane, Writer};
+use super::{Lane, State};
 use crate::reach::reached;
 use crate::remote::target::LANES;
 use odeon_core::Refusal;
@@ -37,9 +37,22 @@ pub(in crate::remote) struct Connected {
     unwritten: Arc<Notify>,
 }
 
+/// What the writer does that this connection has for the lane.
+#[derive(PartialEq)]
+pub(super) enum Writer {
+    /// There is none, and nothing to write.
+    None,
+    /// There is none yet.
+    Wanted,
+    /// It has found nothing, and waits.
+    Waits,
+    /// It writes, or is about to.
+    Runs,
+}
+
 impl Connected {
     /// A lane has something to send and no writer.
-    pub(super) fn want_writer(&self) {
+    fn want_writer(&self) {
         self.unwritten.notify_one();
     }
 
@@ -132,6 +145,21 @@ impl Lane {
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         Ok(())
+    }
+
+    /// There is something to write.
+    pub(super) fn wake_writer(&self, state: &mut State) {
+        match state.writer {
+            Writer::Wanted | Writer::Runs => {}
+            Writer::Waits => {
+                state.writer = Writer::Runs;
+                self.wake.notify_one();
+            }
+            Writer::None => {
+                state.writer = Writer::Wanted;
+                state.connected.want_writer();
+            }
+        }
     }
 
     /// Whether a writer is to begin, and with which frame.

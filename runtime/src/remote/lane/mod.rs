@@ -19,7 +19,7 @@ use crate::service::contract::Encoding;
 use crate::service::message::{Header, Origin};
 use bytes::{Bytes, BytesMut};
 use held::Held;
-use lanes::Now;
+use lanes::{Now, Writer};
 use odeon_core::delivery::{Books, Outbound, Window};
 use odeon_core::wire::envelope::{CallId, Head, MethodNumber};
 use odeon_core::wire::frame::{self, FrameError};
@@ -80,19 +80,6 @@ struct State {
     chain: Vec<u8>,
     /// The session has ended: nothing is taken any more.
     ended: Option<Refusal>,
-}
-
-/// What the writer does that this connection has for the lane.
-#[derive(PartialEq)]
-enum Writer {
-    /// There is none, and nothing to write.
-    None,
-    /// There is none yet.
-    Wanted,
-    /// It has found nothing, and waits.
-    Waits,
-    /// It writes, or is about to.
-    Runs,
 }
 
 /// What was written since those who write were last told to let others run.
@@ -213,20 +200,6 @@ impl Lane {
         state.end_turn(before, ANSWERS_TURN);
         self.wake_writer(state);
         Ok(())
-    }
-
-    fn wake_writer(&self, state: &mut State) {
-        match state.writer {
-            Writer::Wanted | Writer::Runs => {}
-            Writer::Waits => {
-                state.writer = Writer::Runs;
-                self.wake.notify_one();
-            }
-            Writer::None => {
-                state.writer = Writer::Wanted;
-                state.connected.want_writer();
-            }
-        }
     }
 
     /// The next piece for a connection, once there is one; none when there is a later connection. Cancelling loses none
