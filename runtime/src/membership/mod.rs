@@ -1,8 +1,8 @@
 //! The cluster group, and this node as a member of it.
 //!
-//! Reading order: [`Membership`] is what the rest of the node asks; [`start`] opens what the disk has and runs the rest as a
-//! part of the node: [`member`] forms the group or joins it, and renews the lease; [`leader`] does what only the leader may: it ends
-//! leases and says who votes. [`machine`] holds the view that all of them agree on; what commands make of it is decided in
+//! Reading order: [`Membership`] is what the rest of the node asks; `start` opens what the disk has and runs the rest as a
+//! part of the node: `member` forms the group or joins it, and renews the lease; `leader` does what only the leader may: it ends
+//! leases and says who votes. `machine` holds the view that all of them agree on; what commands make of it is decided in
 //! [`odeon_core::membership`].
 //!
 //! Architecture invariant: nobody but the group says who is a member. What is seen here of others is a reason to propose

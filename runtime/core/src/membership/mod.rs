@@ -1,6 +1,6 @@
-//! Who is a member, as the cluster group agrees on it: what nodes say of themselves ([`card`]), what is proposed and what
-//! comes of it ([`command`], [`view`]), how long a node may act as the member that it is ([`lease`]), who votes
-//! ([`voters`]), and all times ([`times`]).
+//! Who is a member, as the cluster group agrees on it: what nodes say of themselves (`card`), what is proposed and what
+//! comes of it (`command`, `view`), how long a node may act as the member that it is (`lease`), who votes
+//! (`voters`), and all times (`times`).
 //!
 //! Architecture invariant: the epoch of a view is the index of the entry that made it; the same epoch has the same content
 //! on each node.
