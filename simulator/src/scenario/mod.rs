@@ -19,6 +19,7 @@ mod node_shop;
 mod node_watches;
 mod quic_trust;
 mod udp_ping;
+mod weather;
 
 use crate::{Crash, HostId, Simulation};
 use std::time::{Duration, SystemTime};

@@ -9,6 +9,7 @@ use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
+use super::weather::{heal, milliseconds};
 use crate::{Crash, HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
@@ -95,10 +96,6 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     hosts
 }
 
-fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
-    Duration::from_millis(from + sim.random() % (to - from))
-}
-
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
     let at = (sim.random() % hosts.len() as u64) as usize;
@@ -150,16 +147,5 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
     // most are over before the next one begins
     if !sim.random().is_multiple_of(4) {
         heal(sim, hosts);
-    }
-}
-
-/// Nothing is wrong any more.
-fn heal(sim: &mut Simulation, hosts: &[HostId]) {
-    sim.heal();
-    let network = sim.options().network.clone();
-    sim.set_network(network);
-    for host in hosts {
-        sim.resume(*host);
-        sim.start(*host);
     }
 }

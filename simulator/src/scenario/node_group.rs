@@ -10,6 +10,7 @@ use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
+use super::weather::{heal, milliseconds};
 use crate::{Crash, HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
@@ -78,10 +79,6 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
         }));
     }
     hosts
-}
-
-fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
-    Duration::from_millis(from + sim.random() % (to - from))
 }
 
 /// One thing that goes wrong, for a while.
@@ -165,15 +162,4 @@ fn lose_disk(sim: &mut Simulation, host: HostId, board: &Books<Board>) {
     sim.crash(host, Crash::Power);
     sim.wipe_disk(host);
     sim.start(host);
-}
-
-/// Nothing is wrong any more.
-fn heal(sim: &mut Simulation, hosts: &[HostId]) {
-    sim.heal();
-    let network = sim.options().network.clone();
-    sim.set_network(network);
-    for host in hosts {
-        sim.resume(*host);
-        sim.start(*host);
-    }
 }

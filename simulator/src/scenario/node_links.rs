@@ -11,6 +11,7 @@ use self::board::{Board, Phase};
 use self::program::{PORT, Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
+use super::weather::{heal, milliseconds};
 use crate::{Crash, HostId, Simulation};
 use odeon::ServiceOptions;
 use odeon::core::NodeName;
@@ -106,10 +107,6 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     hosts
 }
 
-fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
-    Duration::from_millis(from + sim.random() % (to - from))
-}
-
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     let at = (sim.random() % hosts.len() as u64) as usize;
@@ -171,16 +168,5 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     // most are over before the next one begins
     if !sim.random().is_multiple_of(4) {
         heal(sim, hosts);
-    }
-}
-
-/// Nothing is wrong any more.
-fn heal(sim: &mut Simulation, hosts: &[HostId]) {
-    sim.heal();
-    let network = sim.options().network.clone();
-    sim.set_network(network);
-    for host in hosts {
-        sim.resume(*host);
-        sim.start(*host);
     }
 }

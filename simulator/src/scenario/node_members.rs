@@ -9,6 +9,7 @@ use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
+use super::weather::{heal, milliseconds};
 use crate::{Crash, HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
@@ -75,10 +76,6 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
         hosts.push(host);
     }
     hosts
-}
-
-fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
-    Duration::from_millis(from + sim.random() % (to - from))
 }
 
 /// One thing that goes wrong, for a while.
@@ -156,15 +153,4 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
 fn crash(sim: &mut Simulation, host: HostId) {
     let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
     sim.crash(host, how);
-}
-
-/// Nothing is wrong any more.
-fn heal(sim: &mut Simulation, hosts: &[HostId]) {
-    sim.heal();
-    let network = sim.options().network.clone();
-    sim.set_network(network);
-    for host in hosts {
-        sim.resume(*host);
-        sim.start(*host);
-    }
 }
