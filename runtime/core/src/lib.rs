@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`id`], [`cluster`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how
 //! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`wire`] is what nodes
-//! say to each other, and whom they listen to; [`delivery`] brings messages there; [`rendezvous`] says who has a key.
+//! say to each other, and whom they listen to; [`delivery`] brings messages there; [`rendezvous`] says who has a key;
+//! [`membership`] says who belongs together, and [`placement`] which of them has which entities and singletons.
 
 pub mod cluster;
 pub mod criticality;
@@ -14,6 +15,7 @@ pub mod id;
 pub mod journal;
 pub mod membership;
 pub mod outcome;
+pub mod placement;
 pub mod random;
 pub mod rendezvous;
 pub mod replication;

@@ -6,16 +6,37 @@ use crate::id::{NodeName, ServiceName};
 /// The weight of a node for a key of a service: the node with the highest one has the key. When a node comes or goes
 /// only its own keys move. It is part of the protocol between nodes, so it never changes.
 pub fn weight(node: &NodeName, service: &ServiceName, key: &str) -> u64 {
-    let parts = [node.as_str(), service.namespace(), service.name(), key];
-    // FNV-1a; no text contains the byte that ends each part
-    let bytes = parts.into_iter().flat_map(|part| part.bytes().chain([0xff]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    // the finaliser of SplitMix64 (Steele, Lea, Flood 2014): names that differ in one letter weigh nothing alike
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
+    of(node, service).with(key).finish()
+}
+
+/// What the weights of a node for all keys of a service begin with.
+pub(crate) fn of(node: &NodeName, service: &ServiceName) -> Hash {
+    Hash::EMPTY.with(node.as_str()).with(service.namespace()).with(service.name())
+}
+
+/// A hash of several texts, which is the same in all versions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hash(u64);
+
+impl Hash {
+    /// That of none.
+    pub(crate) const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    /// With one more text.
+    #[must_use]
+    pub(crate) fn with(self, part: &str) -> Self {
+        // FNV-1a; no text contains the byte that ends each part
+        let bytes = part.bytes().chain([0xff]);
+        Self(bytes.fold(self.0, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+    }
+
+    /// Its value, each bit of which depends on all of the texts.
+    pub(crate) fn finish(self) -> u64 {
+        // the finaliser of SplitMix64 (Steele, Lea, Flood 2014): names that differ in one letter weigh nothing alike
+        let hash = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
+    }
 }
 
 /// The one of some nodes that has a key, whatever order they come in. None: there are no nodes.

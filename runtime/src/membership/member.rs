@@ -75,7 +75,7 @@ async fn join(shared: &Shared) -> bool {
     let card = Box::new(shared.card.borrow().clone());
     let sent = shared.now();
     match shared.propose(&Command::Join { card }, JOIN_WITHIN).await {
-        Ok(Outcome::Done { .. } | Outcome::Renewed { .. }) => {
+        Ok(Outcome::Done { .. } | Outcome::Renewed { .. } | Outcome::Handed { .. }) => {
             shared.lease.lock().taken(sent);
             shared.stand(Standing::Member);
             true

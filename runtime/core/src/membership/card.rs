@@ -34,6 +34,13 @@ pub struct Card {
     pub offers: Vec<Offer>,
 }
 
+impl Card {
+    /// How many activations there are of a service that it offers. None: it does not offer it.
+    pub fn kind_of(&self, service: &ServiceName) -> Option<OfferKind> {
+        self.offers.iter().find(|offer| offer.service == *service).map(|offer| offer.kind)
+    }
+}
+
 /// A range of feature levels, both ends in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevelRange {

@@ -2,6 +2,7 @@
 
 use super::card::{Card, LevelRange, OfferKind};
 use super::view::Reason;
+use crate::placement::{Share, SlotId, Slots};
 use crate::{NodeId, NodeName, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,26 @@ pub enum Command {
         /// The level.
         level: u32,
     },
+    /// Who should have which slots of a service. A slot without an owner is owned at once, any other one is to be handed
+    /// over. What is wanted of a node that takes no slots of the service (any more) is left out: whoever has planned it
+    /// may have seen an older view.
+    Place {
+        /// Of which service.
+        service: ServiceName,
+        /// What nodes should have; no more than [`SLOTS`](crate::placement::SLOTS) in all. Other slots stay as they are.
+        shares: Vec<Share>,
+    },
+    /// The owner of slots has ended its activations there, and the one to which they are handed over has what they left.
+    Handed {
+        /// Of which service.
+        service: ServiceName,
+        /// Which, each with its epoch as the owner knows it.
+        slots: Vec<(SlotId, u64)>,
+        /// Who has owned them.
+        from: NodeId,
+        /// Who owns them from now on.
+        to: NodeId,
+    },
 }
 
 /// What became of a command.
@@ -57,6 +78,14 @@ pub enum Outcome {
         epoch: u64,
         /// Who is none.
         strangers: Vec<NodeId>,
+    },
+    /// These slots were handed over, or had been. Those that are missing here are somebody else's matter by now: whoever
+    /// has proposed it looks at the view.
+    Handed {
+        /// The epoch of the view that has it.
+        epoch: u64,
+        /// Which.
+        done: Slots,
     },
     /// Nothing has changed, for all of these reasons.
     Refused {
@@ -131,6 +160,16 @@ pub enum Problem {
     #[error("{count} services: a node offers {max} at the most")]
     TooMany {
         /// How many it has.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// It names more slots than there are.
+    #[error("{count} slots of {service} at once: a service has {max} at the most")]
+    TooManySlots {
+        /// Of which service.
+        service: ServiceName,
+        /// How many it names.
         count: usize,
         /// The most.
         max: usize,

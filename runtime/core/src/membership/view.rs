@@ -2,10 +2,12 @@
 
 use super::card::{Card, OFFERS_MAX};
 use super::command::{Command, Outcome, Problem, described};
-use crate::{NodeId, NodeName};
+use crate::placement::Table;
+use crate::{NodeId, NodeName, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// Most members of a cluster.
 pub const MEMBERS_MAX: usize = 512;
@@ -23,11 +25,16 @@ pub struct View {
     pub members: BTreeMap<NodeName, Member>,
     /// The last ones that are members no more.
     pub gone: BTreeMap<NodeName, Gone>,
+    /// Who owns the slots of entities and singletons. A service has none before its first plan, and none any more when
+    /// no member offers it.
+    #[serde(default)]
+    pub tables: BTreeMap<ServiceName, Arc<Table>>,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { epoch: 0, level: 1, members: BTreeMap::new(), gone: BTreeMap::new() }
+        let (members, gone, tables) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { epoch: 0, level: 1, members, gone, tables }
     }
 }
 
@@ -115,9 +122,23 @@ impl View {
                 self.remove(index, &node, reason, renewals).map_err(|problem| vec![problem])
             }
             Command::Raise { level } => self.raise(index, level),
+            Command::Place { service, shares } => {
+                self.place(index, &service, &shares).map_err(|problem| vec![problem])
+            }
+            Command::Handed { service, slots, from, to } => {
+                return match self.hand(index, &service, &slots, &from, &to) {
+                    Ok(done) => Outcome::Handed { epoch: self.epoch, done },
+                    Err(problem) => Outcome::Refused { problems: vec![problem] },
+                };
+            }
         };
         match done {
-            Ok(()) => Outcome::Done { epoch: self.epoch },
+            Ok(()) => {
+                if self.epoch == index {
+                    self.settle(index);
+                }
+                Outcome::Done { epoch: self.epoch }
+            }
             Err(problems) => Outcome::Refused { problems },
         }
     }
