@@ -346,4 +346,6 @@ fn cannot_listen(error: &dyn std::error::Error, flag: &str) -> Failure {
 }
 
 #[cfg(test)]
+mod member_tests;
+#[cfg(test)]
 mod tests;
