@@ -1,11 +1,9 @@
 //! Nodes as members of a cluster: who is one, who is none any more and why, and what is ordered of them.
 
-use crate::stage::{LIMIT, Place, Running, at_last, http, json};
+use crate::stage::{ATTEMPTS_MAX, Place, Running, at_last, http, json};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 const FREE: [&str; 4] = ["--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
 const ALL: [&str; 3] = ["north", "south", "east"];
@@ -28,7 +26,10 @@ fn start(place: &Place, name: &str, founders: &[&str], more: &[&str]) -> Running
 /// Where a node that runs here is, as its directory says: from when it can be asked, be it ready or not.
 fn whereabouts(place: &Place, name: &str, what: &str) -> String {
     let file = place.path(name).join("node.json");
-    let text = at_last("it says where it is", || fs::read_to_string(&file).ok());
+    let text = at_last("it says where it is", || {
+        let status = place.run(&["status", "--dir", name]);
+        (status.code != Some(3)).then(|| fs::read_to_string(&file).expect("it can be asked"))
+    });
     json(&text)[what].as_str().expect("an address").to_owned()
 }
 
@@ -56,15 +57,11 @@ fn until_listed(place: &Place, seen_by: &str, expected: &[(&str, &str)]) {
     let mut expected: Vec<String> = expected.iter().map(|(name, rest)| format!("{name}{rest}")).collect();
     expected.sort();
     let mut seen = Vec::new();
-    let begun = Instant::now();
-    while begun.elapsed() < LIMIT {
+    let is_so = (0..ATTEMPTS_MAX).any(|_| {
         seen = listed(place, seen_by);
-        if seen == expected {
-            return;
-        }
-        sleep(Duration::from_millis(20));
-    }
-    panic!("{seen_by} sees {seen:?} instead of {expected:?}");
+        seen == expected
+    });
+    assert!(is_so, "{seen_by} sees {seen:?} instead of {expected:?}");
 }
 
 /// Three nodes that are members of a cluster that they have formed.
