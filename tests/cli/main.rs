@@ -7,5 +7,6 @@ mod life;
 mod links;
 mod logs;
 mod looking;
+mod members;
 mod project;
 mod stage;

@@ -10,8 +10,8 @@ use std::time::Duration;
 /// How long anything may take: generous, for slow machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a node is asked whether it is up; each time is a process.
-const ATTEMPTS_MAX: usize = 5_000;
+/// How often something is looked at; each time is a process.
+pub(crate) const ATTEMPTS_MAX: usize = 5_000;
 
 /// A directory of its own for one test.
 pub(crate) struct Place(PathBuf);
@@ -106,6 +106,13 @@ impl Ran {
     pub(crate) fn json(&self) -> serde_json::Value {
         json(self.ok())
     }
+}
+
+/// Looks until there is something; each time is a process.
+#[track_caller]
+pub(crate) fn at_last<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    let found = std::iter::repeat_with(look).take(ATTEMPTS_MAX).flatten().next();
+    found.unwrap_or_else(|| panic!("never: {what}"))
 }
 
 #[track_caller]

@@ -11,10 +11,10 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use odeon::core::ServiceName;
 use odeon_actors::gateway::request::service_segment;
-use odeon_actors::http::ProblemBody;
+use odeon_actors::http::{OutcomeKind, ProblemBody};
 use odeon_actors::management::api::{
-    CallRequest, CallResponse, Links, Processes, ServiceDetail, Services, Status, StopAccepted, StopRequest,
-    Tree,
+    CallRequest, CallResponse, ClusterStatus, Decided, Links, Members, Processes, RemoveRequest,
+    ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,6 +109,31 @@ impl Remote {
     /// The links to other nodes.
     pub(crate) async fn links(&self) -> Result<Links, Failure> {
         self.get("/api/v1/links").await
+    }
+
+    /// The members of its cluster.
+    pub(crate) async fn members(&self) -> Result<Members, Failure> {
+        self.get("/api/v1/members").await
+    }
+
+    /// The group that agrees on them.
+    pub(crate) async fn cluster(&self) -> Result<ClusterStatus, Failure> {
+        self.get("/api/v1/cluster").await
+    }
+
+    /// Has the node take no more work.
+    pub(crate) async fn drain(&self) -> Result<Decided, Failure> {
+        self.post("/api/v1/drain", &serde_json::Map::new(), ANSWER_WITHIN).await
+    }
+
+    /// Raises the feature level of its cluster.
+    pub(crate) async fn upgrade(&self, upgrade: &UpgradeRequest) -> Result<Decided, Failure> {
+        self.post("/api/v1/cluster/upgrade", upgrade, ANSWER_WITHIN).await
+    }
+
+    /// Has another node be a member of its cluster no more.
+    pub(crate) async fn remove(&self, remove: &RemoveRequest) -> Result<Decided, Failure> {
+        self.post("/api/v1/cluster/remove", remove, ANSWER_WITHIN).await
     }
 
     /// Calls a service, which answers within this time.
@@ -208,6 +233,7 @@ fn refused(host: &str, status: StatusCode, body: &[u8]) -> Failure {
         return Failure::new(Code::Unreachable, format_args!("{host} is no management interface of a node"))
             .advice("the node says at its start where that is (8081 by default); --dir DIR finds it");
     }
+    let outcome = problem.as_ref().ok().and_then(|problem| problem.outcome);
     let said = match problem {
         Ok(problem) if problem.detail.is_empty() => problem.title.into_owned(),
         Ok(problem) => problem.detail,
@@ -217,6 +243,12 @@ fn refused(host: &str, status: StatusCode, body: &[u8]) -> Failure {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::new(Code::Unreachable, format_args!("the node refused the token: {said}"))
                 .advice("its token is in the file DIR/token of its directory: --dir DIR or --token-file FILE")
+        }
+        _ if outcome == Some(OutcomeKind::Unknown) => {
+            Failure::new(Code::Unknown, format_args!("unknown outcome: {said}"))
+        }
+        StatusCode::SERVICE_UNAVAILABLE if outcome == Some(OutcomeKind::NotExecuted) => {
+            Failure::new(Code::NotExecuted, format_args!("not executed: {said}"))
         }
         _ => Failure::failed(said),
     }
@@ -244,6 +276,22 @@ mod tests {
             br#"{"type":"urn:odeon:problem:x","title":"Gone","status":404,"detail":"no such thing"}"#;
         let failure = refused("a:1", StatusCode::NOT_FOUND, problem);
         assert_eq!((failure.code, failure.problem.as_str()), (Code::Failed, "no such thing"));
+    }
+
+    #[test]
+    fn what_was_not_done_and_what_may_be_done_have_codes_of_their_own() {
+        for (status, outcome, code, said) in [
+            (StatusCode::SERVICE_UNAVAILABLE, "not-executed", Code::NotExecuted, "not executed: no leader"),
+            (StatusCode::GATEWAY_TIMEOUT, "unknown", Code::Unknown, "unknown outcome: no leader"),
+            (StatusCode::CONFLICT, "not-executed", Code::Failed, "no leader"),
+        ] {
+            let (number, kind) = (status.as_u16(), "urn:odeon:problem:x");
+            let problem = serde_json::json!({
+                "type": kind, "title": "X", "status": number, "detail": "no leader", "outcome": outcome,
+            });
+            let failure = refused("a:1", status, problem.to_string().as_bytes());
+            assert_eq!((failure.code, &*failure.problem), (code, said));
+        }
     }
 
     #[test]

@@ -40,39 +40,75 @@ pub(crate) struct Arguments {
 /// # Errors
 /// The node cannot be asked, does not end in time, or did not stop in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
-    let Arguments { within, target, .. } = arguments;
+    let Arguments { within, no_wait, target } = arguments;
     let remote = Remote::find(target)?;
-    let pid = pid(target);
-    let by_force = |failure: Failure| match pid {
-        Some(pid) => {
-            failure.advice(format_args!("`kill {pid}` asks it another way; `kill -KILL {pid}` ends it"))
-        }
-        None => failure,
-    };
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    remote.stop(&StopRequest { within_ms: within.map(millis) }).await.map_err(|failure| {
-        match failure.code {
-            Code::Unknown => by_force(failure),
-            _ => failure,
-        }
-    })?;
-    if arguments.no_wait {
+    let ending = begin(&remote, target, *within).await?;
+    if *no_wait {
         invocation.terminal.line("Stopping.")?;
         return Ok(Code::Done);
     }
-    let limit = within.unwrap_or(WITHIN_UNKNOWN).saturating_add(GRACE);
-    let begun = Instant::now();
-    while has_not_ended(target, &remote).await {
-        if begun.elapsed() > limit {
-            let said = format_args!("the node was asked to stop and has not ended within {}", show(limit));
-            return Err(by_force(Failure::failed(said)));
+    ending.ended().await?;
+    Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?)
+}
+
+/// A node that was asked to stop.
+pub(super) struct Ending<'a> {
+    remote: &'a Remote,
+    target: &'a Target,
+    within: Option<Duration>,
+    /// Its process, if that is known.
+    pid: Option<u32>,
+}
+
+/// Asks a node to stop.
+///
+/// # Errors
+/// It cannot be asked.
+pub(super) async fn begin<'a>(
+    remote: &'a Remote,
+    target: &'a Target,
+    within: Option<Duration>,
+) -> Result<Ending<'a>, Failure> {
+    let ending = Ending { remote, target, within, pid: pid(target) };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let asked = remote.stop(&StopRequest { within_ms: within.map(millis) }).await;
+    asked.map_err(|failure| match failure.code {
+        Code::Unknown => ending.by_force(failure),
+        _ => failure,
+    })?;
+    Ok(ending)
+}
+
+impl Ending<'_> {
+    /// Waits until its directory is free.
+    ///
+    /// # Errors
+    /// It does not end in time, or did not stop in order.
+    pub(super) async fn ended(self) -> Result<(), Failure> {
+        let limit = self.within.unwrap_or(WITHIN_UNKNOWN).saturating_add(GRACE);
+        let begun = Instant::now();
+        while has_not_ended(self.target, self.remote).await {
+            if begun.elapsed() > limit {
+                let said =
+                    format_args!("the node was asked to stop and has not ended within {}", show(limit));
+                return Err(self.by_force(Failure::failed(said)));
+            }
+            sleep(LOOK_EVERY).await;
         }
-        sleep(LOOK_EVERY).await;
+        match self.pid.is_some() && pid(self.target) == self.pid {
+            true => Err(Failure::failed("the node has ended, but it did not stop in order")
+                .advice("its log names the handlers that blocked an executor, or why it ended")),
+            false => Ok(()),
+        }
     }
-    match pid.is_some() && self::pid(target) == pid {
-        true => Err(Failure::failed("the node has ended, but it did not stop in order")
-            .advice("its log names the handlers that blocked an executor, or why it ended")),
-        false => Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?),
+
+    fn by_force(&self, failure: Failure) -> Failure {
+        match self.pid {
+            Some(pid) => {
+                failure.advice(format_args!("`kill {pid}` asks it another way; `kill -KILL {pid}` ends it"))
+            }
+            None => failure,
+        }
     }
 }
 
