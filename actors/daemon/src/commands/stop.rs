@@ -1,18 +1,21 @@
-//! `stop`: ends the node in order.
+//! `stop`: ends the node in order, or all that `up` has started.
 
 use crate::directory::Directory;
 use crate::duration::{self, show};
 use crate::exit::{Code, Failure};
+use crate::launched::Launcher;
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
 use clap::Args;
 use odeon_actors::management::api::StopRequest;
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   odeon stop
+  odeon stop --dir .odeon/nodes/two
   odeon stop --within 5s --dir /var/lib/odeon";
 
 /// How often the directory is looked at.
@@ -41,6 +44,9 @@ pub(crate) struct Arguments {
 /// The node cannot be asked, does not end in time, or did not stop in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let Arguments { within, target, .. } = arguments;
+    if let Some(launcher) = Launcher::of(&target.dir).filter(|_| !target.is_remote() && is_occupied(target)) {
+        return stop_all(invocation, arguments, launcher).await;
+    }
     let remote = Remote::find(target)?;
     let pid = pid(target);
     let by_force = |failure: Failure| match pid {
@@ -76,6 +82,42 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
     }
 }
 
+/// The same for all that `up` has started. It hears a signal, and passes it on.
+async fn stop_all(invocation: &Invocation, arguments: &Arguments, launcher: Launcher) -> Result<Code, Failure> {
+    let Arguments { within, no_wait, target } = arguments;
+    if within.is_some() {
+        return Err(Failure::usage("several nodes are not given a time to stop: each takes what it is configured to")
+            .advice("set [node] stop_within in its odeon.toml, or stop one of them with --dir DIR/nodes/NAME"));
+    }
+    let pid = launcher.pid;
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let sent = process.map(|process| kill_process(process, Signal::TERM));
+    match sent {
+        Some(Ok(())) => {}
+        Some(Err(error)) => return Err(Failure::failed(format_args!("process {pid} cannot be asked to stop: {error}"))),
+        None => return Err(Failure::failed(format_args!("{pid} is no process, although up.json says so"))),
+    }
+    if *no_wait {
+        invocation.terminal.line("Stopping.")?;
+        return Ok(Code::Done);
+    }
+    let limit = WITHIN_UNKNOWN.saturating_add(GRACE);
+    let begun = Instant::now();
+    while is_occupied(target) {
+        if begun.elapsed() > limit {
+            let said = format_args!("process {pid} was asked to stop and has not ended within {}", show(limit));
+            return Err(Failure::failed(said)
+                .advice(format_args!("`kill -KILL {pid}` ends it; its nodes end when it has ended")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    match Launcher::of(&target.dir) == Some(launcher) {
+        true => Err(Failure::failed("the nodes have ended, but not all of them stopped in order")
+            .advice("each has a log in DIR/nodes/NAME/log")),
+        false => Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?),
+    }
+}
+
 /// The process that says that it is the node of the directory; one that stops in order takes that back. None when only
 /// a URL is known.
 fn pid(target: &Target) -> Option<u32> {
@@ -87,6 +129,10 @@ fn pid(target: &Target) -> Option<u32> {
 async fn has_not_ended(target: &Target, remote: &Remote) -> bool {
     match target.is_remote() {
         true => remote.listens().await,
-        false => Directory::at(&target.dir).is_occupied(),
+        false => is_occupied(target),
     }
+}
+
+fn is_occupied(target: &Target) -> bool {
+    Directory::at(&target.dir).is_occupied()
 }

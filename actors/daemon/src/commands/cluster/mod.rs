@@ -1,7 +1,7 @@
 //! `cluster`: the authority of a cluster and the certificates of its nodes, in one directory.
 
 mod certificate;
-mod files;
+pub(crate) mod files;
 mod init;
 mod report;
 mod show;
