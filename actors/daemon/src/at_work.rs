@@ -8,6 +8,7 @@ use crate::exit::{Code, Failure};
 use crate::log::{Lines, Log};
 use crate::signals::{Hangups, Signals, StartedBy};
 use crate::watcher;
+use odeon::core::supervision::Exit;
 use odeon::host::{Executor, Host, Threads};
 use odeon::{App, Node};
 use odeon_actors::gateway::Gateway;
@@ -30,7 +31,9 @@ const BLOCKING_QUEUE_MAX: usize = 4096;
 const READY_EVERY: Duration = Duration::from_millis(5);
 /// How long a start may take before the node is announced as it is: found, but not ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Of the time for a stop, one part of so many is for the gateway's requests at the most.
+/// Of the time for a stop, one part of so many is for telling the cluster at the most.
+const DRAIN_SHARE: u32 = 4;
+/// Of the rest of it, one part of so many is for the gateway's requests at the most.
 const GATEWAY_STOP_SHARE: u32 = 2;
 /// Beyond the time for a stop: for what kills and counts. Then the process ends, whatever handlers do.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -43,7 +46,7 @@ pub(crate) struct AtWork {
     pub(crate) node: Node,
     /// Where it listens.
     pub(crate) whereabouts: Whereabouts,
-    /// Whether all services were ready when it was announced.
+    /// Whether it was ready when it was announced.
     pub(crate) is_ready: bool,
     /// Its links to other nodes, if it is in a cluster.
     pub(crate) cluster: Option<Cluster>,
@@ -90,46 +93,66 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
             started = starting => started?,
             _ = signals.next() => return Ok(Ended { code: Code::Interrupted, killed: 0 }),
         };
-        let said = pin!(announce(&at_work));
-        let mut lost_terminal = None;
-        let mut within = at_work.stop_within;
         let node = at_work.node.clone();
-        let mut failed = None;
-        let why = tokio::select! {
-            signal = signals.next() => signal,
-            never = tend(at_work.cluster.as_ref(), hangups.as_mut()) => match never {},
-            () = watcher::watch(&node, watcher::log) => "the watcher's end",
-            exit = node.ended() => {
-                failed = Some(exit);
-                "a failure beyond repair"
+        let early = tokio::select! {
+            is_ready = become_ready(&node) => {
+                at_work.is_ready = is_ready;
+                None
             }
-            Some(request) = at_work.asked_to_stop.recv() => {
-                within = request.within_ms.map_or(within, Duration::from_millis);
-                "a request"
-            }
-            failure = failure_of(said) => {
-                // who reads may have left; the node still stops in order
-                lost_terminal = Some(failure);
-                "a lost terminal"
+            cause = at_work.cause(&mut signals, hangups.as_mut()) => Some(cause),
+        };
+        let cause = match early {
+            Some(cause) => cause,
+            None => {
+                let said = pin!(announce(&at_work));
+                tokio::select! {
+                    cause = at_work.cause(&mut signals, hangups.as_mut()) => cause,
+                    // who reads may have left; the node still stops in order
+                    failure = failure_of(said) => Cause::Terminal(failure),
+                }
             }
         };
-        stopping(why, within);
+        let within = match &cause {
+            Cause::Asked(StopRequest { within_ms: Some(within) }) => Duration::from_millis(*within),
+            _ => at_work.stop_within,
+        };
+        stopping(cause.name(), within);
         let ended = tokio::select! {
             ended = at_work.stop(within) => ended,
             _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
         };
-        if let Some(exit) = failed {
-            return Err(Failure::failed(format_args!("the node ended by itself: {exit}")));
-        }
-        match lost_terminal {
-            Some(failure) => Err(failure),
-            None => Ok(ended),
+        match cause {
+            Cause::Failed(exit) => Err(Failure::failed(format_args!("the node ended by itself: {exit}"))),
+            Cause::Terminal(failure) => Err(failure),
+            Cause::Signal(_) | Cause::Watcher | Cause::Asked(_) => Ok(ended),
         }
     });
     if let Ok(Ended { code, .. }) = ended {
         log.ends_with(code);
     }
     ended
+}
+
+/// Why a node stops.
+enum Cause {
+    Signal(&'static str),
+    Watcher,
+    Failed(Exit),
+    Asked(StopRequest),
+    Terminal(Failure),
+}
+
+impl Cause {
+    /// For people.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Signal(name) => name,
+            Self::Watcher => "the watcher's end",
+            Self::Failed(_) => "a failure beyond repair",
+            Self::Asked(_) => "a request",
+            Self::Terminal(_) => "a lost terminal",
+        }
+    }
 }
 
 /// Ends when something fails; never, if it does not.
@@ -182,13 +205,12 @@ impl AtWork {
             management: management.address(),
             links: cluster.as_ref().map(Cluster::address),
         };
-        let is_ready = become_ready(&node).await;
         occupied.publish(&whereabouts).map_err(|e| e.failure(Code::Failed))?;
         let stop_within = settings.stop_within;
         Ok(Self {
             node,
             whereabouts,
-            is_ready,
+            is_ready: false,
             cluster,
             gateway,
             _management: management,
@@ -197,6 +219,17 @@ impl AtWork {
             asked_to_stop,
             stop_within,
         })
+    }
+
+    /// Does what there is to do until there is a reason to stop.
+    async fn cause(&mut self, signals: &mut Signals, hangups: Option<&mut Hangups>) -> Cause {
+        tokio::select! {
+            signal = signals.next() => Cause::Signal(signal),
+            never = tend(self.cluster.as_ref(), hangups) => match never {},
+            () = watcher::watch(&self.node, watcher::log) => Cause::Watcher,
+            exit = self.node.ended() => Cause::Failed(exit),
+            Some(request) = self.asked_to_stop.recv() => Cause::Asked(request),
+        }
     }
 
     /// In order, or not: within the time and [`STOP_GRACE`] and what executors take to end, it is over. The thread that
@@ -221,10 +254,15 @@ impl AtWork {
         Ended { code: Code::Done, killed }
     }
 
-    /// In reverse order: nothing new from outside, then the node: its services, then what tells about them.
+    /// In reverse order: no more work from other nodes, nothing new from outside, then the node: its services, what tells
+    /// about them, and last the cluster, which is told that the node leaves.
     async fn stop_in_order(&self, within: Duration) -> usize {
         let begun = Instant::now();
-        let mut killed = self.gateway.stop(within / GATEWAY_STOP_SHARE).await;
+        if let Some(cluster) = &self.cluster {
+            cluster.drain(&self.node, within / DRAIN_SHARE).await;
+            // Hand-off: here others take over what the node owns, while it still serves what it has not given away.
+        }
+        let mut killed = self.gateway.stop(within.saturating_sub(begun.elapsed()) / GATEWAY_STOP_SHARE).await;
         let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));
         let control = self.node.control().clone();
         killed += on(&control, async move { node.stop(left).await }).await.unwrap_or(0);
@@ -294,7 +332,7 @@ async fn on<T: Send + 'static>(
     executor.spawn(work).await.map_err(|e| Failure::failed(format_args!("the executor failed: {e}")))
 }
 
-/// Waits until every service is ready, within limits. False: some are not.
+/// Waits until the node is ready, within limits. False: it is not.
 async fn become_ready(node: &Node) -> bool {
     let ready = async {
         while !node.is_ready() {

@@ -1,7 +1,8 @@
 //! What can be typed: the subcommands, their common flags, and their help.
 
 use crate::commands::{
-    self, bench, call, cluster, config, links, new, node, ps, services, status, stop, tree, up,
+    self, bench, call, cluster, config, drain, leave, links, members, new, node, ps, services, status, stop,
+    tree, up,
 };
 use crate::exit::{CODES, Code, Failure};
 use crate::program::Invocation;
@@ -45,13 +46,16 @@ enum Command {
     /// Show the links to other nodes: who is connected, what became of messages, rates
     #[command(after_help = links::EXAMPLES)]
     Links(links::Arguments),
+    /// Show the members of the cluster, and those that are none any more and why
+    #[command(after_help = members::EXAMPLES)]
+    Members(members::Arguments),
     /// Measure a method: load over HTTP through the gateway
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Arguments),
     /// Write a small project with a service, a test and a README
     #[command(after_help = new::EXAMPLES)]
     New(new::Arguments),
-    /// Make a cluster's authority and the certificates of its nodes
+    /// Make a cluster's authority and certificates; show and change the group that agrees on its members
     #[command(after_help = cluster::EXAMPLES)]
     Cluster(cluster::Arguments),
     /// Show the effective configuration, as a file that says all of it
@@ -60,6 +64,12 @@ enum Command {
     /// Stop the node in order and wait until it has ended
     #[command(after_help = stop::EXAMPLES)]
     Stop(stop::Arguments),
+    /// Have the node take no more work: it is not ready, and goes on to run
+    #[command(after_help = drain::EXAMPLES)]
+    Drain(drain::Arguments),
+    /// Have the node leave its cluster: drain it, stop it in order and wait until it has ended
+    #[command(after_help = leave::EXAMPLES)]
+    Leave(leave::Arguments),
 }
 
 /// Parses and runs.
@@ -89,8 +99,11 @@ pub(crate) fn run(
         Command::Call(arguments) => commands::block_on(call::run(invocation, &arguments)),
         Command::Tree(arguments) => commands::block_on(tree::run(invocation, &arguments)),
         Command::Links(arguments) => commands::block_on(links::run(invocation, &arguments)),
+        Command::Members(arguments) => commands::block_on(members::run(invocation, &arguments)),
         Command::Bench(arguments) => commands::block_on(bench::run(invocation, &arguments)),
         Command::Stop(arguments) => commands::block_on(stop::run(invocation, &arguments)),
+        Command::Drain(arguments) => commands::block_on(drain::run(invocation, &arguments)),
+        Command::Leave(arguments) => commands::block_on(leave::run(invocation, &arguments)),
     }
 }
 

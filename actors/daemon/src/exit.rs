@@ -16,9 +16,9 @@ pub(crate) enum Code {
     Usage = 2,
     /// There is no node to talk to, or it refused the token.
     Unreachable = 3,
-    /// The call certainly did not run.
+    /// The call, or what was ordered of the cluster, certainly did not run.
     NotExecuted = 4,
-    /// The call may have run.
+    /// It may have run.
     Unknown = 5,
     /// A second signal ended the node before it had stopped in order.
     Interrupted = 130,
@@ -31,8 +31,8 @@ Exit codes:
     1  it failed; of `call`: the service answered with its own error
     2  a flag or the configuration cannot be used
     3  the node cannot be reached, or refused the token
-    4  the call was certainly not executed
-    5  the outcome of the call is unknown: it may have run
+    4  the call, or the order to the cluster, was certainly not executed
+    5  the outcome of that is unknown: it may have run
   130  a second signal ended the node before it had stopped in order";
 
 /// How the program ended. Return it from `main`.

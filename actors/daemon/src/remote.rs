@@ -12,10 +12,10 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use odeon::core::ServiceName;
 use odeon_actors::gateway::request::service_segment;
-use odeon_actors::http::ProblemBody;
+use odeon_actors::http::{OutcomeKind, ProblemBody};
 use odeon_actors::management::api::{
-    CallRequest, CallResponse, Links, Processes, ServiceDetail, Services, Status, StopAccepted, StopRequest,
-    Tree,
+    CallRequest, CallResponse, ClusterStatus, Decided, Links, Members, Processes, RemoveRequest,
+    ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -130,6 +130,31 @@ impl Remote {
         self.get("/api/v1/links").await
     }
 
+    /// The members of its cluster.
+    pub(crate) async fn members(&self) -> Result<Members, Failure> {
+        self.get("/api/v1/members").await
+    }
+
+    /// The group that agrees on them.
+    pub(crate) async fn cluster(&self) -> Result<ClusterStatus, Failure> {
+        self.get("/api/v1/cluster").await
+    }
+
+    /// Has the node take no more work.
+    pub(crate) async fn drain(&self) -> Result<Decided, Failure> {
+        self.post("/api/v1/drain", &serde_json::Map::new(), ANSWER_WITHIN).await
+    }
+
+    /// Raises the feature level of its cluster.
+    pub(crate) async fn upgrade(&self, upgrade: &UpgradeRequest) -> Result<Decided, Failure> {
+        self.post("/api/v1/cluster/upgrade", upgrade, ANSWER_WITHIN).await
+    }
+
+    /// Has another node be a member of its cluster no more.
+    pub(crate) async fn remove(&self, remove: &RemoveRequest) -> Result<Decided, Failure> {
+        self.post("/api/v1/cluster/remove", remove, ANSWER_WITHIN).await
+    }
+
     /// Calls a service, which answers within this time.
     pub(crate) async fn call(&self, call: &CallRequest, within: Duration) -> Result<CallResponse, Failure> {
         self.post("/api/v1/call", call, within.saturating_add(CALL_GRACE)).await
@@ -227,6 +252,7 @@ fn refused(host: &str, status: StatusCode, body: &[u8]) -> Failure {
         return Failure::new(Code::Unreachable, format_args!("{host} is no management interface of a node"))
             .advice("the node says at its start where that is (8081 by default); --dir DIR finds it");
     }
+    let outcome = problem.as_ref().ok().and_then(|problem| problem.outcome);
     let said = match problem {
         Ok(problem) if problem.detail.is_empty() => problem.title.into_owned(),
         Ok(problem) => problem.detail,
@@ -236,6 +262,12 @@ fn refused(host: &str, status: StatusCode, body: &[u8]) -> Failure {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::new(Code::Unreachable, format_args!("the node refused the token: {said}"))
                 .advice("its token is in the file DIR/token of its directory: --dir DIR or --token-file FILE")
+        }
+        _ if outcome == Some(OutcomeKind::Unknown) => {
+            Failure::new(Code::Unknown, format_args!("unknown outcome: {said}"))
+        }
+        StatusCode::SERVICE_UNAVAILABLE if outcome == Some(OutcomeKind::NotExecuted) => {
+            Failure::new(Code::NotExecuted, format_args!("not executed: {said}"))
         }
         _ => Failure::failed(said),
     }

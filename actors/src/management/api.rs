@@ -1,5 +1,12 @@
 //! What the management interface says and is told, in JSON. The command line reads the same types.
 
+mod cluster;
+
+pub use cluster::{
+    ClusterStatus, Decided, GoneSummary, MemberRole, MemberSummary, Members, OfferSummary, RemoveRequest,
+    ReplicaRole, ReplicaSummary, StandingKind, UpgradeRequest,
+};
+
 use odeon::TreeNode;
 use odeon::core::{Criticality, Retry};
 use odeon::directory::ServiceKind;

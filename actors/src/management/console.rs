@@ -5,7 +5,7 @@ use super::api::{
 };
 use super::metrics::{OPENMETRICS, Snapshot};
 use super::operation::{Ask, Operation, find};
-use super::{ManagementConfig, openapi, view};
+use super::{ManagementConfig, cluster, openapi, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
 use crate::gateway::{
@@ -120,13 +120,21 @@ impl Console {
 
     /// Changes something.
     async fn act(&self, operation: &Operation, body: &Bytes, identity: &Identity) -> Result<Reply, Problem> {
-        if operation.ask == Ask::Stop {
-            let request: StopRequest = if body.is_empty() { StopRequest::default() } else { parse(body)? };
-            tracing::info!(request = %identity.request, "a stop was asked for");
-            (self.config.on_stop)(request);
-            return Ok(said(StatusCode::ACCEPTED, &StopAccepted { stopping: true }));
-        }
-        self.call(parse(body)?, identity).await
+        let decided = match operation.ask {
+            Ask::Stop => {
+                let request: StopRequest = parse_or_default(body)?;
+                tracing::info!(request = %identity.request, "a stop was asked for");
+                (self.config.on_stop)(request);
+                return Ok(said(StatusCode::ACCEPTED, &StopAccepted { stopping: true }));
+            }
+            Ask::Drain => cluster::drain(&cluster::membership(&self.node)?).await,
+            Ask::Upgrade => {
+                cluster::upgrade(&cluster::membership(&self.node)?, parse_or_default(body)?).await
+            }
+            Ask::Remove => cluster::remove(&cluster::membership(&self.node)?, parse(body)?).await,
+            _ => return self.call(parse(body)?, identity).await,
+        };
+        Ok(said(StatusCode::OK, &decided?))
     }
 
     /// Only tells.
@@ -146,7 +154,14 @@ impl Console {
             Ask::Tree => said(StatusCode::OK, &Tree { root: self.node.tree(entities(uri)?).await }),
             Ask::Processes => said(StatusCode::OK, &view::processes(&self.node.tree(entities(uri)?).await)),
             Ask::Links => said(StatusCode::OK, &view::links(&self.node)),
-            Ask::Document | Ask::Call | Ask::Stop => said(StatusCode::OK, &openapi::describe()),
+            Ask::Members => {
+                said(StatusCode::OK, &cluster::members(&self.node, &cluster::membership(&self.node)?))
+            }
+            Ask::Cluster => said(StatusCode::OK, &cluster::status(&cluster::membership(&self.node)?)),
+            // those that are posted do not come here
+            Ask::Document | Ask::Call | Ask::Stop | Ask::Drain | Ask::Upgrade | Ask::Remove => {
+                said(StatusCode::OK, &openapi::describe())
+            }
         })
     }
 
@@ -283,6 +298,11 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|e| bad("", &e.to_string()))?;
     Ok(value)
+}
+
+/// The same where the body may be left out.
+fn parse_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, Problem> {
+    if body.is_empty() { Ok(T::default()) } else { parse(body) }
 }
 
 /// `?entities=N`.

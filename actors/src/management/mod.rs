@@ -1,11 +1,12 @@
 //! The management interface: what people, monitors and the command line ask a node, on a port of its own.
 //!
 //! Reading order: [`api`] (what is said), `operation` (the table of what can be asked), `console` (who answers),
-//! `view` (the node in terms of the api), `metrics`, [`token`], `openapi`.
+//! `view` and `cluster` (the node and its cluster in terms of the api), `metrics`, [`token`], `openapi`.
 //!
 //! Architecture invariant: the token is made and kept by whoever starts this; nothing here reads a file.
 
 pub mod api;
+mod cluster;
 mod console;
 mod metrics;
 mod openapi;

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document of the management interface, from the table of operations and the types of the api.
 
 use super::api::{
-    CallRequest, CallResponse, Health, Links, Processes, Readiness, ServiceDetail, Services, Status,
-    StopAccepted, StopRequest, Tree,
+    CallRequest, CallResponse, ClusterStatus, Decided, Health, Links, Members, Processes, Readiness,
+    RemoveRequest, ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
 };
 use super::metrics::OPENMETRICS;
 use super::operation::{Ask, OPERATIONS, Operation};
@@ -55,6 +55,8 @@ fn describe_operation(operation: &Operation, generator: &mut SchemaGenerator) ->
     let body = match operation.ask {
         Ask::Call => Some((true, generator.subschema_for::<CallRequest>())),
         Ask::Stop => Some((false, generator.subschema_for::<StopRequest>())),
+        Ask::Upgrade => Some((false, generator.subschema_for::<UpgradeRequest>())),
+        Ask::Remove => Some((true, generator.subschema_for::<RemoveRequest>())),
         _ => None,
     };
     if let Some((required, schema)) = body {
@@ -77,6 +79,9 @@ fn answer(ask: Ask, generator: &mut SchemaGenerator) -> (&'static str, Value) {
         Ask::Tree => ("200", generator.subschema_for::<Tree>()),
         Ask::Processes => ("200", generator.subschema_for::<Processes>()),
         Ask::Links => ("200", generator.subschema_for::<Links>()),
+        Ask::Members => ("200", generator.subschema_for::<Members>()),
+        Ask::Cluster => ("200", generator.subschema_for::<ClusterStatus>()),
+        Ask::Drain | Ask::Upgrade | Ask::Remove => ("200", generator.subschema_for::<Decided>()),
         Ask::Call => ("200", generator.subschema_for::<CallResponse>()),
         Ask::Stop => ("202", generator.subschema_for::<StopAccepted>()),
     };

@@ -14,8 +14,13 @@ pub(super) enum Ask {
     Tree,
     Processes,
     Links,
+    Members,
+    Cluster,
     Call,
     Stop,
+    Drain,
+    Upgrade,
+    Remove,
     Document,
 }
 
@@ -54,7 +59,7 @@ impl Operation {
 }
 
 /// All of them.
-pub(super) const OPERATIONS: [Operation; 12] = [
+pub(super) const OPERATIONS: [Operation; 17] = [
     Operation::get(Ask::Health, "/healthz", "Whether the process runs.").open(),
     Operation::get(Ask::Readiness, "/readyz", "Whether the node takes requests, and what it waits for.")
         .open(),
@@ -65,8 +70,29 @@ pub(super) const OPERATIONS: [Operation; 12] = [
     Operation::get(Ask::Tree, "/api/v1/tree", "The supervision tree with the busiest activations."),
     Operation::get(Ask::Processes, "/api/v1/ps", "The busiest activations of each service."),
     Operation::get(Ask::Links, "/api/v1/links", "The links to other nodes and what became of messages."),
+    Operation::get(
+        Ask::Members,
+        "/api/v1/members",
+        "The members of the cluster, and those that are none any more.",
+    ),
+    Operation::get(
+        Ask::Cluster,
+        "/api/v1/cluster",
+        "The group that agrees on the members, as this node sees it.",
+    ),
     Operation::post(Ask::Call, "/api/v1/call", "Calls a method and tells the outcome."),
     Operation::post(Ask::Stop, "/api/v1/stop", "Ends the node in order."),
+    Operation::post(Ask::Drain, "/api/v1/drain", "This node takes no more work, and is to be stopped."),
+    Operation::post(
+        Ask::Upgrade,
+        "/api/v1/cluster/upgrade",
+        "Raises the feature level of the cluster by one.",
+    ),
+    Operation::post(
+        Ask::Remove,
+        "/api/v1/cluster/remove",
+        "Another node is a member no more, at once, and others get its work: for one that will not come back.",
+    ),
     Operation::get(Ask::Document, "/api/v1/openapi.json", "This document."),
 ];
 

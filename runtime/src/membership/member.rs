@@ -4,10 +4,12 @@ use super::{Shared, Standing};
 use crate::remote::Links;
 use crate::replication::ProposeError;
 use odeon_core::NodeName;
-use odeon_core::membership::{Command, Outcome, Problem};
+use odeon_core::membership::{Card, Command, Outcome, Problem};
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// What is not done yet is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -18,6 +20,7 @@ const JOIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs until the node is a member no more.
 pub(super) async fn run(shared: &Shared, links: &Links) {
+    let mut said = shared.card.subscribe();
     loop {
         let contacts = contacts(shared, links);
         shared.group.set_contacts(contacts);
@@ -26,22 +29,31 @@ pub(super) async fn run(shared: &Shared, links: &Links) {
         }
         sleep(RETRY_AFTER).await;
     }
-    let mut said = shared.card.subscribe();
-    loop {
+    // whoever has joined holds no lease: others may count it from an earlier try of the same
+    let mut renewal = Instant::now();
+    let mut retry = None;
+    while !shared.is_over() {
         tokio::select! {
             biased;
-            () = sleep(shared.times.renew) => renew(shared).await,
-            changed = said.changed() => {
-                if changed.is_err() || !join(shared).await {
-                    sleep(RETRY_AFTER).await;
-                    said.mark_changed();
-                }
+            () = sleep_until(renewal) => {
+                renew(shared).await;
+                renewal = Instant::now() + shared.times.renew;
+            }
+            () = changed(&mut said, retry) => {
+                let is_done = join(shared).await;
+                retry = (!is_done).then(|| Instant::now() + RETRY_AFTER);
             }
         }
-        if shared.is_over() {
-            // what others do with the log is still heard here
-            std::future::pending::<()>().await;
-        }
+    }
+    // what others do with the log is still heard here
+    pending().await
+}
+
+/// Waits until the node says something else of itself, or until it is time to try again.
+async fn changed(said: &mut Receiver<Card>, retry: Option<Instant>) {
+    match retry {
+        Some(at) => sleep_until(at).await,
+        None => said.changed().await.expect("what holds the receiver holds the sender"),
     }
 }
 
@@ -73,10 +85,8 @@ async fn join(shared: &Shared) -> bool {
         }
     }
     let card = Box::new(shared.card.borrow().clone());
-    let sent = shared.now();
     match shared.propose(&Command::Join { card }, JOIN_WITHIN).await {
         Ok(Outcome::Done { .. } | Outcome::Renewed { .. }) => {
-            shared.lease.lock().taken(sent);
             shared.stand(Standing::Member);
             true
         }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Membership`] is what the rest of the node asks; `start` opens what the disk has and runs the rest as a
 //! part of the node: `member` forms the group or joins it, and renews the lease; `leader` does what only the leader may: it ends
-//! leases and says who votes. `machine` holds the view that all of them agree on; what commands make of it is decided in
+//! leases and says who votes. `offers` is what its card says of its services. `machine` holds the view that all of them agree on; what commands make of it is decided in
 //! [`odeon_core::membership`].
 //!
 //! Architecture invariant: nobody but the group says who is a member. What is seen here of others is a reason to propose
@@ -11,11 +11,13 @@
 mod leader;
 mod machine;
 mod member;
+mod offers;
 mod start;
 mod store;
 
 pub use start::{MembershipConfig, StartMembershipError};
 
+use crate::node::{Node, NodeInner};
 use crate::replication::{Group, GroupStatus, ProposeError};
 use bytes::Bytes;
 use odeon_core::membership::{Card, Command, Lease, Outcome, Problem, Times, View};
@@ -69,6 +71,31 @@ struct Shared {
 }
 
 impl Membership {
+    /// That of a node, if it has one.
+    pub fn of(node: &Node) -> Option<Self> {
+        node.inner().membership.get().cloned()
+    }
+
+    /// What this node is called in its cluster.
+    pub fn node(&self) -> &NodeId {
+        &self.0.node
+    }
+
+    /// Those who form the cluster, as this node was told.
+    pub fn founders(&self) -> &BTreeSet<NodeName> {
+        &self.0.founders
+    }
+
+    /// Those who may vote, as this node was told.
+    pub fn eligible(&self) -> &BTreeSet<NodeName> {
+        &self.0.eligible
+    }
+
+    /// How many of them are to vote, as this node was told.
+    pub fn voters_wanted(&self) -> usize {
+        self.0.voters_wanted
+    }
+
     /// The members, as far as this node has heard. It is not older than what this node has seen before.
     pub fn view(&self) -> Arc<View> {
         self.0.view.borrow().clone()
@@ -102,7 +129,17 @@ impl Membership {
         self.0.group.status()
     }
 
-    /// What it says of itself from now on, such as what it offers.
+    /// It offers what its node has registered by now.
+    pub(crate) fn offer(&self, node: &NodeInner) {
+        let offers = offers::offers(node);
+        self.0.card.send_if_modified(|card| {
+            let is_new = card.offers != offers;
+            card.offers = offers;
+            is_new
+        });
+    }
+
+    /// What it says of itself from now on. What it offers it says by itself.
     pub fn say(&self, change: impl FnOnce(&mut Card)) {
         self.0.card.send_modify(change);
     }

@@ -1,7 +1,7 @@
 //! What membership needs, and how it begins and ends.
 
 use super::machine::Views;
-use super::{Membership, Shared, Standing, leader, member, store};
+use super::{Membership, Shared, Standing, leader, member, offers, store};
 use crate::host::run_blocking;
 use crate::journal::{Journal, JournalConfig, OpenError};
 use crate::node::Node;
@@ -87,10 +87,14 @@ pub enum StartMembershipError {
     /// It cannot run as a part of the node.
     #[error("{0}")]
     Part(#[from] AddPartError),
+    /// It is one already.
+    #[error("the node has a membership already")]
+    Again,
 }
 
 impl Membership {
-    /// Begins to be a member of the cluster: opens what the disk has of it, and goes on in the background.
+    /// Begins to be a member of the cluster: opens what the disk has of it, and goes on in the background. What the node
+    /// offers is what it has registered by now, and what it registers later.
     ///
     /// # Errors
     /// [`StartMembershipError`]. Whether it becomes a member is told by [`Membership::standing`].
@@ -105,6 +109,9 @@ impl Membership {
         }
         if config.voters.is_multiple_of(2) {
             return Err(StartMembershipError::Config("the number of voters has to be odd"));
+        }
+        if Membership::of(node).is_some() {
+            return Err(StartMembershipError::Again);
         }
         // whatever it spawns belongs to the executor of the links
         let executor = node.inner().host.executors[0].clone();
@@ -151,9 +158,9 @@ async fn start(
         host,
         zone,
         version: env!("CARGO_PKG_VERSION").into(),
-        artifact: String::new(),
+        artifact: links.artifact().map(|digest| digest.to_string()).unwrap_or_default(),
         levels: LevelRange::READ,
-        offers: Vec::new(),
+        offers: offers::offers(node.inner()),
     };
     let waits_for = "the cluster group".to_owned();
     let shared = Arc::new(Shared {
@@ -170,10 +177,13 @@ async fn start(
         card: watch::Sender::new(card),
         origin: Instant::now(),
     });
+    let membership = Membership(shared.clone());
+    node.inner().membership.set(membership.clone()).map_err(|_| StartMembershipError::Again)?;
+    // what was registered in between
+    membership.offer(node.inner());
     let spec = PartSpec::new("membership").stop_within(2 * LEAVE_WITHIN).outlives_services();
-    let running = shared.clone();
-    node.add_part(&spec, move |part| run(running.clone(), links.clone(), journal.clone(), part)).await?;
-    Ok(Membership(shared))
+    node.add_part(&spec, move |part| run(shared.clone(), links.clone(), journal.clone(), part)).await?;
+    Ok(membership)
 }
 
 async fn run(

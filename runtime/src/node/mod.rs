@@ -14,6 +14,7 @@ use crate::cell::kind::Kind;
 use crate::cell::nursery::Nursery;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
+use crate::membership::Membership;
 use crate::remote::{Core, Elsewhere, TooManyServices};
 use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
@@ -107,6 +108,8 @@ pub struct NodeInner {
     pub(crate) nurseries: Box<[Nursery]>,
     /// The links to other nodes, if it has any.
     pub(crate) links: OnceLock<Arc<Core>>,
+    /// What it is in its cluster, if that has a group that says so.
+    pub(crate) membership: OnceLock<Membership>,
     seeds: AtomicU64,
     spans: AtomicU64,
     cells: AtomicU64,
@@ -216,6 +219,7 @@ impl Node {
             tree,
             nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
             links: OnceLock::new(),
+            membership: OnceLock::new(),
             seeds: AtomicU64::new(1),
             spans: AtomicU64::new(1),
             cells: AtomicU64::new(1),
@@ -257,6 +261,9 @@ impl Node {
         }
         if let Some(links) = self.0.links.get() {
             links.offer(&self.0)?;
+        }
+        if let Some(membership) = self.0.membership.get() {
+            membership.offer(&self.0);
         }
         Ok(())
     }

@@ -186,6 +186,11 @@ impl Links {
         self.0.us()
     }
 
+    /// The digest of the program, if it is known.
+    pub fn artifact(&self) -> Option<ArtifactDigest> {
+        self.0.artifact()
+    }
+
     /// New connections use these credentials. Those that exist go on, for their peers have accepted them.
     ///
     /// # Errors

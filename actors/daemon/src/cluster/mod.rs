@@ -1,11 +1,13 @@
 //! A node's links at work: what they begin with, whom they dial, how their credentials are replaced.
 //!
 //! Reading order: [`Prepared`] is read and written before the node starts; [`Cluster`] is what runs. `incarnation`,
-//! `artifact` and `credentials` are what a node tells of itself; `peers` is whom it looks for.
+//! `artifact` and `credentials` are what a node tells of itself; `peers` is whom it looks for; `member` is what it is to
+//! all of them.
 
 mod artifact;
 mod credentials;
 mod incarnation;
+mod member;
 mod peers;
 
 use crate::config::{self, Settings};
@@ -14,6 +16,7 @@ use crate::exit::Failure;
 use crate::signals::Hangups;
 use credentials::{Life, UseError, Warnings};
 use odeon::host::{Blocking, run_blocking};
+use odeon::membership::Membership;
 use odeon::remote::{Links, LinksConfig, StartLinksError, Subject, Transport, Trust};
 use odeon::{Node, PartSpec};
 use peers::Peers;
@@ -24,12 +27,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
+/// Below a node's directory: what it has promised to the others of its cluster.
+const GROUP_DIRECTORY: &str = "cluster";
 /// How often somebody looks whether a certificate ends soon.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What a node of a cluster has read and written before it starts.
 pub(crate) struct Prepared {
     config: config::Cluster,
+    directory: PathBuf,
     trust: Trust,
     life: Life,
     incarnation: u64,
@@ -57,15 +63,16 @@ impl Prepared {
                 None
             }
         };
-        Ok(Some(Self { config, trust, life, incarnation, artifact }))
+        let directory = settings.directory.join(GROUP_DIRECTORY);
+        Ok(Some(Self { config, directory, trust, life, incarnation, artifact }))
     }
 
-    /// Begins to listen and to dial.
+    /// Begins to listen and to dial, and to be a member.
     ///
     /// # Errors
-    /// There is no port.
+    /// There is no port, or what the node has promised to others cannot be read.
     pub(crate) async fn start(self, node: &Node, blocking: &Arc<dyn Blocking>) -> Result<Cluster, Failure> {
-        let Self { config, trust, life, incarnation, artifact } = self;
+        let Self { config, directory, trust, life, incarnation, artifact } = self;
         let transport = Transport { mtu_max: config.mtu_max, ..Transport::default() };
         let wanted = LinksConfig { address: config.listen, trust, incarnation, artifact, transport };
         let links = Links::start(node, wanted).await.map_err(|e| cannot_start(&e))?;
@@ -81,7 +88,15 @@ impl Prepared {
             let spec = PartSpec::new("peers").outlives_services();
             node.add_part(&spec, move |running| peers.clone().run(running)).await.map_err(Failure::failed)?;
         }
-        Ok(Cluster { links, credentials: config.credentials, blocking: blocking.clone(), life })
+        let membership = match &config.group {
+            Some(group) => {
+                let place = (config.host, config.zone);
+                Some(member::start(node, &links, group, place, &directory).await?)
+            }
+            None => None,
+        };
+        let credentials = config.credentials;
+        Ok(Cluster { links, membership, credentials, blocking: blocking.clone(), life })
     }
 }
 
@@ -132,6 +147,7 @@ fn cannot_start(error: &StartLinksError) -> Failure {
 /// The links of a running node.
 pub(crate) struct Cluster {
     links: Links,
+    membership: Option<Membership>,
     credentials: PathBuf,
     blocking: Arc<dyn Blocking>,
     life: Life,
@@ -146,6 +162,13 @@ impl Cluster {
     /// What the node is called among others: name and incarnation.
     pub(crate) fn identity(&self) -> String {
         self.links.node().to_string()
+    }
+
+    /// The node takes no more work, and the others are told, if they can be within this time.
+    pub(crate) async fn drain(&self, node: &Node, within: Duration) {
+        if let Some(membership) = &self.membership {
+            member::drain(node, membership, within).await;
+        }
     }
 
     /// Replaces the credentials whenever somebody asks for it, and tells when they end soon. Never returns.

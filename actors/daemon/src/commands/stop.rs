@@ -8,6 +8,7 @@ use crate::program::Invocation;
 use crate::remote::{Remote, Target};
 use clap::Args;
 use odeon_actors::management::api::StopRequest;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -43,42 +44,91 @@ pub(crate) struct Arguments {
 /// # Errors
 /// The node cannot be asked, does not end in time, or did not stop in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
-    let Arguments { within, target, .. } = arguments;
-    if let Some(launcher) = Launcher::of(&target.dir).filter(|_| !target.is_remote() && is_occupied(target)) {
+    let Arguments { within, no_wait, target } = arguments;
+    if let Some(launcher) = Launcher::of(&target.dir).filter(|_| !target.is_remote())
+        && Directory::at(&target.dir).is_occupied()
+    {
         return stop_all(invocation, arguments, launcher).await;
     }
     let remote = Remote::find(target)?;
-    let pid = pid(target);
-    let by_force = |failure: Failure| match pid {
-        Some(pid) => {
-            failure.advice(format_args!("`kill {pid}` asks it another way; `kill -KILL {pid}` ends it"))
-        }
-        None => failure,
-    };
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    remote.stop(&StopRequest { within_ms: within.map(millis) }).await.map_err(|failure| {
-        match failure.code {
-            Code::Unknown => by_force(failure),
-            _ => failure,
-        }
-    })?;
-    if arguments.no_wait {
+    let ending = begin(&remote, target, *within).await?;
+    if *no_wait {
         invocation.terminal.line("Stopping.")?;
         return Ok(Code::Done);
     }
-    let limit = within.unwrap_or(WITHIN_UNKNOWN).saturating_add(GRACE);
-    let begun = Instant::now();
-    while has_not_ended(target, &remote).await {
-        if begun.elapsed() > limit {
-            let said = format_args!("the node was asked to stop and has not ended within {}", show(limit));
-            return Err(by_force(Failure::failed(said)));
+    ending.ended().await?;
+    Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?)
+}
+
+/// A node that was asked to stop.
+pub(super) struct Ending<'a> {
+    remote: &'a Remote,
+    /// None: only a URL is known.
+    directory: Option<Directory>,
+    within: Option<Duration>,
+    /// Its process, if that is known.
+    pid: Option<u32>,
+}
+
+/// Asks a node to stop.
+///
+/// # Errors
+/// It cannot be asked.
+pub(super) async fn begin<'a>(
+    remote: &'a Remote,
+    target: &Target,
+    within: Option<Duration>,
+) -> Result<Ending<'a>, Failure> {
+    let directory = (!target.is_remote()).then(|| target.directory());
+    let pid = directory.as_ref().and_then(pid);
+    let ending = Ending { remote, directory, within, pid };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let asked = remote.stop(&StopRequest { within_ms: within.map(millis) }).await;
+    asked.map_err(|failure| match failure.code {
+        Code::Unknown => ending.by_force(failure),
+        _ => failure,
+    })?;
+    Ok(ending)
+}
+
+impl Ending<'_> {
+    /// Waits until its directory is free.
+    ///
+    /// # Errors
+    /// It does not end in time, or did not stop in order.
+    pub(super) async fn ended(self) -> Result<(), Failure> {
+        let limit = self.within.unwrap_or(WITHIN_UNKNOWN).saturating_add(GRACE);
+        let begun = Instant::now();
+        while self.has_not_ended().await {
+            if begun.elapsed() > limit {
+                let said =
+                    format_args!("the node was asked to stop and has not ended within {}", show(limit));
+                return Err(self.by_force(Failure::failed(said)));
+            }
+            sleep(LOOK_EVERY).await;
         }
-        sleep(LOOK_EVERY).await;
+        match self.pid.is_some() && self.directory.as_ref().and_then(pid) == self.pid {
+            true => Err(Failure::failed("the node has ended, but it did not stop in order")
+                .advice("its log names the handlers that blocked an executor, or why it ended")),
+            false => Ok(()),
+        }
     }
-    match pid.is_some() && self::pid(target) == pid {
-        true => Err(Failure::failed("the node has ended, but it did not stop in order")
-            .advice("its log names the handlers that blocked an executor, or why it ended")),
-        false => Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?),
+
+    /// By its directory, or by whether it still listens when only its URL is known.
+    async fn has_not_ended(&self) -> bool {
+        match &self.directory {
+            Some(directory) => directory.is_occupied(),
+            None => self.remote.listens().await,
+        }
+    }
+
+    fn by_force(&self, failure: Failure) -> Failure {
+        match self.pid {
+            Some(pid) => {
+                failure.advice(format_args!("`kill {pid}` asks it another way; `kill -KILL {pid}` ends it"))
+            }
+            None => failure,
+        }
     }
 }
 
@@ -91,19 +141,15 @@ async fn stop_all(invocation: &Invocation, arguments: &Arguments, launcher: Laun
     }
     let pid = launcher.pid;
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let sent = process.map(|process| kill_process(process, Signal::TERM));
-    match sent {
-        Some(Ok(())) => {}
-        Some(Err(error)) => return Err(Failure::failed(format_args!("process {pid} cannot be asked to stop: {error}"))),
-        None => return Err(Failure::failed(format_args!("{pid} is no process, although up.json says so"))),
-    }
+    let sent = process.map_or(Err(Errno::SRCH), |process| kill_process(process, Signal::TERM));
+    sent.map_err(|e| Failure::failed(format_args!("process {pid} cannot be asked to stop: {e}")))?;
     if *no_wait {
         invocation.terminal.line("Stopping.")?;
         return Ok(Code::Done);
     }
     let limit = WITHIN_UNKNOWN.saturating_add(GRACE);
     let begun = Instant::now();
-    while is_occupied(target) {
+    while Directory::at(&target.dir).is_occupied() {
         if begun.elapsed() > limit {
             let said = format_args!("process {pid} was asked to stop and has not ended within {}", show(limit));
             return Err(Failure::failed(said)
@@ -118,21 +164,7 @@ async fn stop_all(invocation: &Invocation, arguments: &Arguments, launcher: Laun
     }
 }
 
-/// The process that says that it is the node of the directory; one that stops in order takes that back. None when only
-/// a URL is known.
-fn pid(target: &Target) -> Option<u32> {
-    let whereabouts = || Directory::at(&target.dir).whereabouts().ok();
-    (!target.is_remote()).then(whereabouts).flatten().map(|whereabouts| whereabouts.pid)
-}
-
-/// By its directory, or by whether it still listens when only its URL is known.
-async fn has_not_ended(target: &Target, remote: &Remote) -> bool {
-    match target.is_remote() {
-        true => remote.listens().await,
-        false => is_occupied(target),
-    }
-}
-
-fn is_occupied(target: &Target) -> bool {
-    Directory::at(&target.dir).is_occupied()
+/// The process that says that it is the node of a directory; one that stops in order takes that back.
+fn pid(directory: &Directory) -> Option<u32> {
+    directory.whereabouts().ok().map(|whereabouts| whereabouts.pid)
 }

@@ -1,10 +1,13 @@
 //! `[cluster]`: whether and how a node talks to others.
 
+use super::group::{self, Group, GroupError};
 use super::{Flags, Settings, listen};
 use crate::exit::Failure;
+use odeon::core::NodeName;
 use odeon::remote::endpoint::{MTU_MAX, MTU_MIN};
 use odeon::remote::{Subject, Transport, trust::CHAIN_FILE};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,6 +30,18 @@ pub(crate) struct Section {
     /// The largest packet that is tried.
     #[serde(deserialize_with = "mtu")]
     mtu_max: Option<u16>,
+    /// The nodes that form the cluster and are its first voters: with them, its members agree on who is one.
+    #[serde(deserialize_with = "group::names")]
+    founders: Option<BTreeSet<NodeName>>,
+    /// The nodes that may vote.
+    #[serde(deserialize_with = "group::names")]
+    eligible: Option<BTreeSet<NodeName>>,
+    /// How many of them vote.
+    voters: Option<usize>,
+    /// The machine: nodes of the same one fail together.
+    host: Option<String>,
+    /// Where that is.
+    zone: Option<String>,
 }
 
 /// Complete.
@@ -37,41 +52,86 @@ pub(crate) struct Cluster {
     pub(crate) peers: Vec<PeerAddress>,
     /// In bytes of UDP payload.
     pub(crate) mtu_max: u16,
+    pub(crate) host: String,
+    /// Empty: nobody has said.
+    pub(crate) zone: String,
+    /// None: the nodes have links, and nobody says who is a member.
+    #[serde(flatten)]
+    pub(crate) group: Option<Group>,
 }
 
 impl Cluster {
-    /// From the flags and the section. None: neither speaks of a cluster.
+    /// From the flags and the section, for the node of this name. None: neither speaks of a cluster.
     ///
     /// # Errors
-    /// Without credentials nobody is in a cluster.
-    pub(super) fn of(flags: &Flags, section: Option<Section>) -> Result<Option<Self>, NoCredentials> {
-        let flagged =
-            flags.cluster_listen.is_some() || flags.credentials.is_some() || !flags.peers.is_empty();
+    /// [`ClusterError`].
+    pub(super) fn of(
+        flags: &Flags,
+        section: Option<Section>,
+        node: &NodeName,
+    ) -> Result<Option<Self>, ClusterError> {
+        let flagged = flags.cluster_listen.is_some()
+            || flags.credentials.is_some()
+            || flags.zone.is_some()
+            || !flags.peers.is_empty()
+            || !flags.founders.is_empty();
         if section.is_none() && !flagged {
             return Ok(None);
         }
         let section = section.unwrap_or_default();
-        let credentials = flags.credentials.clone().or(section.credentials).ok_or(NoCredentials)?;
+        let no_credentials = ClusterError::NoCredentials;
+        let credentials = flags.credentials.clone().or(section.credentials).ok_or(no_credentials)?;
         let peers = match flags.peers.is_empty() {
             true => section.peers.unwrap_or_default(),
             false => flags.peers.clone(),
+        };
+        let founders = match flags.founders.is_empty() {
+            true => section.founders.unwrap_or_default(),
+            false => flags.founders.iter().cloned().collect(),
         };
         Ok(Some(Self {
             listen: flags.cluster_listen.or(section.listen).unwrap_or(LISTEN_DEFAULT),
             credentials,
             peers,
             mtu_max: section.mtu_max.unwrap_or(Transport::default().mtu_max),
+            host: section.host.unwrap_or_else(|| group::host(node)),
+            zone: flags.zone.clone().or(section.zone).unwrap_or_default(),
+            group: Group::of(founders, section.eligible, section.voters)?,
         }))
     }
 }
 
-/// A node of a cluster has nothing to show.
+/// What is said of a cluster that no node can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a node of a cluster needs `credentials`: the directory with its ca.pem, node.pem and node.key, which \
-     `odeon cluster init` and `odeon cluster certificate` write"
-)]
-pub(super) struct NoCredentials;
+pub(super) enum ClusterError {
+    /// The node has nothing to show.
+    #[error(
+        "a node of a cluster needs `credentials`: the directory with its ca.pem, node.pem and node.key, which \
+         `odeon cluster init` and `odeon cluster certificate` write"
+    )]
+    NoCredentials,
+    /// Its group cannot be one.
+    #[error("{0}")]
+    Group(#[from] GroupError),
+}
+
+impl ClusterError {
+    /// The key of the section that is to blame; none: something is missing in it.
+    pub(super) fn key(self) -> Option<&'static str> {
+        match self {
+            Self::NoCredentials => None,
+            Self::Group(error) => Some(error.key()),
+        }
+    }
+
+    /// What to do.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "name it there, or with --credentials DIR",
+            Self::Group(error) => error.advice(),
+        }
+    }
+}
 
 /// Where a peer can be dialed: a host's name or address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,20 +245,24 @@ mod tests {
 
     #[test]
     fn flags_beat_the_section_and_without_both_there_is_no_cluster() {
-        assert_eq!(Cluster::of(&Flags::default(), None), Ok(None));
+        let of = |flags: &Flags, section| Cluster::of(flags, section, &"one".parse().expect("a name"));
+        let missing = Err(ClusterError::NoCredentials);
+        assert_eq!(of(&Flags::default(), None), Ok(None));
         let peer = |text: &str| text.parse::<PeerAddress>().expect("an address");
         let alone = Flags { peers: vec![peer("a:1")], ..Flags::default() };
-        assert_eq!(Cluster::of(&alone, None), Err(NoCredentials));
-        assert_eq!(Cluster::of(&Flags::default(), Some(Section::default())), Err(NoCredentials));
+        assert_eq!(of(&alone, None), missing);
+        assert_eq!(of(&Flags::default(), Some(Section::default())), missing);
+        let founders = Flags { founders: vec!["one".parse().expect("a name")], ..Flags::default() };
+        assert_eq!(of(&founders, None), missing);
         let section = || {
             let (credentials, peers) = (Some("there".into()), Some(vec![peer("b:2")]));
             Some(Section { credentials, peers, mtu_max: Some(1_300), ..Section::default() })
         };
-        let said = Cluster::of(&Flags::default(), section()).ok().flatten().expect("it is complete");
+        let said = of(&Flags::default(), section()).ok().flatten().expect("it is complete");
         assert_eq!((said.listen, said.credentials, said.mtu_max), (LISTEN_DEFAULT, "there".into(), 1_300));
         assert_eq!(said.peers, [peer("b:2")]);
         let flags = Flags { credentials: Some("here".into()), ..alone };
-        let said = Cluster::of(&flags, section()).ok().flatten().expect("it is complete");
-        assert_eq!((said.credentials, said.peers), ("here".into(), vec![peer("a:1")]));
+        let said = of(&flags, section()).ok().flatten().expect("it is complete");
+        assert_eq!((said.credentials, said.peers, said.group), ("here".into(), vec![peer("a:1")], None));
     }
 }

@@ -172,6 +172,9 @@ mod tests {
                 "\"b\" is no address of a peer: expected HOST:PORT",
             ),
             ("[cluster]\nmtu_max = 900\n", "odeon.toml:2:11", "expected 1200 to 6500"),
+            ("[cluster]\nfounders = [\"a\", \"a\"]\n", "odeon.toml:2:12", "a is named twice"),
+            ("[cluster]\neligible = [\"A\"]\n", "odeon.toml:2:12", "'A' at position 1"),
+            ("[cluster]\nvoters = -1\n", "odeon.toml:2:10", "expected usize"),
             ("[cluster]\nseeds = []\n", "odeon.toml:2:1", "unknown field `seeds`, expected"),
             ("[bindings]\n\"a b\" = \"c\"\n", "odeon.toml:2:1", "' ' at position 2"),
         ];

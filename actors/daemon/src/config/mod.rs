@@ -3,6 +3,7 @@
 mod bounds;
 mod cluster;
 mod file;
+mod group;
 mod listen;
 mod place;
 mod show;
@@ -13,6 +14,7 @@ use crate::exit::Failure;
 use clap::Args;
 pub(crate) use cluster::{Cluster, PeerAddress};
 use file::File;
+pub(crate) use group::Group;
 use odeon::core::{NodeName, ServiceName};
 use odeon::node::{ConfigError, NodeConfig, StartNodeError};
 use odeon_actors::gateway::GatewayConfig;
@@ -55,6 +57,12 @@ pub(crate) struct Flags {
     /// A node by which this one finds all others, one that runs is enough; may be repeated
     #[arg(long = "peer", value_name = "HOST:PORT")]
     pub(crate) peers: Vec<PeerAddress>,
+    /// A node that begins the cluster and votes on its members, the same ones on all nodes; may be repeated
+    #[arg(long = "founder", value_name = "NAME")]
+    pub(crate) founders: Vec<NodeName>,
+    /// Where the machine of this node is, for people and for placement
+    #[arg(long, value_name = "NAME")]
+    pub(crate) zone: Option<String>,
     /// How many threads run services and their I/O [default: one for each core]
     #[arg(long, value_name = "N", value_parser = bounds::executors)]
     pub(crate) executors: Option<NonZeroUsize>,
@@ -93,16 +101,21 @@ impl Settings {
             Some(source) => File::parse(source).map_err(Failure::usage)?,
             None => File::default(),
         };
-        let cluster = Cluster::of(flags, file.cluster).map_err(|missing| {
-            let section =
-                source.as_ref().and_then(|source| Some((source, source.key(&["cluster"], Part::Name)?)));
-            let failure = match section {
-                Some((source, at)) => Failure::usage(source.place(at, missing)),
-                None => Failure::usage(missing),
-            };
-            failure.advice("name it there, or with --credentials DIR")
-        })?;
         let name_default = || NAME_DEFAULT.parse().expect("the constant is a name");
+        let name = flags.name.clone().or(file.node.name).unwrap_or_else(name_default);
+        let cluster = Cluster::of(flags, file.cluster, &name).map_err(|error| {
+            let part =
+                |path, part| source.as_ref().and_then(|source| Some((source, source.key(path, part)?)));
+            let at = match error.key() {
+                Some(key) => part(&["cluster", key], Part::Value),
+                None => part(&["cluster"], Part::Name),
+            };
+            let failure = match at {
+                Some((source, at)) => Failure::usage(source.place(at, error)),
+                None => Failure::usage(error),
+            };
+            failure.advice(error.advice())
+        })?;
         let default = || executors_default().min(bounds::EXECUTORS_MAX);
         let settings = Self {
             directory: flags
@@ -110,7 +123,7 @@ impl Settings {
                 .clone()
                 .or(file.node.directory)
                 .unwrap_or_else(|| PathBuf::from(DIRECTORY_DEFAULT)),
-            name: flags.name.clone().or(file.node.name).unwrap_or_else(name_default),
+            name,
             executors: flags.executors.map(NonZeroUsize::get).or(file.node.executors).unwrap_or_else(default),
             blocking_threads: file.node.blocking_threads.unwrap_or(BLOCKING_THREADS_DEFAULT),
             stop_within: file.node.stop_within.unwrap_or(STOP_WITHIN_DEFAULT),

@@ -22,7 +22,7 @@ use crate::replication::Exchange;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::{Known, Ours, Sessions};
 use odeon_core::wire::duel::{Dial, Held};
-use odeon_core::wire::handshake::Turned;
+use odeon_core::wire::handshake::{ArtifactDigest, Turned};
 use odeon_core::wire::session::{LaneCounts, Received};
 use odeon_core::{ClusterId, NodeId, NodeName, Random, Refusal};
 use parking_lot::Mutex;
@@ -164,6 +164,10 @@ impl Core {
 
     pub(super) fn us(&self) -> &NodeId {
         &self.us.node
+    }
+
+    pub(super) fn artifact(&self) -> Option<ArtifactDigest> {
+        self.us.artifact
     }
 
     pub(super) fn cluster(&self) -> &ClusterId {

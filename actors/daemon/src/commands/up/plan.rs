@@ -81,6 +81,12 @@ impl Plan<'_> {
             let cluster = former.get(index).and_then(|settings| settings.cluster.as_ref());
             links.push(ports.or_free(cluster.map_or(ANY, |cluster| cluster.listen), Protocol::Udp)?);
         }
+        // whoever comes later joins those who were the first
+        let founders = former.first().and_then(|first| Some(first.cluster.as_ref()?.group.as_ref()?.founders.clone()));
+        let founders: Vec<NodeName> = match founders {
+            Some(founders) => founders.into_iter().collect(),
+            None => names(self.count).collect(),
+        };
         let mut members = Vec::new();
         for (index, name) in names(self.count).enumerate() {
             let directory = directory_of(self.root, name.as_str());
@@ -98,6 +104,7 @@ impl Plan<'_> {
                 cluster_listen: Some(links[index]),
                 credentials: Some(whole),
                 peers: links.iter().filter(|peer| **peer != links[index]).map(peer).collect(),
+                founders: founders.clone(),
                 executors: self.executors(former.get(index)),
                 ..Flags::default()
             };
