@@ -9,3 +9,4 @@ mod logs;
 mod looking;
 mod project;
 mod stage;
+mod up;

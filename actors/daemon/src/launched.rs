@@ -81,12 +81,18 @@ mod tests {
         let _ = fs::remove_dir_all(&root);
         assert!(first_running(&root).is_none());
         let all: Vec<NodeName> = names(3).collect();
-        let occupied: Vec<_> = all.iter().map(|name| Directory::at(directory_of(&root, name.as_str())).occupy()).collect();
+        let occupied: Vec<_> =
+            all.iter().map(|name| Directory::at(directory_of(&root, name.as_str())).occupy()).collect();
         assert!(first_running(&root).is_none(), "none can be asked yet");
         for (name, node) in all.iter().zip(&occupied).skip(1) {
             let (http, management) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
-            let here =
-                crate::directory::Whereabouts { name: name.to_string(), pid: 7, http, management, links: None };
+            let here = crate::directory::Whereabouts {
+                name: name.to_string(),
+                pid: 7,
+                http,
+                management,
+                links: None,
+            };
             node.as_ref().expect("free").publish(&here).expect("written");
         }
         let found = || first_running(&root).map(|node| node.whereabouts().expect("it is there").name);

@@ -133,11 +133,17 @@ impl Ending<'_> {
 }
 
 /// The same for all that `up` has started. It hears a signal, and passes it on.
-async fn stop_all(invocation: &Invocation, arguments: &Arguments, launcher: Launcher) -> Result<Code, Failure> {
+async fn stop_all(
+    invocation: &Invocation,
+    arguments: &Arguments,
+    launcher: Launcher,
+) -> Result<Code, Failure> {
     let Arguments { within, no_wait, target } = arguments;
     if within.is_some() {
-        return Err(Failure::usage("several nodes are not given a time to stop: each takes what it is configured to")
-            .advice("set [node] stop_within in its odeon.toml, or stop one of them with --dir DIR/nodes/NAME"));
+        return Err(Failure::usage(
+            "several nodes are not given a time to stop: each takes what it is configured to",
+        )
+        .advice("set [node] stop_within in its odeon.toml, or stop one of them with --dir DIR/nodes/NAME"));
     }
     let pid = launcher.pid;
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -151,7 +157,8 @@ async fn stop_all(invocation: &Invocation, arguments: &Arguments, launcher: Laun
     let begun = Instant::now();
     while Directory::at(&target.dir).is_occupied() {
         if begun.elapsed() > limit {
-            let said = format_args!("process {pid} was asked to stop and has not ended within {}", show(limit));
+            let said =
+                format_args!("process {pid} was asked to stop and has not ended within {}", show(limit));
             return Err(Failure::failed(said)
                 .advice(format_args!("`kill -KILL {pid}` ends it; its nodes end when it has ended")));
         }

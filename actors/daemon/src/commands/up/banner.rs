@@ -51,9 +51,12 @@ pub(super) async fn banner(
     };
     let service = suggestions.iter().find(|suggestion| suggestion.key.is_none());
     let entity = suggestions.iter().find(|suggestion| suggestion.key.is_some());
-    lines.extend(service.zip(found.first()).map(|(call, here)| format!("  {}", curl(call, &here.http.to_string()))));
+    lines.extend(
+        service.zip(found.first()).map(|(call, here)| format!("  {}", curl(call, &here.http.to_string()))),
+    );
     if let Some(call) = entity {
-        let through = found.iter().take(THROUGH_MAX).map(|here| format!("  {}", curl(call, &here.http.to_string())));
+        let through =
+            found.iter().take(THROUGH_MAX).map(|here| format!("  {}", curl(call, &here.http.to_string())));
         lines.extend(through);
     }
     lines.push(String::new());
@@ -66,7 +69,11 @@ pub(super) async fn banner(
         lines.push(format!("  kill -9 {pid}   # the others go on; {name} is started again after {again}"));
     }
     let logs = directory_of(root, "NAME").join("log");
-    lines.push(format!("\nLogs are in {}. Ctrl-C stops all; so does {}.", logs.display(), typed.with("stop", "")));
+    lines.push(format!(
+        "\nLogs are in {}. Ctrl-C stops all; so does {}.",
+        logs.display(),
+        typed.with("stop", "")
+    ));
     lines.join("\n")
 }
 

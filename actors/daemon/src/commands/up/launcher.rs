@@ -181,7 +181,10 @@ impl Launcher<'_> {
         for index in 0..self.nodes.len() {
             let end = self.nodes[index].reap(self.stopping.is_some());
             for line in self.nodes[index].news.next() {
-                self.say(&format!("{}: {line}", self.nodes[index].member.name));
+                // nodes that stop together warn of each other
+                if self.stopping.is_none() || !line.is_warning {
+                    self.say(&format!("{}: {}", self.nodes[index].member.name, line.text));
+                }
             }
             match (end, &self.nodes[index].state) {
                 (Some(end), _) => self.ended(index, &end),
@@ -281,7 +284,8 @@ impl Launcher<'_> {
 
     /// All at once: those that are last would not agree any more on whether they have left, in whatever order.
     fn stop(&mut self) {
-        let longest = self.nodes.iter().map(|node| node.member.settings.stop_within).max().unwrap_or_default();
+        let longest =
+            self.nodes.iter().map(|node| node.member.settings.stop_within).max().unwrap_or_default();
         let kill_at = Instant::now() + longest.saturating_add(STOP_GRACE);
         self.stopping.get_or_insert(Stopping { kill_at, at_once: false, early: false, disorder: Vec::new() });
         self.nodes.iter_mut().for_each(Process::stop);

@@ -17,6 +17,7 @@ mod suggest;
 use crate::config::{Flags, Settings};
 use crate::exit::{Code, Failure};
 use crate::launched::NODES_MAX;
+use crate::log;
 use crate::program::Invocation;
 use clap::Args;
 use odeon::App;
@@ -62,8 +63,10 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> R
     if count == 1 && there == 0 {
         return alone::run(invocation, &settings, flags.log.as_deref(), app);
     }
+    log::check(flags.log.as_deref(), settings.log.as_deref())?;
     app.check(&settings.node()).map_err(|e| settings.explain(&e))?;
-    let plan = Plan { root: &settings.directory, settings: &settings, flags, config: config.as_deref(), count };
+    let plan =
+        Plan { root: &settings.directory, settings: &settings, flags, config: config.as_deref(), count };
     launcher::run(invocation, &plan)
 }
 
@@ -71,8 +74,7 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> R
 fn count(asked: Option<usize>, there: usize, settings: &Settings) -> Result<usize, Failure> {
     let count = asked.unwrap_or(if there > 0 { there } else { NODES_DEFAULT });
     if count < there {
-        let problem =
-            format_args!("--nodes {count}, but {} has {there} nodes", settings.directory.display());
+        let problem = format_args!("--nodes {count}, but {} has {there} nodes", settings.directory.display());
         return Err(Failure::usage(problem).advice(
             "leave --nodes out, or name another directory with --dir DIR; removing this one removes those nodes",
         ));

@@ -14,6 +14,8 @@ const BYTES_MAX: u64 = 16 << 20;
 const READ_MAX: u64 = 1 << 20;
 /// Longest line that is shown, in characters.
 const SHOWN_MAX: usize = 300;
+/// Libraries below Odeon: what they warn of is told by Odeon, too, where it matters.
+const LIBRARIES: [&str; 5] = ["chitchat", "openraft", "quinn", "ractor", "rustls"];
 /// What every line has, or what the reader knows.
 const USUAL: [&str; 7] = ["timestamp", "level", "message", "target", "node", "span", "spans"];
 
@@ -58,7 +60,7 @@ impl News {
     }
 
     /// What was written since the last time and is for people. A file that cannot be read has no news.
-    pub(super) fn next(&mut self) -> Vec<String> {
+    pub(super) fn next(&mut self) -> Vec<Line> {
         let Some(read) = &mut self.read else { return Vec::new() };
         let mut bytes = std::mem::take(&mut self.begun);
         let _ = read.take(READ_MAX).read_to_end(&mut bytes);
@@ -72,11 +74,20 @@ impl News {
     }
 }
 
+/// A line for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) text: String,
+    /// It is no more than a warning.
+    pub(super) is_warning: bool,
+}
+
 /// A warning, an error, or what is no line of a log but was written all the same: by a handler that prints, or by an end
 /// that was none in order.
-fn for_people(line: &str) -> Option<String> {
+fn for_people(line: &str) -> Option<Line> {
     if !line.starts_with('{') {
-        return (!line.trim().is_empty()).then(|| shown::within(line, SHOWN_MAX));
+        let text = shown::within(line, SHOWN_MAX);
+        return (!line.trim().is_empty()).then_some(Line { text, is_warning: false });
     }
     // most lines are of no concern, and quickly known by that
     if !["WARN", "ERROR"].iter().any(|level| line.contains(level)) {
@@ -85,25 +96,47 @@ fn for_people(line: &str) -> Option<String> {
     let fields: Map<String, Value> = serde_json::from_str(line).ok()?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let level = text("level").filter(|level| ["WARN", "ERROR"].contains(level))?;
+    let is_warning = level == "WARN";
+    let target = text("target").and_then(|target| target.split("::").next()).unwrap_or_default();
+    if is_warning && LIBRARIES.contains(&target) {
+        return None;
+    }
     let mut said = format!("{level} {}", text("message").unwrap_or_default());
     for (name, value) in fields.iter().filter(|(name, _)| !USUAL.contains(&name.as_str())) {
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         said.push_str(&format!(" {name}={value}"));
     }
-    Some(shown::within(&said, SHOWN_MAX))
+    Some(Line { text: shown::within(&said, SHOWN_MAX), is_warning })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shown(line: &str) -> Option<(String, bool)> {
+        for_people(line).map(|line| (line.text, line.is_warning))
+    }
+
     #[test]
     fn warnings_errors_and_what_is_no_line_of_a_log_are_for_people() {
         let warning = r#"{"timestamp":"t","level":"WARN","message":"a peer\nis away","peer":"a:1","tries":2,"target":"x"}"#;
-        assert_eq!(for_people(warning).as_deref(), Some(r"WARN a peer\u{a}is away peer=a:1 tries=2"));
-        assert_eq!(for_people(r#"{"level":"INFO","message":"no ERROR"}"#), None);
-        assert_eq!(for_people("error: no port").as_deref(), Some("error: no port"));
-        assert_eq!(for_people("  "), None);
+        assert_eq!(shown(warning), Some((r"WARN a peer\u{a}is away peer=a:1 tries=2".into(), true)));
+        assert_eq!(shown(r#"{"level":"INFO","message":"no ERROR"}"#), None);
+        assert_eq!(shown("error: no port"), Some(("error: no port".into(), false)));
+        assert_eq!(shown("  "), None);
+    }
+
+    #[test]
+    fn what_a_library_warns_of_stays_in_the_log_but_not_its_errors() {
+        let said = |level: &str, target: &str| {
+            shown(&format!(r#"{{"level":"{level}","message":"m","target":"{target}"}}"#)).is_some()
+        };
+        assert!(!said("WARN", "openraft::replication") && !said("WARN", "quinn"));
+        assert!(
+            said("ERROR", "openraft::replication")
+                && said("WARN", "openrafts")
+                && said("WARN", "odeon::remote")
+        );
     }
 
     #[test]
@@ -115,10 +148,11 @@ mod tests {
         let mut log = news.begin().expect("it can be opened");
         assert!(news.next().is_empty());
         log.write_all(b"first\nsec").expect("there is room");
-        assert_eq!(news.next(), ["first"]);
+        let mut next = || news.next().into_iter().map(|line| line.text).collect::<Vec<_>>();
+        assert_eq!(next(), ["first"]);
         log.write_all(b"ond\nthird\n").expect("there is room");
-        assert_eq!(news.next(), ["second", "third"]);
-        assert!(news.next().is_empty());
+        assert_eq!(next(), ["second", "third"]);
+        assert!(next().is_empty());
         fs::remove_dir_all(&directory).expect("it is ours");
     }
 

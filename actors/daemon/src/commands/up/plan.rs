@@ -5,8 +5,8 @@ use super::ports::{Ports, Protocol};
 use crate::commands::cluster::files::Files;
 use crate::config::{Flags, PeerAddress, Settings};
 use crate::date;
-use crate::exit::Failure;
 use crate::executors::executors_default;
+use crate::exit::Failure;
 use crate::launched::{NODES_MAX, directory_of, names};
 use odeon::core::{ClusterId, NodeName};
 use odeon::remote::{Authority, Subject};
@@ -71,8 +71,9 @@ impl Plan<'_> {
     /// It contradicts itself or what is there, or a file that is there cannot be used.
     pub(super) fn members(&self) -> Result<Vec<Member>, Failure> {
         self.is_about_several()?;
-        let random = getrandom::u64()
-            .map_err(|e| Failure::failed(format_args!("the operating system gives no random numbers: {e}")))?;
+        let random = getrandom::u64().map_err(|e| {
+            Failure::failed(format_args!("the operating system gives no random numbers: {e}"))
+        })?;
         let mut ports = Ports::beginning(random);
         let former: Vec<Settings> =
             names(count(self.root)).map(|name| self.former(&name)).collect::<Result<_, _>>()?;
@@ -82,7 +83,8 @@ impl Plan<'_> {
             links.push(ports.or_free(cluster.map_or(ANY, |cluster| cluster.listen), Protocol::Udp)?);
         }
         // whoever comes later joins those who were the first
-        let founders = former.first().and_then(|first| Some(first.cluster.as_ref()?.group.as_ref()?.founders.clone()));
+        let founders =
+            former.first().and_then(|first| Some(first.cluster.as_ref()?.group.as_ref()?.founders.clone()));
         let founders: Vec<NodeName> = match founders {
             Some(founders) => founders.into_iter().collect(),
             None => names(self.count).collect(),
@@ -120,8 +122,11 @@ impl Plan<'_> {
             _ if self.settings.cluster.is_some() => "[cluster], with its flags, is",
             _ => return Ok(()),
         };
-        Err(Failure::usage(format_args!("{flag} about one node, and `up` starts {} in a cluster of its own", self.count))
-            .advice("--nodes 1 starts one, also in a cluster that is there"))
+        Err(Failure::usage(format_args!(
+            "{flag} about one node, and `up` starts {} in a cluster of its own",
+            self.count
+        ))
+        .advice("--nodes 1 starts one, also in a cluster that is there"))
     }
 
     /// What a node was told that is there already.
@@ -137,11 +142,14 @@ impl Plan<'_> {
         index: usize,
     ) -> Result<(SocketAddr, SocketAddr), Failure> {
         let Self { settings, flags, .. } = self;
-        let http_asked = (flags.http.is_some() || settings.says("http", "address")).then_some(settings.http.address);
+        let http_asked =
+            (flags.http.is_some() || settings.says("http", "address")).then_some(settings.http.address);
         let management_asked = (flags.management.is_some() || settings.says("management", "address"))
             .then_some(settings.management)
             // beside the other one
-            .or(http_asked.map(|http| SocketAddr::new(HERE, if http.port() > 0 { http.port().saturating_add(1) } else { 0 })));
+            .or(http_asked.map(|http| {
+                SocketAddr::new(HERE, if http.port() > 0 { http.port().saturating_add(1) } else { 0 })
+            }));
         let mut address = |asked: Option<SocketAddr>, usual: SocketAddr, of: fn(&Settings) -> SocketAddr| {
             match (asked, former.get(index), former.is_empty()) {
                 (Some(first), _, _) => ports.in_row(first, index),
@@ -162,7 +170,8 @@ impl Plan<'_> {
     /// The cores are shared, unless somebody has said how many executors a node has.
     fn executors(&self, former: Option<&Settings>) -> Option<NonZeroUsize> {
         let said = self.settings.says("node", "executors") || (self.config.is_none() && former.is_some());
-        let shared = (!said).then(|| NonZeroUsize::new(executors_default() / self.count).unwrap_or(NonZeroUsize::MIN));
+        let shared =
+            (!said).then(|| NonZeroUsize::new(executors_default() / self.count).unwrap_or(NonZeroUsize::MIN));
         self.flags.executors.or(shared)
     }
 
@@ -174,9 +183,10 @@ impl Plan<'_> {
         let mut held = Vec::new();
         for member in members {
             let settings = &member.settings;
-            for (address, what, flag) in
-                [(settings.http.address, "HTTP", "--http"), (settings.management, "management", "--management")]
-            {
+            for (address, what, flag) in [
+                (settings.http.address, "HTTP", "--http"),
+                (settings.management, "management", "--management"),
+            ] {
                 held.push(std::net::TcpListener::bind(address).map_err(|e| {
                     Failure::failed(format_args!("node {} cannot listen on {address} ({what}): {e}", member.name)).advice(
                         format_args!(
@@ -200,8 +210,9 @@ impl Plan<'_> {
         let authority = match files.occupied() {
             Some(_) => files.read_authority()?,
             None => {
-                let random = getrandom::u64()
-                    .map_err(|e| Failure::failed(format_args!("the operating system gives no random numbers: {e}")))?;
+                let random = getrandom::u64().map_err(|e| {
+                    Failure::failed(format_args!("the operating system gives no random numbers: {e}"))
+                })?;
                 let cluster = ClusterId::new(CLUSTER, random).expect("the constant is a name");
                 let authority = Authority::create(&cluster, AUTHORITY_HOLDS, now).map_err(Failure::failed)?;
                 files.write_authority(&authority)?;
@@ -210,8 +221,13 @@ impl Plan<'_> {
         };
         let cluster = authority.cluster();
         if cluster.name() != CLUSTER {
-            return Err(Failure::usage(format_args!("{} has the authority of {cluster}", self.root.display()))
-                .advice("`up` has not made it, and makes no nodes of it: choose another directory with --dir DIR"));
+            return Err(Failure::usage(format_args!(
+                "{} has the authority of {cluster}",
+                self.root.display()
+            ))
+            .advice(
+                "`up` has not made it, and makes no nodes of it: choose another directory with --dir DIR",
+            ));
         }
         for member in members {
             let issued = authority.issue(&member.name, CERTIFICATES_HOLD, now).map_err(Failure::failed)?;

@@ -182,7 +182,8 @@ pub(super) async fn until_ready(directory: PathBuf, pid: u32) {
     let directory = Directory::at(directory);
     loop {
         let is_there = directory.whereabouts().is_ok_and(|here| here.pid == pid);
-        if is_there && timeout(ANSWER_WITHIN, is_ready(&directory)).await.is_ok_and(|ready| ready == Ok(true)) {
+        if is_there && timeout(ANSWER_WITHIN, is_ready(&directory)).await.is_ok_and(|ready| ready == Ok(true))
+        {
             return;
         }
         sleep(READY_EVERY).await;
