@@ -22,15 +22,23 @@ pub(super) async fn run(shared: &Shared) {
     tokio::join!(leases(shared), replicas(shared));
 }
 
-/// Ends leases. Each replica follows them, so that whichever leads next knows them.
+/// Ends leases, of those that were not renewed while this replica has led: whoever has just begun to lead gives all of
+/// them another one, for nobody could renew his while there was no leader.
 async fn leases(shared: &Shared) {
-    let mut grants = Grants::new(shared.times.lease, shared.times.drift);
+    let mut leads = None;
     loop {
-        let (view, now) = (shared.view.borrow().clone(), shared.now());
-        let members = view.members.values().map(|member| (member.card.node.clone(), member.renewals));
-        grants.see(members, now);
-        if shared.group.status().role == Role::Leader {
-            end_leases(shared, &grants, now).await;
+        let status = shared.group.status();
+        let term = (status.role == Role::Leader).then_some(status.term);
+        leads = match (term, leads) {
+            (Some(term), Some((since, grants))) if term == since => Some((term, grants)),
+            (Some(term), _) => Some((term, Grants::new(shared.times.lease, shared.times.drift))),
+            (None, _) => None,
+        };
+        if let Some((_, grants)) = &mut leads {
+            let (view, now) = (shared.view.borrow().clone(), shared.now());
+            let members = view.members.values().map(|member| (member.card.node.clone(), member.renewals));
+            grants.see(members, now);
+            end_leases(shared, grants, now).await;
         }
         sleep(LOOK_EVERY).await;
     }

@@ -36,8 +36,8 @@ pub(super) async fn run(shared: &Shared, links: &Links) {
         tokio::select! {
             biased;
             () = sleep_until(renewal) => {
-                renew(shared).await;
-                renewal = Instant::now() + shared.times.renew;
+                let pause = if renew(shared).await { shared.times.renew } else { RETRY_AFTER };
+                renewal = Instant::now() + pause;
             }
             () = changed(&mut said, retry) => {
                 let is_done = join(shared).await;
@@ -96,8 +96,16 @@ async fn join(shared: &Shared) -> bool {
             shared.stand(if is_over { Standing::Removed } else { Standing::Refused { problems } });
             is_over
         }
-        Err(ProposeError::NotExecuted(waits_for) | ProposeError::Unknown(waits_for)) => {
+        Err(ProposeError::NotExecuted(problem) | ProposeError::Unknown(problem)) => {
             if *shared.standing.borrow() != Standing::Member {
+                let waits_for = match shared.founders.first() {
+                    Some(first) if !shared.group.is_formed() => {
+                        format!(
+                            "the leader of the cluster group, which {first} forms if there is none yet: {problem}"
+                        )
+                    }
+                    _ => format!("the leader of the cluster group: {problem}"),
+                };
                 shared.stand(Standing::Joining { waits_for });
             }
             false
@@ -118,12 +126,15 @@ async fn founders(shared: &Shared) -> Result<Option<BTreeMap<odeon_core::Replica
     Ok(Some(founders))
 }
 
-/// Renews the lease, once: what is late is overtaken by the next one.
-async fn renew(shared: &Shared) {
+/// Renews the lease, once: an answer that takes longer than until the next one is due may be that of a leader that is
+/// none any more. True: it was renewed.
+async fn renew(shared: &Shared) -> bool {
     let sent = shared.now();
     let nodes = vec![shared.node.clone()];
-    match shared.propose(&Command::Renew { nodes }, shared.times.lease).await {
-        Ok(Outcome::Renewed { strangers, .. }) if strangers.is_empty() => shared.lease.lock().taken(sent),
+    let outcome = shared.propose(&Command::Renew { nodes }, shared.times.renew).await;
+    let is_renewed = matches!(&outcome, Ok(Outcome::Renewed { strangers, .. }) if strangers.is_empty());
+    match outcome {
+        Ok(_) if is_renewed => shared.lease.lock().taken(sent),
         Ok(Outcome::Renewed { .. }) => {
             shared.lease.lock().lose();
             shared.stand(Standing::Removed);
@@ -131,4 +142,5 @@ async fn renew(shared: &Shared) {
         Ok(outcome) => tracing::warn!(?outcome, "the lease is not renewed"),
         Err(error) => tracing::debug!(%error, "the lease is not renewed"),
     }
+    is_renewed
 }

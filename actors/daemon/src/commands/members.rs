@@ -58,7 +58,8 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
 
 fn print(terminal: &Terminal, members: &Members) -> Result<(), Failure> {
     let node = terminal.paint(Tone::Strong, &members.node);
-    terminal.line(format_args!("{node} {}.", standing(terminal, members)))?;
+    let colon = if members.reasons.is_empty() { "." } else { ":" };
+    terminal.line(format_args!("{node} {}{colon}", standing(terminal, members)))?;
     for reason in &members.reasons {
         terminal.line(format_args!("  {}", terminal.paint(Tone::Warning, reason)))?;
     }
@@ -82,8 +83,8 @@ fn print(terminal: &Terminal, members: &Members) -> Result<(), Failure> {
 /// How the node stands to its cluster, for people.
 fn standing(terminal: &Terminal, members: &Members) -> String {
     match (members.standing, members.holds_lease) {
-        (StandingKind::Joining, _) => terminal.paint(Tone::Warning, "joins the cluster, and waits for"),
-        (StandingKind::Refused, _) => terminal.paint(Tone::Bad, "is refused, and tries again"),
+        (StandingKind::Joining, _) => terminal.paint(Tone::Warning, "joins the cluster. It waits for"),
+        (StandingKind::Refused, _) => terminal.paint(Tone::Bad, "is refused and tries again, because"),
         (StandingKind::Member, true) => terminal.paint(Tone::Good, "is a member and holds its lease"),
         (StandingKind::Member, false) => terminal
             .paint(Tone::Bad, "was a member when it last heard of the cluster group; it holds no lease"),

@@ -28,6 +28,9 @@ use words::Words;
 /// The environment variable with a filter.
 pub(crate) const VARIABLE: &str = "ODEON_LOG";
 
+/// What the algorithm behind replicas does is told by them, in fewer words; its own are for who asks for them.
+const QUIET: &str = "openraft=error";
+
 /// How long the end of the process waits for a reader of the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The same after a second signal: a reader that reads has them by then.
@@ -107,7 +110,8 @@ fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result
         (None, None, Some(text)) => (text, "node.log"),
         (None, None, None) => (default, "the default"),
     };
-    EnvFilter::builder().parse(text).map_err(|e| {
+    // of two for the same target the later one holds
+    EnvFilter::builder().parse(format!("{QUIET},{text}")).map_err(|e| {
         Failure::usage(format_args!("{said_by}: {text:?} is no log filter: {e}"))
             .advice("a filter is a level or a list such as info,odeon=debug")
     })

@@ -41,6 +41,9 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
 
 fn print(terminal: &Terminal, status: &ClusterStatus) -> Result<(), Failure> {
     let role = match status.role {
+        ReplicaRole::Learner if status.replicas.is_empty() => {
+            terminal.paint(Tone::Warning, "is in no group yet")
+        }
         ReplicaRole::Leader => terminal.paint(Tone::Good, "leads"),
         ReplicaRole::Follower => terminal.paint(Tone::Good, "votes and follows"),
         ReplicaRole::Candidate => terminal.paint(Tone::Warning, "votes and wants to be elected"),
