@@ -155,6 +155,25 @@ fn nothing_outlives_a_launcher_that_is_killed() {
 }
 
 #[test]
+fn a_second_signal_ends_all_nodes_at_once() {
+    let place = Place::new("up-twice");
+    place.write("slow.toml", "[services.payment]\nbank_delay_ms = 600000\n");
+    let launcher = up(&place, &[&["--config", "slow.toml"][..], &FREE].concat());
+    let pids = pids(&place);
+    let order = r#"{"card":"4242424242424242","cents":1}"#;
+    let asking = Running::start(place.command(&["call", "payment#a-1", "charge", order, "--within", "4m"]));
+    // the handler waits for its bank once the activation is there
+    while !place.run(&["tree", "--entities", "10"]).ok().contains("a-1") {}
+    launcher.signal("INT");
+    launcher.until("Stopping");
+    launcher.signal("INT");
+    assert_eq!(launcher.end().code, Some(130));
+    assert!(!pids.into_iter().any(runs));
+    // a caller that was cut off does not know what became of it
+    asking.end().fails(5, &["unknown outcome"]);
+}
+
+#[test]
 fn nodes_that_cannot_stay_are_given_up_and_without_any_up_ends() {
     let place = Place::new("up-given-up");
     let two = [&["--nodes", "2"][..], &FREE].concat();

@@ -60,7 +60,7 @@ pub(super) async fn banner(
         lines.extend(through);
     }
     lines.push(String::new());
-    lines.push(format!("  {}", typed.with("links", "")));
+    lines.push(format!("  {}", typed.with("members", "")));
     if let Some(last) = found.last() {
         let own = directory_of(root, &last.name);
         lines.push(format!("  {}", Typed { directory: &own, ..typed }.with("tree", "")));

@@ -19,6 +19,8 @@ use std::time::Duration;
 /// The configuration of a node, in its directory.
 const FILE: &str = "odeon.toml";
 const HEAD: &str = "# Written by `up`, which takes it up again: change what you like.\n\n";
+/// Which log lines a node writes: all of what Odeon tells, and not each step of the library that agrees on a log.
+const LOG: &str = "info,openraft=warn";
 /// What the cluster is called. Another one's authority is left alone.
 const CLUSTER: &str = "up";
 /// Its authority is thrown away with the directory; the nodes get new certificates with each start.
@@ -110,7 +112,9 @@ impl Plan<'_> {
                 executors: self.executors(former.get(index)),
                 ..Flags::default()
             };
-            members.push(Member { settings: Settings::load(&flags, base)?, name, directory });
+            let mut settings = Settings::load(&flags, base)?;
+            settings.log.get_or_insert_with(|| LOG.into());
+            members.push(Member { name, directory, settings });
         }
         Ok(members)
     }
