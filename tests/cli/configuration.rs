@@ -92,6 +92,41 @@ fn what_cannot_work_is_refused_with_key_value_and_range() {
 }
 
 #[test]
+fn a_cluster_group_that_cannot_be_one_is_refused_with_key_and_place() {
+    let place = Place::new("group");
+    let cluster = "[cluster]\ncredentials = \"c\"\n";
+    let cases = [
+        (
+            "founders = [\"a\"]\nvoters = 4\n",
+            "odeon.toml:4:10: cluster.voters = 4 cannot work: expected an odd number",
+        ),
+        (
+            "eligible = [\"a\"]\n",
+            "odeon.toml:3:12: `eligible` says who votes in a cluster group, but there is none",
+        ),
+        ("founders = []\nvoters = 3\n", "odeon.toml:4:10: `voters` says who votes in a cluster group"),
+        ("founders = [\"a\", \"b\", \"a\"]\n", "odeon.toml:3:12: a is named twice"),
+        ("founders = [\"North\"]\n", "odeon.toml:3:12: \"North\": 'N' at position 1"),
+    ];
+    for (text, said) in cases {
+        place.write("odeon.toml", &format!("{cluster}{text}"));
+        place.run(&["node", "--config", "odeon.toml", "--check"]).fails(2, &[said]);
+    }
+    place.run(&["node", "--founder", "north", "--check"]).fails(2, &["needs `credentials`"]);
+    place.run(&["node", "--founder", "North", "--check"]).fails(2, &["--founder", "'N' at position 1"]);
+    place.write("odeon.toml", &format!("{cluster}eligible = [\"c\"]\nvoters = 5\nhost = \"h\"\n"));
+    let shown =
+        place.run(&["config", "--config", "odeon.toml", "--founder", "b", "--founder", "a", "--zone", "z"]);
+    for line in
+        ["founders = [\"a\", \"b\"]", "eligible = [\"c\"]", "voters = 5", "host = \"h\"", "zone = \"z\""]
+    {
+        assert!(shown.ok().contains(line), "{line} is missing in\n{}", shown.out);
+    }
+    place.write("whole.toml", shown.ok());
+    assert_eq!(place.run(&["config", "--config", "whole.toml"]).ok(), shown.ok());
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named_with_what_they_are_for() {
     let place = Place::new("files");
     let check = ["node", "--config", "odeon.toml", "--check"];
@@ -179,8 +214,8 @@ fn a_bad_flag_is_named_and_nothing_runs() {
 fn every_command_explains_itself_with_examples_and_exit_codes() {
     let place = Place::new("help");
     let commands = [
-        "up", "node", "status", "ps", "services", "call", "tree", "links", "bench", "cluster", "new",
-        "config", "stop",
+        "up", "node", "status", "ps", "services", "call", "tree", "links", "members", "bench", "cluster",
+        "new", "config", "stop", "drain", "leave",
     ];
     let overview = place.run(&["--help"]);
     for command in commands {

@@ -7,6 +7,7 @@ mod life;
 mod links;
 mod logs;
 mod looking;
+mod members;
 mod project;
 mod stage;
 mod up;

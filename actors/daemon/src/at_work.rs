@@ -349,4 +349,6 @@ fn cannot_listen(error: &dyn std::error::Error, flag: &str) -> Failure {
 }
 
 #[cfg(test)]
+mod member_tests;
+#[cfg(test)]
 mod tests;

@@ -9,5 +9,6 @@ mod fragile;
 mod gossip;
 mod large;
 mod many;
+mod members;
 mod stage;
 mod watches;
