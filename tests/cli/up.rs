@@ -70,6 +70,9 @@ fn three_nodes_are_up_by_one_command_and_gone_after_ctrl_c() {
     assert_eq!(members["members"].as_array().map(Vec::len), Some(3), "{members}");
     assert!(place.run(&["status"]).ok().contains("one ready"), "the first one is meant");
     assert!(place.run(&["status", "--dir", ".odeon/nodes/three"]).ok().contains("three ready"));
+    for command in ["drain", "leave"] {
+        place.run(&[command]).fails(2, &[".odeon has several nodes", "--dir DIR/nodes/NAME"]);
+    }
     assert!(place.run(&["cluster", "show", "--directory", ".odeon"]).ok().contains("three"));
     let mode = fs::metadata(place.path(".odeon/ca.key")).expect("a key").permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);

@@ -47,6 +47,18 @@ impl Target {
         self.node.is_some()
     }
 
+    /// Whether one node is named, and not several that `up` has started: for what harms the one that it meets.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn is_one(&self) -> Result<(), Failure> {
+        if self.is_remote() || launched::first_running(&self.dir).is_none() {
+            return Ok(());
+        }
+        let several = format_args!("{} has several nodes, and one is to be named", self.dir.display());
+        Err(Failure::usage(several).advice("name it with --dir DIR/nodes/NAME"))
+    }
+
     /// The directory that is meant: of several nodes that `up` has started, the one of the first that runs.
     pub(crate) fn directory(&self) -> Directory {
         launched::first_running(&self.dir).unwrap_or_else(|| Directory::at(&self.dir))

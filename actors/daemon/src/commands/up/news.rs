@@ -16,22 +16,24 @@ const READ_MAX: u64 = 1 << 20;
 const SHOWN_MAX: usize = 300;
 /// Libraries below Odeon: what they tell is told by Odeon, too, where it matters.
 const LIBRARIES: [&str; 5] = ["chitchat", "openraft", "quinn", "ractor", "rustls"];
-/// What every line has, or what the reader knows.
-const USUAL: [&str; 7] = ["timestamp", "level", "message", "target", "node", "span", "spans"];
+/// What every line has.
+const USUAL: [&str; 6] = ["timestamp", "level", "message", "target", "span", "spans"];
 
 /// The log of one node.
 #[derive(Debug)]
 pub(super) struct News {
     path: PathBuf,
+    /// Whose it is: what it says of itself need not be said again.
+    node: String,
     read: Option<File>,
     /// The beginning of a line whose end has not been written yet.
     begun: Vec<u8>,
 }
 
 impl News {
-    /// In the directory of a node.
-    pub(super) fn of(directory: &Path) -> Self {
-        Self { path: directory.join("log"), read: None, begun: Vec::new() }
+    /// In the directory of the node with this name.
+    pub(super) fn of(directory: &Path, node: &str) -> Self {
+        Self { path: directory.join("log"), node: node.into(), read: None, begun: Vec::new() }
     }
 
     /// The file.
@@ -70,7 +72,7 @@ impl News {
             // no line
             self.begun.clear();
         }
-        String::from_utf8_lossy(&bytes).lines().filter_map(for_people).collect()
+        String::from_utf8_lossy(&bytes).lines().filter_map(|line| for_people(line, &self.node)).collect()
     }
 }
 
@@ -84,7 +86,7 @@ pub(super) struct Line {
 
 /// A warning, an error, or what is no line of a log but was written all the same: by a handler that prints, or by an end
 /// that was none in order.
-fn for_people(line: &str) -> Option<Line> {
+fn for_people(line: &str, node: &str) -> Option<Line> {
     if !line.starts_with('{') {
         let text = shown::within(line, SHOWN_MAX);
         return (!line.trim().is_empty()).then_some(Line { text, is_warning: false });
@@ -104,6 +106,9 @@ fn for_people(line: &str) -> Option<Line> {
     let mut said = format!("{level} {}", text("message").unwrap_or_default());
     for (name, value) in fields.iter().filter(|(name, _)| !USUAL.contains(&name.as_str())) {
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        if name == "node" && value == node {
+            continue;
+        }
         said.push_str(&format!(" {name}={value}"));
     }
     Some(Line { text: shown::within(&said, SHOWN_MAX), is_warning })
@@ -114,13 +119,15 @@ mod tests {
     use super::*;
 
     fn shown(line: &str) -> Option<(String, bool)> {
-        for_people(line).map(|line| (line.text, line.is_warning))
+        for_people(line, "one").map(|line| (line.text, line.is_warning))
     }
 
     #[test]
     fn warnings_errors_and_what_is_no_line_of_a_log_are_for_people() {
-        let warning = r#"{"timestamp":"t","level":"WARN","message":"a peer\nis away","peer":"a:1","tries":2,"target":"x"}"#;
+        let warning = r#"{"timestamp":"t","level":"WARN","message":"a peer\nis away","peer":"a:1","tries":2,"target":"x","node":"one"}"#;
         assert_eq!(shown(warning), Some((r"WARN a peer\u{a}is away peer=a:1 tries=2".into(), true)));
+        let other = r#"{"level":"ERROR","message":"it is over","node":"two@1"}"#;
+        assert_eq!(shown(other), Some(("ERROR it is over node=two@1".into(), false)));
         assert_eq!(shown(r#"{"level":"INFO","message":"no ERROR"}"#), None);
         assert_eq!(shown("error: no port"), Some(("error: no port".into(), false)));
         assert_eq!(shown("  "), None);
@@ -139,7 +146,7 @@ mod tests {
     fn each_whole_line_is_news_once_and_what_was_there_before_is_none() {
         let directory = std::env::temp_dir().join(format!("odeon-news-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a place");
-        let mut news = News::of(&directory);
+        let mut news = News::of(&directory, "one");
         fs::write(news.path(), "before\n").expect("it is ours");
         let mut log = news.begin().expect("it can be opened");
         assert!(news.next().is_empty());
@@ -156,7 +163,7 @@ mod tests {
     fn a_log_that_has_grown_long_is_put_aside_at_a_start() {
         let directory = std::env::temp_dir().join(format!("odeon-news-long-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a place");
-        let mut news = News::of(&directory);
+        let mut news = News::of(&directory, "one");
         File::create(news.path()).and_then(|file| file.set_len(BYTES_MAX + 1)).expect("it is ours");
         drop(news.begin().expect("it can be opened"));
         assert!(fs::metadata(news.path()).is_ok_and(|found| found.len() < 1_000));

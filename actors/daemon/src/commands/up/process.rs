@@ -89,7 +89,7 @@ impl Restarts {
 impl Process {
     /// Not started yet.
     pub(super) fn of(member: Member) -> Self {
-        let news = News::of(&member.directory);
+        let news = News::of(&member.directory, member.name.as_str());
         Self { member, news, state: State::Stopped, restarts: Restarts::default() }
     }
 
