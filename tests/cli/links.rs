@@ -1,6 +1,6 @@
 //! Nodes of a cluster: two programs that call each other, what `links` shows of it, credentials that are replaced.
 
-use crate::stage::{Place, Running, http, json, post};
+use crate::stage::{Place, Running, at_last, http, json, post};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -166,7 +166,7 @@ fn a_node_whose_directory_was_copied_while_it_ran_says_that_its_copy_has_taken_i
     let (_north, address) = north(&place);
     let first = south(place.command(&[]), &address);
     first.until_error("a peer was reached");
-    place.run(&["status", "--dir", "south"]).ok();
+    at_last("it is ready", || (place.run(&["status", "--dir", "south"]).code == Some(0)).then_some(()));
     fs::create_dir(place.path("copy")).expect("the place is writable");
     for file in fs::read_dir(place.path("south")).expect("it runs there") {
         let file = file.expect("it can be read");

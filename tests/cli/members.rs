@@ -1,6 +1,6 @@
 //! Nodes as members of a cluster: who is one, who is none any more and why, and what is ordered of them.
 
-use crate::stage::{LIMIT, Place, Running, http, json};
+use crate::stage::{LIMIT, Place, Running, at_last, http, json};
 use serde_json::Value;
 use std::fs;
 use std::thread::sleep;
@@ -24,24 +24,10 @@ fn start(place: &Place, name: &str, founders: &[&str], more: &[&str]) -> Running
     Running::start(command)
 }
 
-/// Waits for a fact that costs a process to look at.
-#[track_caller]
-fn at_last<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < LIMIT, "never: {what}");
-        sleep(Duration::from_millis(20));
-    }
-}
-
 /// Where a node that runs here is, as its directory says: from when it can be asked, be it ready or not.
 fn whereabouts(place: &Place, name: &str, what: &str) -> String {
     let file = place.path(name).join("node.json");
-    let text =
-        at_last("it says where it is", || fs::read_to_string(&file).ok().filter(|text| text.ends_with('}')));
+    let text = at_last("it says where it is", || fs::read_to_string(&file).ok());
     json(&text)[what].as_str().expect("an address").to_owned()
 }
 
@@ -136,12 +122,12 @@ fn nodes_form_a_cluster_and_its_members_know_who_dies_comes_back_drains_and_leav
     let peer = whereabouts(&place, "north", "links");
     let east = start(&place, "east", &ALL, &["--peer", &peer]);
     east.until_error("the node is up");
-    until_listed(&place, "east", &["east@2 up", "north@1 up", "south@1 up"]);
+    until_listed(&place, "east", &["east@2 up", "north@1 up", "south@1 up", "east@1 lease-ended"]);
 
     // another one leaves
     south.signal("TERM");
     assert_eq!(south.end().code, Some(0));
-    until_listed(&place, "north", &["east@2 up", "north@1 up", "south@1 left"]);
+    until_listed(&place, "north", &["east@2 up", "north@1 up", "east@1 lease-ended", "south@1 left"]);
     drained_and_left(&place, east);
 }
 
@@ -151,7 +137,7 @@ fn drained_and_left(place: &Place, east: Running) {
     assert!(drained.ok().starts_with("east@2 is draining since epoch "), "{}", drained.out);
     let status = place.run(&["status", "--dir", "east"]);
     assert!(status.code == Some(1) && status.out.contains("the node is draining"), "{status:?}");
-    until_listed(place, "north", &["east@2 draining", "north@1 up", "south@1 left"]);
+    until_listed(place, "north", &["east@2 draining", "north@1 up", "east@1 lease-ended", "south@1 left"]);
     // who is gone is removed already
     let again = place.run(&["cluster", "remove", "south@1", "--dir", "north"]);
     assert!(again.ok().contains("south@1 is a member no more"), "{}", again.out);
@@ -159,16 +145,15 @@ fn drained_and_left(place: &Place, east: Running) {
     let left = place.run(&["leave", "--dir", "east"]);
     assert_eq!(left.ok(), "east@2 has left.\n");
     assert_eq!(east.end().code, Some(0));
-    // nobody is there to agree with; what runs goes on to run
-    place
-        .run(&["drain", "--dir", "north"])
-        .fails(4, &["not executed", "A majority of its voters has to run"]);
+    // nobody is there to agree with: it is not done, or north led, and it will be if a majority comes back to north
+    let order = place.run(&["drain", "--dir", "north"]);
+    let said = match order.code {
+        Some(4) => "not executed: nothing was done",
+        _ => "unknown outcome: it may be done, or be done yet",
+    };
+    order.fails(order.code.filter(|code| *code == 4).unwrap_or(5), &[said]);
+    // what runs goes on to run
     place.run(&["status", "--dir", "north"]).ok();
-    let lonely = at_last("it knows of no leader", || {
-        let status = place.run(&["cluster", "status", "--dir", "north"]);
-        (status.code == Some(1)).then_some(status)
-    });
-    assert!(lonely.out.contains("leader       none that is known here"), "{}", lonely.out);
 }
 
 #[test]

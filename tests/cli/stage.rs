@@ -5,10 +5,14 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// How long anything may take: generous, for slow machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a fact is looked at that costs a process.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often a node is asked whether it is up; each time is a process.
 const ATTEMPTS_MAX: usize = 5_000;
@@ -106,6 +110,19 @@ impl Ran {
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         json(self.ok())
+    }
+}
+
+/// Waits for a fact that costs a process to look at.
+#[track_caller]
+pub(crate) fn at_last<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < LIMIT, "never: {what}");
+        sleep(LOOK_EVERY);
     }
 }
 
