@@ -146,14 +146,16 @@ fn nothing_outlives_a_launcher_that_is_killed() {
     assert!(pids.into_iter().all(runs));
     launcher.signal("KILL");
     assert_eq!(launcher.end().code, None);
-    // each look is a process, so this takes its time
-    let are_gone = |_| {
-        place.run(&["status"]);
-        !pids.into_iter().any(runs)
-    };
-    assert!((0..5_000).any(are_gone), "{pids:?}");
+    // which waits until the directories of the nodes are free
+    let _again = up(&place, &[]);
+    assert!(!pids.into_iter().any(runs));
     for node in ALL {
-        assert!(!place.path(&format!(".odeon/nodes/{node}/node.json")).exists(), "{node} stopped in order");
+        let log = text(&place, &format!(".odeon/nodes/{node}/log"));
+        let (before, _) = log.rsplit_once("`up` starts the node").expect("it was started twice");
+        for words in ["the end of standard input", "the node has stopped"] {
+            assert!(before.contains(words), "{words:?} is missing in\n{before}");
+        }
+        assert_eq!(greeted(&place, node).0, 200);
     }
 }
 
