@@ -1,10 +1,9 @@
 //! Nodes as members of a cluster: who is one, who is none any more and why, and what is ordered of them.
 
-use crate::stage::{LIMIT, Place, Running, at_last, http, json};
+use crate::stage::{ATTEMPTS_MAX, Place, Running, at_last, http, json};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 const FREE: [&str; 4] = ["--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
 const ALL: [&str; 3] = ["north", "south", "east"];
@@ -27,7 +26,10 @@ fn start(place: &Place, name: &str, founders: &[&str], more: &[&str]) -> Running
 /// Where a node that runs here is, as its directory says: from when it can be asked, be it ready or not.
 fn whereabouts(place: &Place, name: &str, what: &str) -> String {
     let file = place.path(name).join("node.json");
-    let text = at_last("it says where it is", || fs::read_to_string(&file).ok());
+    let text = at_last("it says where it is", || {
+        let status = place.run(&["status", "--dir", name]);
+        (status.code != Some(3)).then(|| fs::read_to_string(&file).expect("it can be asked"))
+    });
     json(&text)[what].as_str().expect("an address").to_owned()
 }
 
@@ -35,7 +37,7 @@ fn members(place: &Place, seen_by: &str) -> Value {
     place.run(&["members", "--dir", seen_by, "--json"]).json()
 }
 
-/// The members as `name@incarnation state`, and those who are none any more as `name@incarnation reason`.
+/// The members as `name@incarnation state`, and those who are none any more as `name@incarnation reason`, in order.
 fn listed(place: &Place, seen_by: &str) -> Vec<String> {
     let seen = members(place, seen_by);
     let words = |list: &str, word: &str| -> Vec<String> {
@@ -45,21 +47,21 @@ fn listed(place: &Place, seen_by: &str) -> Vec<String> {
             .map(|node| format!("{}@{} {}", text(node, "name"), node["incarnation"], text(node, word)))
             .collect()
     };
-    [words("members", "state"), words("gone", "reason")].concat()
+    let mut all = [words("members", "state"), words("gone", "reason")].concat();
+    all.sort();
+    all
 }
 
 #[track_caller]
-fn until_listed(place: &Place, seen_by: &str, expected: &[&str]) {
+fn until_listed(place: &Place, seen_by: &str, expected: &[(&str, &str)]) {
+    let mut expected: Vec<String> = expected.iter().map(|(name, rest)| format!("{name}{rest}")).collect();
+    expected.sort();
     let mut seen = Vec::new();
-    let begun = Instant::now();
-    while begun.elapsed() < LIMIT {
+    let is_so = (0..ATTEMPTS_MAX).any(|_| {
         seen = listed(place, seen_by);
-        if seen == expected {
-            return;
-        }
-        sleep(Duration::from_millis(20));
-    }
-    panic!("{seen_by} sees {seen:?} instead of {expected:?}");
+        seen == expected
+    });
+    assert!(is_so, "{seen_by} sees {seen:?} instead of {expected:?}");
 }
 
 /// Three nodes that are members of a cluster that they have formed.
@@ -78,9 +80,9 @@ fn trio(place: &Place) -> [Running; 3] {
 #[test]
 fn nodes_form_a_cluster_and_its_members_know_who_dies_comes_back_drains_and_leaves() {
     let place = cluster("members", "north,south,east");
-    let [_north, south, east] = trio(&place);
+    let [north, south, east] = trio(&place);
     for name in ALL {
-        until_listed(&place, name, &["east@1 up", "north@1 up", "south@1 up"]);
+        until_listed(&place, name, &ALL.map(|name| (name, "@1 up")));
         place.run(&["status", "--dir", name]).ok();
     }
     let seen = members(&place, "south");
@@ -104,56 +106,69 @@ fn nodes_form_a_cluster_and_its_members_know_who_dies_comes_back_drains_and_leav
     assert!(shown.ok().contains("3 vote, 3 are wanted. Founders: east, north, south."), "{}", shown.out);
     let shown = place.run(&["cluster", "status", "--dir", "north"]);
     assert!(shown.ok().contains("voters       east, north, south"), "{}", shown.out);
-    let leads: Vec<&str> = ALL
-        .into_iter()
-        .filter(|name| place.run(&["cluster", "status", "--dir", name, "--json"]).json()["role"] == "leader")
-        .collect();
-    assert!(leads.len() <= 1, "{leads:?}");
-
-    // it dies, and comes back
-    east.signal("KILL");
-    east.end();
-    for name in ["north", "south"] {
-        until_listed(&place, name, &["north@1 up", "south@1 up", "east@1 lease-ended"]);
+    // whoever leads dies, and comes back
+    let dies = leader(&place);
+    let [stays, leaves] = <[&str; 2]>::try_from(others(dies)).expect("two others");
+    let mut nodes = BTreeMap::from([("north", north), ("south", south), ("east", east)]);
+    let dead = nodes.remove(dies).expect("it is one of them");
+    dead.signal("KILL");
+    dead.end();
+    for name in [stays, leaves] {
+        until_listed(&place, name, &[(stays, "@1 up"), (leaves, "@1 up"), (dies, "@1 lease-ended")]);
         place.run(&["status", "--dir", name]).ok();
     }
-    let shown = place.run(&["members", "--dir", "north"]);
+    let shown = place.run(&["members", "--dir", stays]);
     assert!(shown.ok().contains("its lease has ended"), "{}", shown.out);
-    let peer = whereabouts(&place, "north", "links");
-    let east = start(&place, "east", &ALL, &["--peer", &peer]);
-    east.until_error("the node is up");
-    until_listed(&place, "east", &["east@2 up", "north@1 up", "south@1 up", "east@1 lease-ended"]);
+    let peer = whereabouts(&place, stays, "links");
+    let back = start(&place, dies, &ALL, &["--peer", &peer]);
+    back.until_error("the node is up");
+    let comes = [(dies, "@1 lease-ended"), (dies, "@2 up"), (stays, "@1 up")];
+    until_listed(&place, dies, &[&comes[..], &[(leaves, "@1 up")]].concat());
 
     // another one leaves
-    south.signal("TERM");
-    assert_eq!(south.end().code, Some(0));
-    until_listed(&place, "north", &["east@2 up", "north@1 up", "east@1 lease-ended", "south@1 left"]);
-    drained_and_left(&place, east);
+    let left = nodes.remove(leaves).expect("it is one of them");
+    left.signal("TERM");
+    assert_eq!(left.end().code, Some(0));
+    until_listed(&place, stays, &[&comes[..], &[(leaves, "@1 left")]].concat());
+    drained_and_left(&place, (stays, leaves), dies, back);
 }
 
-/// East drains and leaves; north is then left without a majority.
-fn drained_and_left(place: &Place, east: Running) {
-    let drained = place.run(&["drain", "--dir", "east"]);
-    assert!(drained.ok().starts_with("east@2 is draining since epoch "), "{}", drained.out);
-    let status = place.run(&["status", "--dir", "east"]);
+/// Who leads the cluster group.
+fn leader(place: &Place) -> &'static str {
+    let leads =
+        |name: &&str| place.run(&["cluster", "status", "--dir", name, "--json"]).json()["role"] == "leader";
+    at_last("one of them leads", || ALL.into_iter().find(leads))
+}
+
+fn others(but: &str) -> Vec<&'static str> {
+    ALL.into_iter().filter(|name| *name != but).collect()
+}
+
+/// A node in its second incarnation drains and leaves; the one that stays is then left without a majority.
+fn drained_and_left(place: &Place, (stays, gone): (&str, &str), leaves: &str, node: Running) {
+    let drained = place.run(&["drain", "--dir", leaves]);
+    assert!(drained.ok().starts_with(&format!("{leaves}@2 is draining since epoch ")), "{}", drained.out);
+    let status = place.run(&["status", "--dir", leaves]);
     assert!(status.code == Some(1) && status.out.contains("the node is draining"), "{status:?}");
-    until_listed(place, "north", &["east@2 draining", "north@1 up", "east@1 lease-ended", "south@1 left"]);
+    let expected = [(leaves, "@1 lease-ended"), (leaves, "@2 draining"), (stays, "@1 up"), (gone, "@1 left")];
+    until_listed(place, stays, &expected);
     // who is gone is removed already
-    let again = place.run(&["cluster", "remove", "south@1", "--dir", "north"]);
-    assert!(again.ok().contains("south@1 is a member no more"), "{}", again.out);
-    place.run(&["cluster", "remove", "west@1", "--dir", "north"]).fails(1, &["west@1 is no member"]);
-    let left = place.run(&["leave", "--dir", "east"]);
-    assert_eq!(left.ok(), "east@2 has left.\n");
-    assert_eq!(east.end().code, Some(0));
-    // nobody is there to agree with: it is not done, or north led, and it will be if a majority comes back to north
-    let order = place.run(&["drain", "--dir", "north"]);
+    let order = |node: &str| place.run(&["cluster", "remove", node, "--dir", stays]);
+    let again = format!("{gone}@1");
+    assert!(order(&again).ok().contains(&format!("{again} is a member no more")));
+    order("west@1").fails(1, &["west@1 is no member"]);
+    let left = place.run(&["leave", "--dir", leaves]);
+    assert_eq!(left.ok(), format!("{leaves}@2 has left.\n"));
+    assert_eq!(node.end().code, Some(0));
+    // nobody is there to agree with: it is not done, or this one led, and it will be if a majority comes back to it
+    let order = place.run(&["drain", "--dir", stays]);
     let said = match order.code {
         Some(4) => "not executed: nothing was done",
         _ => "unknown outcome: it may be done, or be done yet",
     };
     order.fails(order.code.filter(|code| *code == 4).unwrap_or(5), &[said]);
     // what runs goes on to run
-    place.run(&["status", "--dir", "north"]).ok();
+    place.run(&["status", "--dir", stays]).ok();
 }
 
 #[test]

@@ -5,17 +5,13 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long anything may take: generous, for slow machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a fact is looked at that costs a process.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// How often a node is asked whether it is up; each time is a process.
-const ATTEMPTS_MAX: usize = 5_000;
+/// How often something is looked at; each time is a process.
+pub(crate) const ATTEMPTS_MAX: usize = 5_000;
 
 /// A directory of its own for one test.
 pub(crate) struct Place(PathBuf);
@@ -113,17 +109,11 @@ impl Ran {
     }
 }
 
-/// Waits for a fact that costs a process to look at.
+/// Looks until there is something; each time is a process.
 #[track_caller]
-pub(crate) fn at_last<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < LIMIT, "never: {what}");
-        sleep(LOOK_EVERY);
-    }
+pub(crate) fn at_last<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    let found = std::iter::repeat_with(look).take(ATTEMPTS_MAX).flatten().next();
+    found.unwrap_or_else(|| panic!("never: {what}"))
 }
 
 #[track_caller]

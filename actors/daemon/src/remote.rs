@@ -310,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_done_and_what_may_be_done_have_codes_of_their_own() {
+        for (status, outcome, code, said) in [
+            (StatusCode::SERVICE_UNAVAILABLE, "not-executed", Code::NotExecuted, "not executed: no leader"),
+            (StatusCode::GATEWAY_TIMEOUT, "unknown", Code::Unknown, "unknown outcome: no leader"),
+            (StatusCode::CONFLICT, "not-executed", Code::Failed, "no leader"),
+        ] {
+            let (number, kind) = (status.as_u16(), "urn:odeon:problem:x");
+            let problem = serde_json::json!({
+                "type": kind, "title": "X", "status": number, "detail": "no leader", "outcome": outcome,
+            });
+            let failure = refused("a:1", status, problem.to_string().as_bytes());
+            assert_eq!((failure.code, &*failure.problem), (code, said));
+        }
+    }
+
+    #[test]
     fn what_is_no_management_interface_is_named() {
         let gateway =
             br#"{"type":"urn:odeon:problem:unknown-path","title":"There is nothing at this path","status":404}"#;

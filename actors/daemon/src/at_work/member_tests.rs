@@ -7,7 +7,6 @@ use odeon::prelude::*;
 use odeon::remote::Authority;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// Something that is called a till.
 #[odeon::contract(name = "till", version = "1.0")]
@@ -31,7 +30,7 @@ fn place(test: &str, names: &[&str]) -> PathBuf {
     let path = std::env::temp_dir().join(format!("odeon-member-{test}-{}", std::process::id()));
     // a former process may have had the same id
     let _ = std::fs::remove_dir_all(&path);
-    let (day, now) = (Duration::from_secs(86_400), SystemTime::now());
+    let (day, now) = (Duration::from_secs(86_400), crate::date::now());
     let id = ClusterId::new("test", 7).expect("a name");
     let authority = Authority::create(&id, day, now).expect("an authority");
     for name in names {

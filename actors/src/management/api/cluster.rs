@@ -194,7 +194,8 @@ pub struct ReplicaSummary {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeRequest {
-    /// The level that the cluster is to have: said twice, it is raised once. Default: one more than it has.
+    /// The level that the cluster is to have, one more than it has: said twice, it is raised once. Default: one more than
+    /// the node knows of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
 }

@@ -36,7 +36,7 @@ struct Upgraded {
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let remote = Remote::find(&arguments.target)?;
     let level = remote.members().await?.level.saturating_add(1);
-    // by its number: whoever says it twice, as the outcome was not known, raises it once
+    // by its number: if somebody else does the same meanwhile, it is raised once
     let decided = remote.upgrade(&UpgradeRequest { level: Some(level) }).await?;
     let epoch = decided.epoch;
     match arguments.json {
