@@ -135,7 +135,7 @@ fn files_that_cannot_be_used_are_named_with_what_they_are_for() {
     place.run(&check).fails(2, &["odeon.toml:2: the configuration file is not UTF-8"]);
     place.write("file", "");
     let free = ["--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
-    let up = |dir: &str| place.run(&[&["up", "--dir", dir][..], &free].concat());
+    let up = |dir: &str| place.run(&[&["up", "--nodes", "1", "--dir", dir][..], &free].concat());
     up("file").fails(1, &["the node's directory file cannot be used: not a directory", "--dir DIR"]);
     let token = place.path("n/token");
     std::fs::create_dir_all(&token).expect("the place is writable");

@@ -15,7 +15,15 @@ fn curl(line: &str) -> (String, String, String) {
 #[test]
 fn up_says_what_to_try_and_every_suggested_call_works() {
     let place = Place::new("up");
-    let node = Running::start(place.command(&["up", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0"]));
+    let node = Running::start(place.command(&[
+        "up",
+        "--nodes",
+        "1",
+        "--http",
+        "127.0.0.1:0",
+        "--management",
+        "127.0.0.1:0",
+    ]));
     let said = node.until("Ctrl-C stops it");
     let calls: Vec<_> = said.iter().filter(|line| line.contains("curl ")).map(|line| curl(line)).collect();
     assert_eq!(calls.len(), 4, "{said:?}");
@@ -51,7 +59,7 @@ fn ctrl_c_ends_a_node_in_order_and_its_directory_serves_the_next_one() {
 fn a_second_node_in_a_directory_is_refused_and_told_whose_it_is() {
     let place = Place::new("locked");
     let first = place.up(&[]);
-    let second = place.run(&["up", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0"]);
+    let second = place.run(&["up", "--nodes", "1", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0"]);
     second.fails(1, &["another node runs in .odeon", &format!("process {}", first.id()), "--dir"]);
     assert_eq!(post(&place.http(), "/v1/greeter/greet", r#"{"name":"Ada"}"#).0, 200, "the first goes on");
 }
@@ -74,9 +82,9 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     let place = Place::new("port");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let http = place.run(&["up", "--http", &address, "--management", "127.0.0.1:0"]);
+    let http = place.run(&["up", "--nodes", "1", "--http", &address, "--management", "127.0.0.1:0"]);
     http.fails(1, &[&address, "--http 127.0.0.1:0"]);
-    let management = place.run(&["up", "--http", "127.0.0.1:0", "--management", &address]);
+    let management = place.run(&["up", "--nodes", "1", "--http", "127.0.0.1:0", "--management", &address]);
     management.fails(1, &[&address, "--management 127.0.0.1:0"]);
 }
 

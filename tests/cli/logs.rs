@@ -98,6 +98,9 @@ fn a_second_signal_ends_a_node_whose_output_is_not_read() {
         place.write("slow.toml", "[services.payment]\nbank_delay_ms = 600000\n");
         let mut arguments = ARGUMENTS.to_vec();
         arguments[0] = command;
+        if command == "up" {
+            arguments.extend(["--nodes", "1"]);
+        }
         arguments.extend(["--config", "slow.toml"]);
         let ((_out, to_out), (_err, to_err)) = (full_pipe(), full_pipe());
         let node = started(&place, &arguments, to_out.into(), to_err.into());

@@ -10,3 +10,4 @@ mod looking;
 mod members;
 mod project;
 mod stage;
+mod up;

@@ -47,9 +47,10 @@ impl Place {
         Ran::of(self.command(arguments).output().expect("the binary runs"))
     }
 
-    /// Starts a node on free ports, ready to be asked.
+    /// Starts one node on free ports, ready to be asked.
     pub(crate) fn up(&self, more: &[&str]) -> Running {
-        let mut arguments = vec!["up", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
+        let mut arguments =
+            vec!["up", "--nodes", "1", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
         arguments.extend(more);
         let node = Running::start(self.command(&arguments));
         node.until("Ctrl-C stops it");

@@ -37,9 +37,17 @@ impl Aside {
     /// # Errors
     /// As for whatever is written to the terminal.
     pub(crate) fn line(&self, text: &str) -> impl Future<Output = Result<(), Failure>> + use<> {
+        self.text(format!("{text}\n"))
+    }
+
+    /// Prints just that, as [`Self::line`] does.
+    ///
+    /// # Errors
+    /// As for whatever is written to the terminal.
+    pub(crate) fn text(&self, text: String) -> impl Future<Output = Result<(), Failure>> + use<> {
         let (done, written) = oneshot::channel();
         // without its thread, which may only have panicked, nobody prints
-        let _ = self.0.send((format!("{text}\n"), done));
+        let _ = self.0.send((text, done));
         async move { Ok(written.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?) }
     }
 

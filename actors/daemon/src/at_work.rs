@@ -6,7 +6,7 @@ use crate::directory::{Directory, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
 use crate::log::{Lines, Log};
-use crate::signals::{Hangups, OnHangup, Signals};
+use crate::signals::{Hangups, Signals, StartedBy};
 use crate::watcher;
 use odeon::core::supervision::Exit;
 use odeon::host::{Executor, Host, Threads};
@@ -77,14 +77,17 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
     settings: &Settings,
     log: &mut Log,
     app: App,
-    on_hangup: OnHangup,
+    started_by: StartedBy,
     announce: impl FnOnce(&AtWork) -> Said,
     stopping: impl FnOnce(&str, Duration),
 ) -> Result<Ended, Failure> {
     let ended = crate::commands::block_on(async {
         let mut signals = Signals::listen().map_err(cannot_hear)?;
-        let mut hangups =
-            (on_hangup == OnHangup::Renew).then(Hangups::listen).transpose().map_err(cannot_hear)?;
+        if started_by == StartedBy::Launcher {
+            signals = signals.and_end_of_input().map_err(cannot_hear)?;
+        }
+        let renews = started_by != StartedBy::Person;
+        let mut hangups = renews.then(Hangups::listen).transpose().map_err(cannot_hear)?;
         let starting = AtWork::start(settings, log.lines(), app);
         let mut at_work = tokio::select! {
             started = starting => started?,

@@ -22,7 +22,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a node for people: prints URLs and what to try, runs until Ctrl-C
+    /// Start a cluster of three nodes for people: prints URLs and what to try, runs until Ctrl-C
     #[command(after_help = up::EXAMPLES)]
     Up(up::Arguments),
     /// Start a node for machines: no banner, JSON log lines, stops on SIGTERM

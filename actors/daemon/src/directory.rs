@@ -4,6 +4,7 @@
 //! `node.json` says where the node listens and exists only while it runs.
 
 use crate::exit::{Code, Failure};
+use crate::launched::Launcher;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -169,13 +170,15 @@ impl Directory {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let pid = self.read_whereabouts().ok().flatten().map(|w| w.pid);
+                let pid = pid.or_else(|| Launcher::of(&self.path).map(|launcher| launcher.pid));
                 return Err(DirectoryError::Locked { path: self.path.clone(), pid });
             }
             Err(TryLockError::Error(cause)) => return Err(DirectoryError::System { path, cause }),
         }
         let occupied = Occupied { directory: self.clone(), _lock: lock };
-        // left by a node that could not end in order
+        // left by what could not end in order
         occupied.withdraw()?;
+        Launcher::withdraw(&self.path)?;
         Ok(occupied)
     }
 

@@ -20,6 +20,7 @@ mod directory;
 mod duration;
 mod executors;
 mod exit;
+mod launched;
 mod log;
 mod panics;
 mod program;

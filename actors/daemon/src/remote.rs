@@ -4,6 +4,7 @@
 use crate::connection::{self, Connection, ConnectionError};
 use crate::directory::{DIRECTORY_DEFAULT, Directory, DirectoryError, read_token};
 use crate::exit::{Code, Failure};
+use crate::launched;
 use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -18,7 +19,7 @@ use odeon_actors::management::api::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long an answer may take that waits for nothing: it comes at once from a node that can answer.
@@ -29,7 +30,7 @@ const CALL_GRACE: Duration = Duration::from_secs(5);
 /// Which node is meant.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// The directory of the node
+    /// The directory of the node; of several that `up` has started, one of them
     #[arg(long, value_name = "DIR", default_value = DIRECTORY_DEFAULT)]
     pub(crate) dir: PathBuf,
     /// The management interface of the node, such as http://127.0.0.1:8081 [default: as in DIR/node.json]
@@ -44,6 +45,23 @@ impl Target {
     /// Whether only its URL is known: its directory may be on another machine.
     pub(crate) fn is_remote(&self) -> bool {
         self.node.is_some()
+    }
+
+    /// Whether one node is named, and not several that `up` has started: for what harms the one that it meets.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn is_one(&self) -> Result<(), Failure> {
+        if self.is_remote() || launched::first_running(&self.dir).is_none() {
+            return Ok(());
+        }
+        let several = format_args!("{} has several nodes, and one is to be named", self.dir.display());
+        Err(Failure::usage(several).advice("name it with --dir DIR/nodes/NAME"))
+    }
+
+    /// The directory that is meant: of several nodes that `up` has started, the one of the first that runs.
+    pub(crate) fn directory(&self) -> Directory {
+        launched::first_running(&self.dir).unwrap_or_else(|| Directory::at(&self.dir))
     }
 }
 
@@ -60,13 +78,26 @@ impl Remote {
     /// # Errors
     /// There is no node, or its token cannot be read.
     pub(crate) fn find(target: &Target) -> Result<Self, Failure> {
-        let directory = Directory::at(&target.dir);
+        let directory = target.directory();
         let host = match &target.node {
             Some(url) => host_of(url)?,
             None => directory.whereabouts().map_err(|e| e.failure(Code::Unreachable))?.management.to_string(),
         };
-        let token_file = target.token_file.clone().unwrap_or_else(|| directory.token_path());
-        let token = read_token(&token_file).map_err(|e| match (&e, &target.token_file) {
+        Self::with_token(host, &directory, target.token_file.as_deref())
+    }
+
+    /// The node that runs in a directory.
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub(crate) fn at(directory: &Directory) -> Result<Self, Failure> {
+        let whereabouts = directory.whereabouts().map_err(|e| e.failure(Code::Unreachable))?;
+        Self::with_token(whereabouts.management.to_string(), directory, None)
+    }
+
+    fn with_token(host: String, directory: &Directory, named: Option<&Path>) -> Result<Self, Failure> {
+        let token_file = named.map_or_else(|| directory.token_path(), Path::to_path_buf);
+        let token = read_token(&token_file).map_err(|e| match (&e, named) {
             // it may be any file of anybody: nothing is to be done to it
             (DirectoryError::TokenOpen { .. }, Some(_)) => Failure::new(Code::Unreachable, e).advice(
                 "--token-file FILE names the file token of a node's directory, or a copy that its owner alone can read",

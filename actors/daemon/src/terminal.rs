@@ -100,12 +100,9 @@ impl Terminal {
 
     /// Prints a table: headings, then rows, each column as wide as its widest cell.
     pub(crate) fn table(&self, table: &Table) -> io::Result<()> {
-        let widths = table.widths();
         let mut out = io::stdout().lock();
-        let headings: Vec<String> = table.columns.iter().map(|c| c.name.to_uppercase()).collect();
-        writeln!(out, "{}", self.paint(Tone::Quiet, table.row(&headings, &widths)))?;
-        for row in &table.rows {
-            writeln!(out, "{}", table.row(row, &widths))?;
+        for line in table.lines(self) {
+            writeln!(out, "{line}")?;
         }
         out.flush()
     }
@@ -222,6 +219,14 @@ impl Table {
         let cells: Vec<String> = cells.into_iter().map(|cell| shown::line(&cell).into_owned()).collect();
         debug_assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
         self.rows.push(cells);
+    }
+
+    /// As it stands on a terminal.
+    pub(crate) fn lines(&self, terminal: &Terminal) -> Vec<String> {
+        let widths = self.widths();
+        let headings: Vec<String> = self.columns.iter().map(|c| c.name.to_uppercase()).collect();
+        let headings = terminal.paint(Tone::Quiet, self.row(&headings, &widths));
+        [headings].into_iter().chain(self.rows.iter().map(|row| self.row(row, &widths))).collect()
     }
 
     fn widths(&self) -> Vec<usize> {

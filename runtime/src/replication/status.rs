@@ -6,6 +6,7 @@ use odeon_core::journal::GroupId;
 use odeon_core::{EntryId, NodeName, ReplicaId};
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::{Instant, RaftMetrics, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub struct GroupStatus {
     pub quorum_heard: Option<Duration>,
     /// How far other replicas are known to have come, if it leads: the index of the last entry of each.
     pub matched: BTreeMap<ReplicaId, Option<u64>>,
-    /// Why it has ended, if it has.
+    /// Why it has ended, if it has and nobody asked it to.
     pub failure: Option<String>,
 }
 
@@ -89,7 +90,10 @@ impl GroupStatus {
                 .flatten()
                 .map(|(replica, id)| (*replica, index(id)))
                 .collect(),
-            failure: metrics.running_state.as_ref().err().map(ToString::to_string),
+            failure: metrics.running_state.as_ref().err().and_then(|fatal| match fatal {
+                Fatal::Stopped => None,
+                Fatal::StorageError(_) | Fatal::Panicked => Some(fatal.to_string()),
+            }),
         }
     }
 
@@ -110,6 +114,7 @@ pub(super) async fn tell(group: GroupId, mut metrics: WatchReceiverOf<Types, Raf
             let (role, term) = (status.role, status.term);
             match (&status.failure, &status.leader) {
                 (Some(failure), _) => tracing::error!(%group, failure, "a replica has ended"),
+                (None, _) if role == Role::Ended => tracing::info!(%group, "a replica has stopped"),
                 (None, Some((_, leader))) => {
                     tracing::info!(%group, ?role, term, %leader, "a leader is known")
                 }

@@ -34,6 +34,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// The node cannot be asked, or the cluster group does not take it.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
+    arguments.target.is_one()?;
     let remote = Remote::find(&arguments.target)?;
     let (members, decided) = drained(&remote).await?;
     if arguments.json {

@@ -40,6 +40,7 @@ struct Left {
 /// The cluster group does not take it, and the node goes on; or the node does not end in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let Arguments { within, json, target } = arguments;
+    target.is_one()?;
     let remote = Remote::find(target)?;
     let (members, _) = drain::drained(&remote).await?;
     stop::begin(&remote, target, *within).await?.ended().await?;

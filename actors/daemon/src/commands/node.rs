@@ -5,7 +5,7 @@ use crate::cluster::{self, Cluster};
 use crate::config::{Flags, Settings};
 use crate::exit::{Code, Failure};
 use crate::log;
-use crate::signals::OnHangup;
+use crate::signals::StartedBy;
 use clap::Args;
 use odeon::App;
 use std::future::ready;
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Only check flags and configuration
     #[arg(long)]
     check: bool,
+    /// The end of standard input, a pipe, ends the node: whoever started it has gone
+    #[arg(long, hide = true)]
+    ends_with_stdin: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -47,11 +50,12 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
         return Ok(Code::Done);
     }
     let mut log = log::start(arguments.flags.log.as_deref(), settings.log.as_deref(), LOG_DEFAULT)?;
+    let started_by = if arguments.ends_with_stdin { StartedBy::Launcher } else { StartedBy::System };
     let ended = at_work::run(
         &settings,
         &mut log,
         app,
-        OnHangup::Renew,
+        started_by,
         |at_work| {
             let here = &at_work.whereabouts;
             tracing::info!(

@@ -1,18 +1,22 @@
-//! `stop`: ends the node in order.
+//! `stop`: ends the node in order, or all that `up` has started.
 
 use crate::directory::Directory;
 use crate::duration::{self, show};
 use crate::exit::{Code, Failure};
+use crate::launched::Launcher;
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
 use clap::Args;
 use odeon_actors::management::api::StopRequest;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   odeon stop
+  odeon stop --dir .odeon/nodes/two
   odeon stop --within 5s --dir /var/lib/odeon";
 
 /// How often the directory is looked at.
@@ -41,6 +45,11 @@ pub(crate) struct Arguments {
 /// The node cannot be asked, does not end in time, or did not stop in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let Arguments { within, no_wait, target } = arguments;
+    if let Some(launcher) = Launcher::of(&target.dir).filter(|_| !target.is_remote())
+        && Directory::at(&target.dir).is_occupied()
+    {
+        return stop_all(invocation, arguments, launcher).await;
+    }
     let remote = Remote::find(target)?;
     let ending = begin(&remote, target, *within).await?;
     if *no_wait {
@@ -54,7 +63,8 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
 /// A node that was asked to stop.
 pub(super) struct Ending<'a> {
     remote: &'a Remote,
-    target: &'a Target,
+    /// None: only a URL is known.
+    directory: Option<Directory>,
     within: Option<Duration>,
     /// Its process, if that is known.
     pid: Option<u32>,
@@ -66,10 +76,12 @@ pub(super) struct Ending<'a> {
 /// It cannot be asked.
 pub(super) async fn begin<'a>(
     remote: &'a Remote,
-    target: &'a Target,
+    target: &Target,
     within: Option<Duration>,
 ) -> Result<Ending<'a>, Failure> {
-    let ending = Ending { remote, target, within, pid: pid(target) };
+    let directory = (!target.is_remote()).then(|| target.directory());
+    let pid = directory.as_ref().and_then(pid);
+    let ending = Ending { remote, directory, within, pid };
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let asked = remote.stop(&StopRequest { within_ms: within.map(millis) }).await;
     asked.map_err(|failure| match failure.code {
@@ -87,7 +99,7 @@ impl Ending<'_> {
     pub(super) async fn ended(self) -> Result<(), Failure> {
         let limit = self.within.unwrap_or(WITHIN_UNKNOWN).saturating_add(GRACE);
         let begun = Instant::now();
-        while has_not_ended(self.target, self.remote).await {
+        while self.has_not_ended().await {
             if begun.elapsed() > limit {
                 let said =
                     format_args!("the node was asked to stop and has not ended within {}", show(limit));
@@ -95,10 +107,18 @@ impl Ending<'_> {
             }
             sleep(LOOK_EVERY).await;
         }
-        match self.pid.is_some() && pid(self.target) == self.pid {
+        match self.pid.is_some() && self.directory.as_ref().and_then(pid) == self.pid {
             true => Err(Failure::failed("the node has ended, but it did not stop in order")
                 .advice("its log names the handlers that blocked an executor, or why it ended")),
             false => Ok(()),
+        }
+    }
+
+    /// By its directory, or by whether it still listens when only its URL is known.
+    async fn has_not_ended(&self) -> bool {
+        match &self.directory {
+            Some(directory) => directory.is_occupied(),
+            None => self.remote.listens().await,
         }
     }
 
@@ -112,17 +132,46 @@ impl Ending<'_> {
     }
 }
 
-/// The process that says that it is the node of the directory; one that stops in order takes that back. None when only
-/// a URL is known.
-fn pid(target: &Target) -> Option<u32> {
-    let whereabouts = || Directory::at(&target.dir).whereabouts().ok();
-    (!target.is_remote()).then(whereabouts).flatten().map(|whereabouts| whereabouts.pid)
+/// The same for all that `up` has started. It hears a signal, and passes it on.
+async fn stop_all(
+    invocation: &Invocation,
+    arguments: &Arguments,
+    launcher: Launcher,
+) -> Result<Code, Failure> {
+    let Arguments { within, no_wait, target } = arguments;
+    if within.is_some() {
+        return Err(Failure::usage(
+            "several nodes are not given a time to stop: each takes what it is configured to",
+        )
+        .advice("set [node] stop_within in its odeon.toml, or stop one of them with --dir DIR/nodes/NAME"));
+    }
+    let pid = launcher.pid;
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let sent = process.map_or(Err(Errno::SRCH), |process| kill_process(process, Signal::TERM));
+    sent.map_err(|e| Failure::failed(format_args!("process {pid} cannot be asked to stop: {e}")))?;
+    if *no_wait {
+        invocation.terminal.line("Stopping.")?;
+        return Ok(Code::Done);
+    }
+    let limit = WITHIN_UNKNOWN.saturating_add(GRACE);
+    let begun = Instant::now();
+    while Directory::at(&target.dir).is_occupied() {
+        if begun.elapsed() > limit {
+            let said =
+                format_args!("process {pid} was asked to stop and has not ended within {}", show(limit));
+            return Err(Failure::failed(said)
+                .advice(format_args!("`kill -KILL {pid}` ends it; its nodes end when it has ended")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    match Launcher::of(&target.dir) == Some(launcher) {
+        true => Err(Failure::failed("the nodes have ended, but not all of them stopped in order")
+            .advice("each has a log in DIR/nodes/NAME/log")),
+        false => Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?),
+    }
 }
 
-/// By its directory, or by whether it still listens when only its URL is known.
-async fn has_not_ended(target: &Target, remote: &Remote) -> bool {
-    match target.is_remote() {
-        true => remote.listens().await,
-        false => Directory::at(&target.dir).is_occupied(),
-    }
+/// The process that says that it is the node of a directory; one that stops in order takes that back.
+fn pid(directory: &Directory) -> Option<u32> {
+    directory.whereabouts().ok().map(|whereabouts| whereabouts.pid)
 }

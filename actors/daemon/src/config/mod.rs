@@ -151,6 +151,11 @@ impl Settings {
         }
     }
 
+    /// Whether the file has this key.
+    pub(crate) fn says(&self, section: &str, key: &str) -> bool {
+        self.source.as_ref().is_some_and(|source| source.key(&[section, key], Part::Name).is_some())
+    }
+
     /// A problem with a key of a section, at its place when the file has it.
     fn failure_at(&self, section: &str, key: &str, problem: impl fmt::Display) -> Failure {
         let place = |source| Some((source, Source::key(source, &[section, key], Part::Value)?));

@@ -18,20 +18,20 @@ const CLIENTS: &str = "clients";
 /// nodes/NAME/           what goes to the host of a node: ca.pem, node.pem, node.key
 /// clients/NAME/         the same three for a program outside of the cluster
 /// ```
-pub(super) struct Files {
+pub(crate) struct Files {
     root: PathBuf,
 }
 
 impl Files {
-    pub(super) fn at(root: &Path) -> Self {
+    pub(crate) fn at(root: &Path) -> Self {
         Self { root: root.to_path_buf() }
     }
 
-    pub(super) fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         self.root.join("ca.pem")
     }
 
-    pub(super) fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.root.join("ca.key")
     }
 
@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// What goes to whom a certificate names.
-    pub(super) fn of(&self, subject: &Subject) -> PathBuf {
+    pub(crate) fn of(&self, subject: &Subject) -> PathBuf {
         match subject {
             Subject::Authority => self.root.clone(),
             Subject::Node(name) => self.root.join(NODES).join(name.as_str()),
@@ -49,11 +49,11 @@ impl Files {
     }
 
     /// The first file of an authority that is there already.
-    pub(super) fn occupied(&self) -> Option<PathBuf> {
+    pub(crate) fn occupied(&self) -> Option<PathBuf> {
         [self.certificate(), self.key(), self.cluster()].into_iter().find(|path| path.exists())
     }
 
-    pub(super) fn write_authority(&self, authority: &Authority) -> Result<(), Failure> {
+    pub(crate) fn write_authority(&self, authority: &Authority) -> Result<(), Failure> {
         fs::create_dir_all(&self.root)
             .map_err(|e| Failure::failed(format_args!("{} cannot be made: {e}", self.root.display())))?;
         write_secret(&self.key(), &authority.key_pem()).map_err(|e| failed(&e))?;
@@ -61,7 +61,7 @@ impl Files {
         write(&self.cluster(), &format!("{}\n", authority.cluster())).map_err(|e| failed(&e))
     }
 
-    pub(super) fn read_authority(&self) -> Result<Authority, Failure> {
+    pub(crate) fn read_authority(&self) -> Result<Authority, Failure> {
         let path = self.certificate();
         let pem = fs::read_to_string(&path).map_err(|e| {
             let failure = Failure::failed(format_args!("{} cannot be read: {e}", path.display()));
@@ -86,12 +86,12 @@ impl Files {
         Ok(authority)
     }
 
-    pub(super) fn write(&self, subject: &Subject, credentials: &Credentials) -> Result<(), Failure> {
+    pub(crate) fn write(&self, subject: &Subject, credentials: &Credentials) -> Result<(), Failure> {
         credentials.write(&self.of(subject)).map_err(|e| failed(&e))
     }
 
     /// The nodes and clients that have a directory, by name, the nodes first.
-    pub(super) fn list(&self) -> Result<Vec<Subject>, Failure> {
+    pub(crate) fn list(&self) -> Result<Vec<Subject>, Failure> {
         let nodes = self.list_names(NODES)?.into_iter().map(Subject::Node);
         Ok(nodes.chain(self.list_names(CLIENTS)?.into_iter().map(Subject::Client)).collect())
     }

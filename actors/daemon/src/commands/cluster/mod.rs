@@ -2,7 +2,7 @@
 //! agrees on the members, asked through one of them.
 
 mod certificate;
-mod files;
+pub(crate) mod files;
 mod init;
 mod remove;
 mod report;
