@@ -46,7 +46,7 @@ pub struct GroupConfig {
     /// A leader tells that it lives so often. Default 200 ms.
     pub heartbeat: Duration,
     /// A replica that has not heard of a leader for a time of this range wants to be elected: at least three heartbeats.
-    /// Default 1 to 2 s.
+    /// Default 1 to 1.4 s.
     pub election: RangeInclusive<Duration>,
     /// After so many entries another snapshot is taken. Default 5,000.
     pub snapshot_after: u64,
@@ -60,19 +60,22 @@ impl GroupConfig {
             replica,
             node,
             snapshots: snapshots.into(),
-            heartbeat: Duration::from_millis(200),
-            election: Duration::from_secs(1)..=Duration::from_secs(2),
+            heartbeat: Duration::from_millis(150),
+            election: Duration::from_millis(1_000)..=Duration::from_millis(1_400),
             snapshot_after: 5_000,
         }
     }
 
     fn raft(&self) -> Result<Config, StartGroupError> {
         let milliseconds = |duration: Duration| duration.as_millis() as u64;
+        // openraft waits for its greatest time, in which nobody votes for another leader, and for one of the range then
+        let patience = *self.election.end() / 2;
+        let earliest = self.election.start().saturating_sub(patience).max(self.heartbeat * 2);
         let config = Config {
             cluster_name: self.group.to_string(),
             heartbeat_interval: milliseconds(self.heartbeat),
-            election_timeout_min: milliseconds(*self.election.start()),
-            election_timeout_max: milliseconds(*self.election.end()),
+            election_timeout_min: milliseconds(earliest),
+            election_timeout_max: milliseconds(patience),
             install_snapshot_timeout: milliseconds(SNAPSHOT_WITHIN),
             max_payload_entries: ENTRIES_MAX,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after),

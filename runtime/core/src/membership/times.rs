@@ -34,11 +34,11 @@ impl Default for Times {
             probe: Duration::from_millis(300),
             probes_missed: 3,
             lease: Duration::from_millis(2_500),
-            renew: Duration::from_millis(800),
+            renew: Duration::from_millis(500),
             drift: 0.05,
-            heartbeat: Duration::from_millis(200),
-            election_min: Duration::from_secs(1),
-            election_max: Duration::from_secs(2),
+            heartbeat: Duration::from_millis(150),
+            election_min: Duration::from_millis(1_000),
+            election_max: Duration::from_millis(1_400),
             voter_away: Duration::from_secs(600),
             drain: Duration::from_secs(30),
         }
@@ -66,8 +66,8 @@ pub enum TimesError {
 }
 
 impl Times {
-    /// Whether they fit to each other: a node is suspect before its lease ends, loses no lease to one lost renewal, and
-    /// voters do not want to be elected between two heartbeats.
+    /// Whether they fit to each other: a node is suspect before its lease ends, loses no lease to one lost renewal or to
+    /// an election, and voters do not want to be elected between two heartbeats.
     ///
     /// # Errors
     /// [`TimesError`].
@@ -85,6 +85,8 @@ impl Times {
         order("two renewals", 2 * self.renew, "what a lease holds", holds)?;
         order("three heartbeats", 3 * self.heartbeat, "election_min", self.election_min)?;
         order("election_min", self.election_min, "election_max", self.election_max)?;
+        // whoever is renewed just before its leader is lost still holds its lease when there is another one
+        order("a renewal and an election", self.renew + self.election_max, "what a lease holds", holds)?;
         order("what a lease holds", holds, "voter_away", self.voter_away)
     }
 }
@@ -107,6 +109,9 @@ mod tests {
         assert!(wrong(|t| t.probe = Duration::from_secs(1)).contains("becomes suspect (3s)"));
         assert!(wrong(|t| t.renew = Duration::from_millis(1_200)).contains("two renewals (2.4s)"));
         assert!(wrong(|t| t.heartbeat = Duration::from_millis(400)).contains("three heartbeats"));
+        assert!(
+            wrong(|t| t.election_max = Duration::from_secs(2)).contains("a renewal and an election (2.5s)")
+        );
         assert!(wrong(|t| t.election_max = t.election_min).contains("election_max"));
         assert!(wrong(|t| t.voter_away = Duration::from_secs(1)).contains("voter_away"));
     }
