@@ -11,13 +11,14 @@ use hyper::{Request, Response, service::Service};
 use hyper_util::rt::TokioIo;
 use odeon::core::Retry;
 use std::convert::Infallible;
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// What a listener grants to connections. Each time is kept to within a quarter of the shortest of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,9 @@ type Connection<S> = http1::Connection<Io, S>;
 const LINGER_BYTES_MAX: usize = 16 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
+/// A connection without a request is kept for so long when its listener ends.
+const SILENCE: Duration = Duration::from_millis(50);
+
 /// How far a listener has come with its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ending {
@@ -129,6 +133,7 @@ pub(super) async fn serve<A: Answer>(
         http1::Builder::new().writev(false).max_buf_size(limits.head_bytes()).serve_connection(io, service);
 
     let mut patience = Patience::of(limits, &watch);
+    let mut silence = None;
     let refusal = loop {
         tokio::select! {
             biased;
@@ -140,8 +145,13 @@ pub(super) async fn serve<A: Answer>(
             }
             // a listener that goes away without a word ends this task, too
             Ok(()) = ending.changed() => {
-                Pin::new(&mut connection).graceful_shutdown();
                 let given_up = *ending.borrow_and_update() == Ending::GiveUp;
+                if !given_up && watch.phase() == Phase::Idle {
+                    // a request may be on its way that was sent before anybody could know
+                    silence = Some(Box::pin(sleep(SILENCE)));
+                    continue;
+                }
+                Pin::new(&mut connection).graceful_shutdown();
                 if given_up {
                     // whoever waits for something sees it when the connection is polled next
                     watch.set_given_up();
@@ -150,6 +160,13 @@ pub(super) async fn serve<A: Answer>(
                     Phase::Idle => break None,
                     Phase::Head if given_up => break Some(node_stopping()),
                     Phase::Head | Phase::Body | Phase::Handling | Phase::Answering | Phase::Flushing => {}
+                }
+            }
+            () = over(&mut silence) => {
+                silence = None;
+                Pin::new(&mut connection).graceful_shutdown();
+                if watch.phase() == Phase::Idle {
+                    break None;
                 }
             }
             phase = patience.run_out(&watch) => match phase {
@@ -167,6 +184,14 @@ pub(super) async fn serve<A: Answer>(
         Some(problem) => cut(connection, problem).await,
         None if watch.is_unread() => linger(&mut connection.into_parts().io.into_inner().stream).await,
         None => {}
+    }
+}
+
+/// Ends when the silence does; never, if there is none.
+async fn over(silence: &mut Option<Pin<Box<Sleep>>>) {
+    match silence {
+        Some(silence) => silence.await,
+        None => pending().await,
     }
 }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -255,6 +256,7 @@ impl<A: Answer> Door<A> {
                 },
             }
         };
+        self.admit_all(&listener);
         drop(listener);
         // without an order the handle is gone: the set aborts what it holds
         if let Some(StopOrder { within, cut }) = order {
@@ -275,6 +277,14 @@ impl<A: Answer> Door<A> {
         // no door opens again: who orders a stop later need not wait
         orders.close();
         while orders.try_recv().is_ok() {}
+    }
+
+    /// Lets in those whom the system has let in already: their connections would break.
+    fn admit_all(&mut self, listener: &TcpListener) {
+        let mut task = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok((stream, _))) = listener.poll_accept(&mut task) {
+            self.admit(stream);
+        }
     }
 
     /// Waits for the connections to end, but no longer than that.
