@@ -13,6 +13,7 @@ pub mod host;
 pub mod journal;
 pub mod membership;
 pub mod node;
+mod placement;
 pub mod reach;
 pub mod remote;
 pub mod replication;

@@ -14,6 +14,16 @@ macro_rules! points {
 }
 
 points! {
+    HELD = "placement: a message waited, for its receiver was nowhere";
+    FORWARDED = "placement: a message went on to where its receiver is by now";
+    BEHIND_ITS_SENDER = "placement: a message waited for news that its sender had";
+    HANDOFF = "placement: a node began to give slots away";
+    HANDED = "placement: slots went from one living node to another";
+    HANDOFF_RETRIED = "placement: a hand-off did not work at once";
+    SLOTS_LOST = "placement: activations ended that their node might not have any more";
+    ASKED_AGAIN = "placement: a call by name was sent again, for it was not executed";
+    SINGLETON_BEGAN = "placement: a singleton began at its node";
+
     DIALED_TWICE = "links: a dial found that there is a link already";
     TURNED_AWAY = "links: a dialer was turned away";
     GAVE_WAY = "links: a connection gave way to one that the peer dialed";
@@ -23,6 +33,7 @@ points! {
     RESTARTED = "links: a later incarnation took the place of a peer";
     GIVEN_UP = "links: a peer out of reach was given up";
     BEGAN_ANEW = "links: a message began another session with a peer that was given up";
+    CAST_OUT = "links: a peer was removed by its cluster";
     SILENT = "links: a connection over which nothing came was closed";
 
     KNOWN_FRAME = "delivery: a frame was dropped that an earlier connection had brought";

@@ -33,7 +33,9 @@ const READY_EVERY: Duration = Duration::from_millis(5);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Of the time for a stop, one part of so many is for telling the cluster at the most.
 const DRAIN_SHARE: u32 = 4;
-/// Of the rest of it, one part of so many is for the gateway's requests at the most.
+/// Of the rest of it, one part of so many is for giving away what the node has at the most.
+const GIVE_AWAY_SHARE: u32 = 2;
+/// Of the rest of that, one part of so many is for the gateway's requests at the most.
 const GATEWAY_STOP_SHARE: u32 = 2;
 /// Beyond the time for a stop: for what kills and counts. Then the process ends, whatever handlers do.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -258,9 +260,11 @@ impl AtWork {
     /// about them, and last the cluster, which is told that the node leaves.
     async fn stop_in_order(&self, within: Duration) -> usize {
         let begun = Instant::now();
-        if let Some(cluster) = &self.cluster {
-            cluster.drain(&self.node, within / DRAIN_SHARE).await;
-            // Hand-off: here others take over what the node owns, while it still serves what it has not given away.
+        if let Some(cluster) = &self.cluster
+            && cluster.drain(&self.node, within / DRAIN_SHARE).await
+        {
+            // others take over what the node has, while it still serves what it has not given away
+            cluster.give_away(within.saturating_sub(begun.elapsed()) / GIVE_AWAY_SHARE).await;
         }
         let mut killed = self.gateway.stop(within.saturating_sub(begun.elapsed()) / GATEWAY_STOP_SHARE).await;
         let (node, left) = (self.node.clone(), within.saturating_sub(begun.elapsed()));

@@ -70,6 +70,8 @@ pub(crate) fn refused(refusal: &Refusal, sent: &Bytes) -> Problem {
         Refusal::Shed => (StatusCode::SERVICE_UNAVAILABLE, "Dropped in favour of more critical requests"),
         Refusal::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The receiver has stopped"),
         Refusal::Restarting => (StatusCode::SERVICE_UNAVAILABLE, "The receiver is being restarted"),
+        Refusal::Unplaced { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Its node is not known at the moment"),
+        Refusal::Moved { .. } => (StatusCode::SERVICE_UNAVAILABLE, "It is at another node"),
         Refusal::NoInstance { .. } => (StatusCode::SERVICE_UNAVAILABLE, "No instance is ready"),
         Refusal::Unreachable { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "The receiver's node cannot be reached")

@@ -231,6 +231,8 @@ async fn every_refusal_and_every_unknown_has_its_status() {
         (Refusal::Stopped, 503, "elsewhere"),
         (Refusal::Restarting, 503, "later"),
         (Refusal::NoInstance { service: s.clone() }, 503, "later"),
+        (Refusal::Unplaced { service: s.clone(), problem: "p".into() }, 503, "later"),
+        (Refusal::Moved { service: s.clone() }, 503, "elsewhere"),
         (Refusal::UnknownMethod { service: s.clone(), method: m.clone() }, 404, "never"),
         (Refusal::WrongAddress { service: s.clone(), problem: m.clone() }, 400, "never"),
         (Refusal::Cycle { path: vec![] }, 508, "never"),

@@ -216,7 +216,9 @@ pub(super) async fn remove(membership: &Membership, asked: RemoveRequest) -> Res
 async fn order(membership: &Membership, command: Command) -> Result<Decided, Problem> {
     tracing::info!(?command, "the cluster group is to take an order");
     match membership.propose(&command, WITHIN).await {
-        Ok(Outcome::Done { epoch } | Outcome::Renewed { epoch, .. }) => Ok(Decided { epoch }),
+        Ok(Outcome::Done { epoch } | Outcome::Renewed { epoch, .. } | Outcome::Handed { epoch, .. }) => {
+            Ok(Decided { epoch })
+        }
         Ok(Outcome::Refused { problems }) => {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Err(Problem::new(StatusCode::CONFLICT, "cluster-refused", "The cluster group refuses it")

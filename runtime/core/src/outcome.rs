@@ -57,6 +57,20 @@ pub enum Refusal {
         /// The service.
         service: String,
     },
+    /// No node has the receiver at the moment: its owner is lost, hands it over, or has no word of its cluster.
+    #[error("{service} is at no node at the moment: {problem}")]
+    Unplaced {
+        /// The service.
+        service: String,
+        /// What is known of the reason.
+        problem: String,
+    },
+    /// The receiver is at another node.
+    #[error("{service} is at another node")]
+    Moved {
+        /// The service.
+        service: String,
+    },
     /// Nobody provides a service of that name.
     #[error("there is no service {service}")]
     UnknownService {
@@ -163,6 +177,8 @@ impl Refusal {
             Self::Stopped => "stopped",
             Self::Restarting => "restarting",
             Self::NoInstance { .. } => "no-instance",
+            Self::Unplaced { .. } => "unplaced",
+            Self::Moved { .. } => "moved",
             Self::UnknownService { .. } => "unknown-service",
             Self::UnknownMethod { .. } => "unknown-method",
             Self::WrongContract { .. } => "wrong-contract",
@@ -185,8 +201,11 @@ impl Refusal {
             | Self::Shed
             | Self::Restarting
             | Self::NoInstance { .. }
+            | Self::Unplaced { .. }
             | Self::Congested { .. } => Retry::Later,
-            Self::Stopped | Self::StartFailed { .. } | Self::Unreachable { .. } => Retry::Elsewhere,
+            Self::Stopped | Self::Moved { .. } | Self::StartFailed { .. } | Self::Unreachable { .. } => {
+                Retry::Elsewhere
+            }
             Self::Expired
             | Self::UnknownService { .. }
             | Self::UnknownMethod { .. }

@@ -65,6 +65,16 @@ impl<M: Message> Active<M> {
         Ok(handle)
     }
 
+    /// All whose keys are meant.
+    pub(super) fn all(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Handle<M>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            all.extend(shard.iter().filter(|handle| handle.key().is_some_and(&is_meant)).cloned());
+        }
+        all
+    }
+
     /// Takes the cell of a key out, if it is this one.
     pub(super) fn remove(&self, key: &str, id: ActivationId) {
         let (shard, hash) = self.shard(key);

@@ -1,12 +1,14 @@
 //! Where a reference's messages go.
 
+use super::away::{Away, BEHIND_OTHERS, Far};
+use super::delivery::{Delivery, Picked};
 use super::provider::Provide;
-use crate::cell::{Admission, Handle, Wheel, ambient};
+use crate::cell::{Handle, Wheel};
 use crate::node::NodeInner;
-use crate::remote::{Rota, Spoken, Target};
+use crate::placement::{self, Placement, unplaced};
+use crate::remote::{Spoken, Target};
 use crate::service::contract::Contract;
-use crate::service::message::{Envelope, Header, Message, Origin};
-use futures_util::future::BoxFuture;
+use crate::service::message::Message;
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -33,29 +35,27 @@ impl fmt::Display for Locator {
     }
 }
 
-enum Route<M: Message> {
+pub(super) enum Route<M: Message> {
     /// Any ready instance: chosen for each message.
     Instances(Arc<dyn Provide<M>>),
-    /// The activation of a key: looked up at the first message and after each passivation.
-    Keyed { provider: Arc<dyn Provide<M>>, cached: Cached<M> },
+    /// The activation of a key, or a singleton that is placed: looked up at the first message and after each
+    /// passivation.
+    Keyed { provider: Arc<dyn Provide<M>>, cached: Cached<M>, away: Option<Box<Away>> },
     /// Not provided when the reference was made, or read from bytes: looked up when used.
     Late(Box<Late<M>>),
 }
 
 /// What is looked up when it is used: on this node first, then at its peers.
-struct Late<M: Message> {
-    node: Weak<NodeInner>,
-    spoken: Spoken,
+pub(super) struct Late<M: Message> {
+    far: Far,
     found: OnceLock<Address<M>>,
-    /// On other nodes, as long as nothing changes there.
-    there: Mutex<Option<Rota>>,
     /// The deadlines of the node that uses it.
     wheel: OnceLock<Arc<Wheel>>,
 }
 
 /// The cell of a key. Reading the first one costs a load; a reference that has seen it go reads the later ones under
 /// a lock, at the price of a counted pointer.
-struct Cached<M: Message> {
+pub(super) struct Cached<M: Message> {
     first: OnceLock<Handle<M>>,
     moved: AtomicBool,
     current: Mutex<Option<Handle<M>>>,
@@ -78,7 +78,7 @@ impl<M: Message> Cached<M> {
     }
 
     #[cold]
-    fn replace(&self, handle: &Handle<M>) {
+    pub(super) fn replace(&self, handle: &Handle<M>) {
         *self.current.lock() = Some(handle.clone());
         self.moved.store(true, Release);
     }
@@ -86,8 +86,8 @@ impl<M: Message> Cached<M> {
 
 /// What all clones of an address share.
 pub(crate) struct Whereabouts<M: Message> {
-    locator: Locator,
-    route: Route<M>,
+    pub(super) locator: Locator,
+    pub(super) route: Route<M>,
 }
 
 /// Where a reference's messages go. Cheap to clone; owns no actor.
@@ -106,17 +106,18 @@ impl<M: Message> fmt::Debug for Address<M> {
 }
 
 impl<M: Message> Address<M> {
-    pub(crate) fn to_provider(locator: Locator, provider: Arc<dyn Provide<M>>) -> Self {
-        let route = match locator.key {
-            Some(_) => Route::Keyed { provider, cached: Cached::new() },
-            None => Route::Instances(provider),
+    /// To a provider of this node. `away`: what it takes to find the receiver elsewhere, if it is placed.
+    pub(crate) fn to_provider(locator: Locator, provider: Arc<dyn Provide<M>>, away: Option<Away>) -> Self {
+        let route = match (&locator.key, away) {
+            (None, None) => Route::Instances(provider),
+            (_, away) => Route::Keyed { provider, cached: Cached::new(), away: away.map(Box::new) },
         };
         Self(Arc::new(Whereabouts { locator, route }))
     }
 
     pub(crate) fn late(locator: Locator, node: Weak<NodeInner>, spoken: Spoken) -> Self {
-        let (found, there, wheel) = (OnceLock::new(), Mutex::new(None), OnceLock::new());
-        let route = Route::Late(Box::new(Late { node, spoken, found, there, wheel }));
+        let far = Far::new(node, spoken);
+        let route = Route::Late(Box::new(Late { far, found: OnceLock::new(), wheel: OnceLock::new() }));
         Self(Arc::new(Whereabouts { locator, route }))
     }
 
@@ -144,9 +145,14 @@ impl<M: Message> Address<M> {
 
     /// The receiver on another node that it is; none if this node provides it, or no node that is known.
     pub(super) fn elsewhere(&self) -> Option<Arc<Target>> {
-        let Route::Late(late) = &self.0.route else { return None };
-        let refusal = self.0.found(late).err()?;
-        late.there(&self.0.locator, refusal).ok()
+        match &self.0.route {
+            Route::Late(late) => match self.0.found(late) {
+                Ok(address) => address.elsewhere(),
+                Err(refusal) => late.there(&self.0.locator, refusal).ok(),
+            },
+            Route::Keyed { away: Some(away), .. } => away.elsewhere(self.0.locator.key.as_ref()),
+            Route::Keyed { .. } | Route::Instances(_) => None,
+        }
     }
 }
 
@@ -177,7 +183,10 @@ impl<M: Message> Whereabouts<M> {
     #[inline(never)]
     pub(crate) fn pick(&self) -> Result<Choice<'_, M>, Refusal> {
         let handle = match &self.route {
-            Route::Keyed { provider, cached } => match cached.handle() {
+            Route::Keyed { provider, cached, away: Some(away) } => {
+                return self.pick_placed(&**provider, cached, away);
+            }
+            Route::Keyed { provider, cached, away: None } => match cached.handle() {
                 Some(handle) => handle,
                 None => {
                     let handle = provider.pick(self.locator.key.as_ref())?;
@@ -186,7 +195,7 @@ impl<M: Message> Whereabouts<M> {
             },
             Route::Instances(provider) => provider.pick(None)?,
             Route::Late(late) => {
-                if let Some(target) = late.there.lock().as_mut().and_then(Rota::next) {
+                if let Some(target) = late.far.known() {
                     return Ok(Choice::There(target));
                 }
                 return match self.found(late) {
@@ -196,6 +205,74 @@ impl<M: Message> Whereabouts<M> {
             }
         };
         Ok(Choice::Here(Picked { handle, whereabouts: self }))
+    }
+
+    /// The same for a receiver that is placed.
+    fn pick_placed<'a>(
+        &'a self,
+        provider: &dyn Provide<M>,
+        cached: &Cached<M>,
+        away: &Away,
+    ) -> Result<Choice<'a, M>, Refusal> {
+        let key = self.locator.key.as_ref();
+        away.check_line(key)?;
+        if let Some(target) = away.far.known() {
+            return Ok(Choice::There(target));
+        }
+        let handle = match cached.handle().filter(|handle| !handle.is_closed()) {
+            Some(handle) => handle,
+            None => match provider.pick(key) {
+                Ok(handle) => {
+                    if cached.first.get_or_init(|| handle.clone()).id() != handle.id() {
+                        cached.replace(&handle);
+                    }
+                    handle
+                }
+                Err(Refusal::Moved { .. }) => return away.find(key).map(Choice::There),
+                Err(refusal) => return Err(refusal),
+            },
+        };
+        Ok(Choice::Here(Picked { handle, whereabouts: self }))
+    }
+
+    /// Where a message goes that is the first of those that wait for its receiver. What is found is not kept for those
+    /// that come later: they have to go behind the line.
+    pub(super) fn pick_first(&self) -> Result<Choice<'_, M>, Refusal> {
+        let key = self.locator.key.as_ref();
+        match &self.route {
+            Route::Keyed { provider, away: Some(away), .. } => match provider.pick(key) {
+                Ok(handle) => Ok(Choice::Here(Picked { handle, whereabouts: self })),
+                Err(Refusal::Moved { .. }) => away.find(key).map(Choice::There),
+                Err(refusal) => Err(refusal),
+            },
+            Route::Keyed { .. } | Route::Instances(_) => self.pick(),
+            Route::Late(late) => match self.found(late) {
+                Ok(address) => address.0.pick_first(),
+                Err(refusal) => late.first_there(&self.locator, refusal).map(Choice::There),
+            },
+        }
+    }
+
+    /// What it takes to wait for the receiver.
+    pub(super) fn placed(&self) -> Option<(Arc<Placement>, ServiceName, Option<Arc<str>>)> {
+        let key = self.locator.key.clone();
+        match &self.route {
+            Route::Keyed { away: Some(away), .. } => {
+                Some((away.placement.clone(), away.service.clone(), key))
+            }
+            Route::Keyed { .. } | Route::Instances(_) => None,
+            Route::Late(late) => {
+                let node = late.far.node(&self.locator).ok()?;
+                let service = node.registry.bound(&self.locator.service).clone();
+                Some((node.placement.clone()?, service, key))
+            }
+        }
+    }
+
+    /// What this node knows of where the receiver is: the epoch of its slot.
+    pub(super) fn epoch(&self) -> u64 {
+        let key = self.locator.key.as_deref();
+        self.placed().map_or(0, |(placement, service, _)| placement.epoch(&service, placement::slot(key)))
     }
 
     /// The cell behind it, only if there is one.
@@ -213,34 +290,41 @@ impl<M: Message> Whereabouts<M> {
             return Ok(address);
         }
         let locator = &self.locator;
-        let node = late.node(locator)?;
+        let node = late.far.node(locator)?;
         let provider = node.registry.provider::<M>(&locator.service)?;
         super::provider::check_locator(locator, provider.keyed())?;
-        Ok(late.found.get_or_init(|| Address::to_provider(locator.clone(), provider)))
+        let away = node.registry.away(&locator.service, &Arc::downgrade(&node), late.far.spoken);
+        Ok(late.found.get_or_init(|| Address::to_provider(locator.clone(), provider, away)))
     }
 }
 
 impl<M: Message> Late<M> {
-    fn node(&self, locator: &Locator) -> Result<Arc<NodeInner>, Refusal> {
-        let node = self.node.upgrade().or_else(ambient::node);
-        node.ok_or_else(|| Refusal::NoNode { address: locator.to_string() })
-    }
-
     /// This node does not provide it, for the given reason: perhaps a peer does.
     #[cold]
     fn there(&self, locator: &Locator, refusal: Refusal) -> Result<Arc<Target>, Refusal> {
         if !matches!(refusal, Refusal::UnknownService { .. }) {
             return Err(refusal);
         }
-        let node = self.node(locator)?;
-        let Some(links) = node.links.get() else { return Err(refusal) };
-        let service = node.registry.bound(&locator.service);
-        let mut there = self.there.lock();
-        let mut rota = links.find(service, locator.key.as_ref(), self.spoken, there.as_ref())?;
+        let node = self.far.node(locator)?;
         self.wheel.get_or_init(|| node.wheel.clone());
-        let target = rota.next_at_once();
-        *there = Some(rota);
-        Ok(target)
+        let service = node.registry.bound(&locator.service);
+        if let Some(placement) = &node.placement
+            && placement.has_line(service, locator.key.as_deref())
+        {
+            return Err(unplaced(service, BEHIND_OTHERS));
+        }
+        self.first_there(locator, refusal)
+    }
+
+    /// The same, before those that wait.
+    fn first_there(&self, locator: &Locator, refusal: Refusal) -> Result<Arc<Target>, Refusal> {
+        if !matches!(refusal, Refusal::UnknownService { .. }) {
+            return Err(refusal);
+        }
+        let node = self.far.node(locator)?;
+        self.wheel.get_or_init(|| node.wheel.clone());
+        let service = node.registry.bound(&locator.service);
+        self.far.find(&node, service, locator.key.as_ref())?.ok_or(refusal)
     }
 }
 
@@ -250,116 +334,4 @@ pub(crate) enum Choice<'a, M: Message> {
     Here(Picked<'a, M>),
     /// To another node.
     There(Arc<Target>),
-}
-
-/// How a push ended: the envelope comes back with why it was refused.
-type Pushed<M> = Result<(), (Refusal, Envelope<M>)>;
-
-/// A cell that was looked up for one message.
-pub(crate) struct Picked<'a, M: Message> {
-    handle: Handle<M>,
-    whereabouts: &'a Whereabouts<M>,
-}
-
-impl<M: Message> Picked<'_, M> {
-    pub(crate) fn delivery(&self) -> Delivery<'_, M> {
-        Delivery { handle: &self.handle, whereabouts: self.whereabouts }
-    }
-}
-
-/// A cell that was chosen for a message.
-pub(crate) struct Delivery<'a, M: Message> {
-    handle: &'a Handle<M>,
-    whereabouts: &'a Whereabouts<M>,
-}
-
-impl<M: Message> Delivery<'_, M> {
-    #[inline]
-    pub(crate) fn wheel(&self) -> &Arc<Wheel> {
-        &self.handle.kind().wheel
-    }
-
-    /// Whether senders may wait for room.
-    pub(crate) fn waits(&self) -> bool {
-        self.handle.overflow() == odeon_core::outcome::Overflow::Wait
-    }
-
-    /// Room for a message; see [`Handle::admit`].
-    ///
-    /// # Errors
-    /// Why there is none; [`Delivery::push_anew`] may know better.
-    #[inline(always)]
-    pub(crate) fn admit(
-        &self,
-        header: Header,
-        origin: Option<&Arc<Origin>>,
-        message: &M,
-    ) -> Result<Admission<'_, M>, Refusal> {
-        self.handle.admit(header, origin, message)
-    }
-
-    /// Puts a message into the mailbox, without waiting for room.
-    ///
-    /// # Errors
-    /// Gives it back with why it was not let in.
-    pub(crate) fn push(&self, envelope: Envelope<M>) -> Pushed<M> {
-        self.handle.push(envelope).or_else(|(refusal, envelope)| self.push_anew(refusal, envelope))
-    }
-
-    /// Refused: perhaps only because the activation was passivated, or the instance has gone, since it was chosen.
-    #[cold]
-    pub(crate) fn push_anew(&self, refusal: Refusal, envelope: Envelope<M>) -> Pushed<M> {
-        let inner = self.whereabouts;
-        let outcome = match &inner.route {
-            Route::Keyed { provider, cached } => {
-                let key = inner.locator.key.as_ref();
-                let (successor, outcome) = push_on(&**provider, key, self.handle, refusal, envelope);
-                if let Some(successor) = successor {
-                    cached.replace(&successor);
-                }
-                outcome
-            }
-            Route::Instances(provider) => push_on(&**provider, None, self.handle, refusal, envelope).1,
-            Route::Late(_) => Err((refusal, envelope)),
-        };
-        if let Err((refusal, _)) = &outcome
-            && !(*refusal == Refusal::MailboxFull && self.waits())
-        {
-            self.handle.kind().meter.add_refused(refusal);
-        }
-        outcome
-    }
-
-    /// Waits for room, at the most until the envelope's deadline.
-    pub(crate) fn push_waiting(&self, envelope: Envelope<M>) -> BoxFuture<'static, Result<(), Refusal>> {
-        let handle = self.handle.clone();
-        Box::pin(async move {
-            handle.push_waiting(envelope).await.map_err(|(refusal, envelope)| {
-                envelope.refuse(refusal.clone());
-                refusal
-            })
-        })
-    }
-}
-
-/// Refused by the cell that was picked: if that has stopped, goes to the one that has taken its place, which is also
-/// given back.
-pub(super) fn push_on<M: Message>(
-    provider: &dyn Provide<M>,
-    key: Option<&Arc<str>>,
-    picked: &Handle<M>,
-    refusal: Refusal,
-    envelope: Envelope<M>,
-) -> (Option<Handle<M>>, Pushed<M>) {
-    if refusal != Refusal::Stopped {
-        return (None, Err((refusal, envelope)));
-    }
-    match provider.pick(key) {
-        Ok(handle) if handle.id() != picked.id() => {
-            let outcome = handle.push(envelope);
-            (Some(handle), outcome)
-        }
-        Ok(_) => (None, Err((refusal, envelope))),
-        Err(refusal) => (None, Err((refusal, envelope))),
-    }
 }

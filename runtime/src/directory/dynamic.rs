@@ -1,10 +1,15 @@
 //! A service as seen by those who have bytes and names instead of types: HTTP, other nodes, the command line.
 
-use super::address::{Address, Choice, Locator, push_on};
+use super::address::{Address, Choice, Locator};
+use super::delivery::push_on;
+use super::dispatch::{Passing, passes, told};
 use super::provider::{Provide, check_locator};
-use crate::cell::Tick;
 use crate::cell::kind::Kind;
 use crate::cell::port::Port;
+use crate::cell::{Tick, Wheel};
+use crate::placement::Room;
+use crate::reach::reached;
+use crate::remote::Spoken;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
 use crate::service::letter::Unread;
 use crate::service::message::{Envelope, Header, Origin};
@@ -96,13 +101,14 @@ pub trait Dynamic: Send + Sync {
     /// Calls it.
     fn call(&self, request: RawRequest) -> RawCall;
 
-    /// Where its messages from other nodes go; with a key, those of one entity.
+    /// Where its messages from other nodes go; with a key, those of one entity. `epoch` is what their sender knows of
+    /// where the receiver is.
     ///
     /// # Errors
     /// The key does not fit.
     #[doc(hidden)]
-    fn inlet(&self, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
-        let _ = key;
+    fn inlet(&self, key: Option<&str>, epoch: u64) -> Result<Arc<dyn Inlet>, Refusal> {
+        let _ = (key, epoch);
         Err(Refusal::UnknownService { service: self.describe().name.to_string() })
     }
 }
@@ -121,6 +127,8 @@ pub(crate) trait Inlet: Send + Sync {
 struct TypedInlet<C: Contract> {
     address: Address<C::Message>,
     kind: Arc<Kind>,
+    /// What senders know of where the receiver is.
+    epoch: u64,
 }
 
 impl<C: Contract> Inlet for TypedInlet<C> {
@@ -147,26 +155,41 @@ impl<C: Contract> Inlet for TypedInlet<C> {
                 return accepting.unwrap_or(reply).refuse(refusal);
             }
         };
-        match self.push(Envelope { header, origin, message }) {
-            Ok(None) => told(accepting, Ok(())),
-            Ok(Some(waiting)) => {
-                let mut waiting = Box::pin(async move { told(accepting, waiting.await) });
-                // the first poll takes its place in the line: those behind it stay behind it
-                if waiting.as_mut().poll(&mut noop_context()).is_pending() {
-                    self.kind.executors[0].spawn(waiting);
+        let envelope = Envelope { header, origin, message };
+        let waiting = match self.push(envelope) {
+            Ok(None) => return told(accepting, Ok(())),
+            Ok(Some(waiting)) => Box::pin(async move { told(accepting, waiting.await) }) as Room,
+            Err(NotPut::Refused(refusal)) => return told(accepting, Err(refusal)),
+            Err(NotPut::Elsewhere(envelope)) => {
+                let (address, epoch) = (self.address.clone(), self.epoch);
+                match (Passing { address, envelope, accepting, epoch }).go() {
+                    Some(room) => room,
+                    None => return,
                 }
             }
-            Err(refusal) => told(accepting, Err(refusal)),
+        };
+        // the first poll takes its place in the line: those behind it stay behind it
+        let mut waiting = waiting;
+        if waiting.as_mut().poll(&mut noop_context()).is_pending() {
+            self.kind.executors[0].spawn(waiting);
         }
     }
+}
+
+/// Why a message is not in the mailbox of a cell.
+enum NotPut<M> {
+    /// The message has been told.
+    Refused(Refusal),
+    /// Its receiver is not here, or not yet.
+    Elsewhere(Envelope<M>),
 }
 
 /// Waits for room in a mailbox; ends with why there was none.
 type Waiting = BoxFuture<'static, Result<(), Refusal>>;
 
 impl<C: Contract> TypedInlet<C> {
-    /// Puts a message into the mailbox, now or as soon as there is room. Of a refusal the message knows already.
-    fn push(&self, envelope: Envelope<C::Message>) -> Result<Option<Waiting>, Refusal> {
+    /// Puts a message into the mailbox, now or as soon as there is room.
+    fn push(&self, envelope: Envelope<C::Message>) -> Result<Option<Waiting>, NotPut<C::Message>> {
         let picked;
         let whereabouts = self.address.whereabouts();
         let delivery = match whereabouts.known() {
@@ -176,11 +199,12 @@ impl<C: Contract> TypedInlet<C> {
                     picked = here;
                     picked.delivery()
                 }
-                Ok(Choice::There(_)) => unreachable!("it is provided here"),
+                Ok(Choice::There(_)) => return Err(NotPut::Elsewhere(envelope)),
+                Err(refusal) if passes(&refusal) => return Err(NotPut::Elsewhere(envelope)),
                 Err(refusal) => {
                     self.kind.meter.add_refused(&refusal);
                     envelope.refuse(refusal.clone());
-                    return Err(refusal);
+                    return Err(NotPut::Refused(refusal));
                 }
             },
         };
@@ -193,20 +217,11 @@ impl<C: Contract> TypedInlet<C> {
                 }
                 Ok(Some(delivery.push_waiting(envelope)))
             }
+            Err((refusal, envelope)) if passes(&refusal) => Err(NotPut::Elsewhere(envelope)),
             Err((refusal, envelope)) => {
                 envelope.refuse(refusal.clone());
-                Err(refusal)
+                Err(NotPut::Refused(refusal))
             }
-        }
-    }
-}
-
-/// Tells whoever waits to hear whether a cast was let in.
-fn told(accepting: Option<RawReply>, outcome: Result<(), Refusal>) {
-    if let Some(reply) = accepting {
-        match outcome {
-            Ok(()) => reply.send(RawOutcome::Accepted),
-            Err(refusal) => reply.refuse(refusal),
         }
     }
 }
@@ -223,6 +238,14 @@ pub(crate) struct ByName<C: Contract> {
 }
 
 impl<C: Contract> ByName<C> {
+    /// Whether the receiver is at this node, if receivers of this service are placed.
+    fn admits(&self, key: Option<&str>) -> Result<(), Refusal> {
+        let is_placed = self.description.kind != ServiceKind::Stateless;
+        let node = self.kind.node.upgrade().filter(|_| is_placed);
+        let placement = node.and_then(|node| node.placement.clone());
+        placement.map_or(Ok(()), |placement| placement.admits(&self.description.name, key))
+    }
+
     /// Decodes and sends; what comes back is how to wait for the answer.
     fn begin(&self, request: &RawRequest) -> Result<Begun, Refusal> {
         let service = &self.description.name;
@@ -241,6 +264,12 @@ impl<C: Contract> ByName<C> {
         let header = request.header(due).with_awaited(!cast);
         let envelope = Envelope { header, origin: Some(Arc::new(request.origin())), message };
         let pushed = handle.push(envelope).or_else(|(refusal, envelope)| {
+            // its slot may be another node's by now, or about to be
+            if refusal == Refusal::Stopped
+                && let Err(elsewhere) = self.admits(request.key.as_deref())
+            {
+                return Err((elsewhere, envelope));
+            }
             // passivated, perhaps, since it was picked
             let key = request.key.as_ref();
             let (successor, outcome) = push_on(&*self.provider, key, &handle, refusal, envelope);
@@ -256,6 +285,8 @@ impl<C: Contract> ByName<C> {
                 let wait = async move { handle.push_waiting(envelope).await.map_err(|(r, _)| r) };
                 Some(Box::pin(wait) as Waiting)
             }
+            // nobody is told: it is sent again
+            Err((refusal, _)) if passes(&refusal) => return Err(refusal),
             Err((refusal, envelope)) => {
                 envelope.refuse(refusal.clone());
                 return Err(refusal);
@@ -280,34 +311,77 @@ impl<C: Contract> Dynamic for ByName<C> {
         C::schema(method, generator)
     }
 
-    fn inlet(&self, key: Option<&str>) -> Result<Arc<dyn Inlet>, Refusal> {
+    fn inlet(&self, key: Option<&str>, epoch: u64) -> Result<Arc<dyn Inlet>, Refusal> {
         let locator = Locator { service: self.description.name.clone(), key: key.map(Arc::from) };
         check_locator(&locator, self.provider.keyed())?;
-        let address = Address::to_provider(locator, self.provider.clone());
-        Ok(Arc::new(TypedInlet::<C> { address, kind: self.kind.clone() }))
+        let node = self.kind.node.upgrade().ok_or(Refusal::Stopped)?;
+        let away = node.registry.away(&locator.service, &self.kind.node, Spoken::of::<C>());
+        let address = Address::to_provider(locator, self.provider.clone(), away);
+        Ok(Arc::new(TypedInlet::<C> { address, kind: self.kind.clone(), epoch }))
     }
 
     fn call(&self, request: RawRequest) -> RawCall {
-        let begun = match self.begin(&request) {
-            Ok(begun) => begun,
+        match self.begin(&request) {
+            Ok(begun) => Box::pin(begun.end(self.kind.wheel.clone())),
+            Err(refusal) if passes(&refusal) => {
+                let kind = self.kind.clone();
+                Box::pin(async move { call_placed(&kind, request, refusal).await })
+            }
             Err(refusal) => {
                 self.kind.meter.add_refused(&refusal);
-                return Box::pin(std::future::ready(RawOutcome::NotExecuted(refusal)));
+                Box::pin(std::future::ready(RawOutcome::NotExecuted(refusal)))
             }
+        }
+    }
+}
+
+impl Begun {
+    async fn end(self, wheel: Arc<Wheel>) -> RawOutcome {
+        if let Some(room) = self.room
+            && let Err(refusal) = room.await
+        {
+            return RawOutcome::NotExecuted(refusal);
+        }
+        let Some(answer) = self.answer else { return RawOutcome::Accepted };
+        tokio::select! {
+            biased;
+            outcome = answer => outcome.unwrap_or(RawOutcome::Unknown(UnknownCause::Unanswered)),
+            () = wheel.sleep_until(self.due) => RawOutcome::Unknown(UnknownCause::TimedOut),
+        }
+    }
+}
+
+/// How often somebody looks who waits for a receiver that is nowhere.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A call whose receiver is not at this node, or not at the moment.
+async fn call_placed(kind: &Kind, mut request: RawRequest, mut refusal: Refusal) -> RawOutcome {
+    let due = kind.wheel.due(request.within);
+    loop {
+        let Some(node) = kind.node.upgrade() else { return RawOutcome::NotExecuted(Refusal::Stopped) };
+        if matches!(refusal, Refusal::Moved { .. }) {
+            let elsewhere = node.links.get().and_then(|links| links.elsewhere(&kind.service));
+            if let Some(elsewhere) = elsewhere {
+                return elsewhere.call(request).await;
+            }
+        }
+        let now = kind.wheel.now();
+        if due.passed(now) {
+            kind.meter.add_refused(&refusal);
+            return RawOutcome::NotExecuted(refusal);
+        }
+        reached!(HELD);
+        kind.wheel.sleep(LOOK_EVERY).await;
+        request.within = due.until(kind.wheel.now());
+        let placement = node.placement.as_ref();
+        let admitted = placement.map_or(Ok(()), |p| p.admits(&kind.service, request.key.as_deref()));
+        if let Err(again) = admitted {
+            refusal = again;
+            continue;
+        }
+        let Some(here) = node.registry.dynamic(&kind.service) else {
+            return RawOutcome::NotExecuted(refusal);
         };
-        let wheel = self.kind.wheel.clone();
-        Box::pin(async move {
-            if let Some(room) = begun.room
-                && let Err(refusal) = room.await
-            {
-                return RawOutcome::NotExecuted(refusal);
-            }
-            let Some(answer) = begun.answer else { return RawOutcome::Accepted };
-            tokio::select! {
-                biased;
-                outcome = answer => outcome.unwrap_or(RawOutcome::Unknown(UnknownCause::Unanswered)),
-                () = wheel.sleep_until(begun.due) => RawOutcome::Unknown(UnknownCause::TimedOut),
-            }
-        })
+        return here.call(request).await;
     }
 }

@@ -2,15 +2,22 @@
 
 mod active;
 mod address;
+mod away;
+mod delivery;
+mod dispatch;
 mod dynamic;
+mod kept;
+mod placed;
 mod provider;
 mod registry;
 mod watch;
 
 pub use address::{Address, Locator};
 pub(crate) use address::{Choice, Whereabouts};
+pub(crate) use dispatch::{Passing, passes};
 pub(crate) use dynamic::Inlet;
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
+pub(crate) use placed::Single;
 #[cfg(test)]
 pub(crate) use provider::Provide;
 pub(crate) use provider::{Entities, Instances, check_locator};

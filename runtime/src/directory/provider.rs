@@ -2,17 +2,20 @@
 
 use super::active::Active;
 use super::address::Locator;
+use super::kept::Kept;
+use super::placed::PlacedOverseer;
 use crate::cell::kind::Kind;
 use crate::cell::port::{Overseer, Phase, Port};
 use crate::cell::{self, Constructor, Handle, Wheel, ambient};
+use crate::placement::{Placed, Placement};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Message;
 use bytes::Bytes;
-use odeon_core::Refusal;
 use odeon_core::id::KEY_MAX;
+use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::supervision::Exit;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use odeon_core::{Refusal, ServiceName};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -89,6 +92,9 @@ pub(crate) struct Entities<S: Service> {
     kind: Arc<Kind>,
     active: Arc<Active<MessageOf<S>>>,
     constructor: Constructor<S>,
+    kept: Arc<Kept>,
+    /// Where they are, if the cluster group says so.
+    placement: Option<Arc<Placement>>,
 }
 
 impl<S: Service> Entities<S> {
@@ -96,15 +102,16 @@ impl<S: Service> Entities<S> {
     pub(crate) fn start(
         overseer: Arc<dyn Overseer>,
         constructor: Constructor<S>,
+        placement: Option<Arc<Placement>>,
         make_kind: impl FnOnce(Arc<dyn Overseer>) -> Arc<Kind>,
     ) -> Arc<Self> {
-        let active = Arc::new(Active::new());
+        let (active, kept) = (Arc::new(Active::new()), Arc::<Kept>::default());
         let wrapped = EntityOverseer::<MessageOf<S>> {
-            inner: overseer,
+            inner: PlacedOverseer { inner: overseer, placement: placement.clone() },
             active: Arc::downgrade(&active),
-            kept: Kept::default(),
+            kept: kept.clone(),
         };
-        Arc::new(Self { kind: make_kind(Arc::new(wrapped)), active, constructor })
+        Arc::new(Self { kind: make_kind(Arc::new(wrapped)), active, constructor, kept, placement })
     }
 
     fn executor_for(&self, key: &str) -> usize {
@@ -133,6 +140,10 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
                 let problem = format!("{ENTITIES_MAX} entities are active on this node");
                 return Err(Refusal::StartFailed { problem });
             }
+            // also while the service stops: others may have it by now
+            if let Some(placement) = &self.placement {
+                placement.admits(&self.kind.service, Some(key))?;
+            }
             self.kind.overseer.admits(key)?;
             let executor = self.executor_for(key);
             Ok(cell::spawn(&self.kind, executor, Some(key.clone()), self.constructor.clone()))
@@ -152,12 +163,41 @@ impl<S: Service> Provide<MessageOf<S>> for Entities<S> {
     }
 }
 
+impl<S: Service> Placed for Entities<S> {
+    fn service(&self) -> &ServiceName {
+        &self.kind.service
+    }
+
+    fn begin(&self) -> bool {
+        true
+    }
+
+    fn cells(&self, slots: Option<&BTreeSet<SlotId>>) -> Vec<Arc<dyn Port>> {
+        let is_meant = |key: &str| slots.is_none_or(|slots| slots.contains(&slot_of(key)));
+        self.active.all(is_meant).iter().map(Handle::port).collect()
+    }
+
+    fn left(&self, slots: &BTreeSet<SlotId>) -> Vec<(Arc<str>, Bytes)> {
+        self.kept.of(slots)
+    }
+
+    fn lose(&self, slots: &BTreeSet<SlotId>, for_good: bool) {
+        if for_good {
+            self.kept.forget(slots);
+        }
+    }
+
+    fn take(&self, key: &Arc<str>, left: Bytes) {
+        self.kept.put(key, left, &self.kind.service);
+    }
+}
+
 /// Passes reports on and keeps the table of entities true.
 struct EntityOverseer<M: Message> {
-    inner: Arc<dyn Overseer>,
+    inner: PlacedOverseer,
     /// Weak: the cells in it own their kind, and with it this.
     active: Weak<Active<M>>,
-    kept: Kept,
+    kept: Arc<Kept>,
 }
 
 impl<M: Message> Overseer for EntityOverseer<M> {
@@ -193,7 +233,7 @@ impl<M: Message> Overseer for EntityOverseer<M> {
 
     fn passivated(&self, cell: &dyn Port, state: Vec<u8>) {
         if let Some(key) = cell.key() {
-            self.kept.put(key, state, cell);
+            self.kept.put(key, state.into(), &cell.kind().service);
         }
     }
 
@@ -208,67 +248,6 @@ impl<M: Message> Overseer for EntityOverseer<M> {
             active.remove(key, cell.id());
         }
         self.inner.gone(cell, exit);
-    }
-}
-
-/// Most bytes of passivated entities kept in memory for each service.
-const KEPT_BYTES_MAX: usize = 64 << 20;
-
-/// What passivated entities left: volatile, bounded.
-#[derive(Default)]
-struct Kept {
-    states: Mutex<BTreeMap<Arc<str>, KeptState>>,
-    bytes: AtomicUsize,
-}
-
-struct KeptState {
-    state: Bytes,
-    /// A start has it: forgotten once that succeeds, there for the next start if it fails.
-    lent: bool,
-}
-
-impl Kept {
-    fn put(&self, key: &Arc<str>, state: Vec<u8>, cell: &dyn Port) {
-        let len = state.len() + key.len();
-        if self.bytes.load(Relaxed) + len > KEPT_BYTES_MAX {
-            let service = &cell.kind().service;
-            tracing::warn!(%service, %key, bytes = len, "no room to keep a passivated entity's state: lost");
-            return;
-        }
-        self.bytes.fetch_add(len, Relaxed);
-        let kept = KeptState { state: state.into(), lent: false };
-        if let Some(old) = self.states.lock().insert(key.clone(), kept) {
-            self.bytes.fetch_sub(old.state.len() + key.len(), Relaxed);
-        }
-    }
-
-    /// What is kept, once; a start that has not succeeded yet only borrows it.
-    fn lend(&self, key: &Arc<str>, starting: bool) -> Option<Bytes> {
-        let state = {
-            let mut states = self.states.lock();
-            let kept = states.get_mut(key).filter(|kept| !kept.lent)?;
-            kept.lent = true;
-            kept.state.clone()
-        };
-        if !starting {
-            self.settle(key, |_| false);
-        }
-        Some(state)
-    }
-
-    /// Keeps it further, or not.
-    fn settle(&self, key: &Arc<str>, keeps: impl FnOnce(&mut KeptState) -> bool) {
-        if self.bytes.load(Relaxed) == 0 {
-            return;
-        }
-        let mut states = self.states.lock();
-        if let Some(kept) = states.get_mut(key)
-            && !keeps(kept)
-        {
-            let len = kept.state.len() + key.len();
-            states.remove(key);
-            self.bytes.fetch_sub(len, Relaxed);
-        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The names of a node: which service provides which, and what each name is bound to.
 
 use super::address::{Address, Locator};
-use super::dynamic::{ByName, Dynamic, ServiceDescription};
+use super::away::Away;
+use super::dynamic::{ByName, Dynamic, ServiceDescription, ServiceKind};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
 use crate::node::{NodeInner, RefError};
+use crate::placement::Placement;
 use crate::remote::Spoken;
 use crate::service::contract::Contract;
 use crate::service::message::Message;
@@ -26,12 +28,26 @@ struct Entry {
 pub(crate) struct Registry {
     entries: DashMap<ServiceName, Entry>,
     bindings: BTreeMap<ServiceName, ServiceName>,
+    /// Where entities and singletons are, if the cluster group says so.
+    placement: Option<Arc<Placement>>,
 }
 
 impl Registry {
     /// With names that stand for others: a service may depend on a contract without knowing who provides it.
-    pub(crate) fn with_bindings(bindings: BTreeMap<ServiceName, ServiceName>) -> Self {
-        Self { entries: DashMap::new(), bindings }
+    pub(crate) fn new(
+        bindings: BTreeMap<ServiceName, ServiceName>,
+        placement: Option<Arc<Placement>>,
+    ) -> Self {
+        Self { entries: DashMap::new(), bindings, placement }
+    }
+
+    /// What it takes to find the receivers of a service elsewhere, if they are placed.
+    pub(crate) fn away(&self, name: &ServiceName, node: &Weak<NodeInner>, spoken: Spoken) -> Option<Away> {
+        let placement = self.placement.as_ref()?;
+        let name = self.bound(name);
+        let kind = self.entries.get(name)?.dynamic.describe().kind;
+        let placed = matches!(kind, ServiceKind::Entity | ServiceKind::Singleton);
+        placed.then(|| Away::new(placement.clone(), name.clone(), node.clone(), spoken))
     }
 
     /// What a name stands for.
@@ -90,7 +106,9 @@ impl Registry {
         };
         let provider = entry.provider_for::<C>(&locator.service)?;
         check_locator(&locator, provider.keyed()).map_err(RefError::Refused)?;
-        Ok(Address::to_provider(locator, provider))
+        drop(entry);
+        let away = self.away(&locator.service, &node, Spoken::of::<C>());
+        Ok(Address::to_provider(locator, provider, away))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::Shared;
 use crate::replication::{ChangeError, GroupStatus, Role};
-use odeon_core::membership::{Change, Command, Grants, Reason, Seat, Seats, next_change};
-use odeon_core::{NodeId, ReplicaId, Timestamp};
+use odeon_core::membership::{Change, Command, Grants, MemberState, Reason, Seat, Seats, View, next_change};
+use odeon_core::placement::plan;
+use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -19,7 +20,7 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs as long as the node.
 pub(super) async fn run(shared: &Shared) {
-    tokio::join!(leases(shared), replicas(shared));
+    tokio::join!(leases(shared), replicas(shared), places(shared));
 }
 
 /// Ends leases, of those that were not renewed while this replica has led: whoever has just begun to lead gives all of
@@ -53,11 +54,55 @@ async fn replicas(shared: &Shared) {
         let living: BTreeSet<ReplicaId> = view.members.values().map(|member| member.card.replica).collect();
         absences.see(status.voters.keys().filter(|id| !living.contains(id)).copied(), now);
         if status.role == Role::Leader {
+            give_way(shared, &view, &status).await;
             let away = absences.longer_than(shared.times.voter_away, now);
             // one that takes longer goes on; until it is done another one is refused
             let _ = timeout(CHANGE_WITHIN, change_replicas(shared, &status, away)).await;
         }
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A leader that is about to leave lets another voter lead: nobody has to find out then that it is gone.
+async fn give_way(shared: &Shared, view: &View, status: &GroupStatus) {
+    let is_up =
+        |name: &NodeName| view.members.get(name).is_some_and(|member| member.state == MemberState::Up);
+    if view.members.contains_key(&shared.node.name) && is_up(&shared.node.name) {
+        return;
+    }
+    let next = status
+        .voters
+        .iter()
+        .find(|(id, name)| **id != shared.replica && is_up(name) && status.is_near(**id, BEHIND_MAX));
+    if let Some((next, name)) = next {
+        tracing::info!(%name, "the node is about to leave: it lets another one lead the cluster group");
+        if let Err(error) = shared.group.transfer(*next).await {
+            tracing::debug!(%error, "nobody else leads yet");
+        }
+    }
+}
+
+/// Says which node has which slots.
+async fn places(shared: &Shared) {
+    let mut views = shared.view.clone();
+    // renewals make other views of the same epoch
+    let mut settled = None;
+    loop {
+        let view = views.borrow_and_update().clone();
+        let status = shared.group.status();
+        let this = Some((status.term, view.epoch));
+        if status.role == Role::Leader && this != settled {
+            let wanted = plan(&view);
+            settled = this.filter(|_| wanted.is_empty());
+            for place in wanted {
+                // what has changed meanwhile is looked at again
+                if let Err(error) = shared.propose(&place, WITHIN).await {
+                    tracing::debug!(%error, "slots are not placed yet");
+                    break;
+                }
+            }
+        }
+        let _ = timeout(LOOK_EVERY, views.changed()).await;
     }
 }
 

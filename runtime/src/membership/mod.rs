@@ -124,6 +124,18 @@ impl Membership {
         self.0.lease.lock().holds(self.0.now())
     }
 
+    /// How long it may, if it may.
+    pub(crate) fn lease_left(&self) -> Option<Duration> {
+        let (ends, now) = (self.0.lease.lock().ends()?, self.0.now());
+        (now < ends).then(|| ends.since(now))
+    }
+
+    /// Waits until others have all entities and singletons of this node that they can have, once the group knows that it
+    /// drains ([`Command::Drain`]). False: the time is up, and it has some.
+    pub async fn gave_away(&self, within: Duration) -> bool {
+        tokio::time::timeout(within, crate::placement::drained(self)).await.is_ok()
+    }
+
     /// The cluster group as this node's replica sees it.
     pub fn group(&self) -> GroupStatus {
         self.0.group.status()

@@ -5,6 +5,7 @@ use super::{Membership, Shared, Standing, leader, member, offers, store};
 use crate::host::run_blocking;
 use crate::journal::{Journal, JournalConfig, OpenError};
 use crate::node::Node;
+use crate::placement::{self, Placement, Takeover};
 use crate::remote::Links;
 use crate::replication::{Group, GroupConfig, StartGroupError};
 use crate::supervision::{AddPartError, PartSpec, Running};
@@ -21,6 +22,10 @@ use tokio::time::Instant;
 
 /// The group that agrees on the members.
 const CLUSTER: GroupId = GroupId(0);
+/// Others hear within this time where receivers are that this node had.
+const QUIET_FOR: Duration = Duration::from_millis(300);
+/// A node that leaves passes messages on for so long at the most.
+const QUIET_WITHIN: Duration = Duration::from_secs(2);
 /// A node that stops tells the others within this time.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -181,9 +186,35 @@ async fn start(
     node.inner().membership.set(membership.clone()).map_err(|_| StartMembershipError::Again)?;
     // what was registered in between
     membership.offer(node.inner());
-    let spec = PartSpec::new("membership").stop_within(2 * LEAVE_WITHIN).outlives_services();
+    let spec = PartSpec::new("membership").stop_within(2 * LEAVE_WITHIN + QUIET_WITHIN).outlives_services();
+    let placement = node.inner().placement.clone();
+    if let Some(placement) = &placement {
+        let takeover = Takeover::new(placement);
+        links.exchange().set_taker(move |from, body| takeover.take(from, body));
+        placement.follow(membership.clone());
+        let spec = PartSpec::new("placement").outlives_services();
+        let (placement, member, links) = (placement.clone(), membership.clone(), links.clone());
+        node.add_part(&spec, move |part| follow(placement.clone(), member.clone(), links.clone(), part))
+            .await?;
+    }
     node.add_part(&spec, move |part| run(shared.clone(), links.clone(), journal.clone(), part)).await?;
     Ok(membership)
+}
+
+/// Has what the cluster group places begin, move and end, until the node stops.
+async fn follow(
+    placement: Arc<Placement>,
+    membership: Membership,
+    links: Links,
+    mut running: Running,
+) -> Result<(), String> {
+    running.ready();
+    tokio::select! {
+        biased;
+        () = running.stopping() => {}
+        () = placement::run(placement, membership, links) => {}
+    }
+    Ok(())
 }
 
 async fn run(
@@ -202,6 +233,10 @@ async fn run(
         () = leader::run(&shared) => {}
     }
     let membership = Membership(shared);
+    // services have stopped, but messages of others are passed on to where their receivers are by now
+    if membership.standing() == Standing::Member && !links.quiet(QUIET_FOR, QUIET_WITHIN).await {
+        tracing::info!("the node leaves although something is under way between it and others");
+    }
     if membership.standing() == Standing::Member
         && let Err(error) = membership.leave(LEAVE_WITHIN).await
     {

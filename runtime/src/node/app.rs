@@ -5,7 +5,7 @@ use super::{NodeInner, StartNodeError};
 use crate::cell::kind::Kind;
 use crate::cell::port::Overseer;
 use crate::cell::{Bounds, Constructor};
-use crate::directory::{Entities, Instances, ServiceDescription, ServiceKind};
+use crate::directory::{Entities, Instances, ServiceDescription, ServiceKind, Single};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Access;
 use crate::service::{Cx, StartError};
@@ -302,15 +302,30 @@ impl<S: Service> Prepared<S> {
             version: S::Contract::VERSION,
             methods: S::Contract::METHODS,
         };
-        let host = node.tree.add_service(&self.service, self.kind, &self.options.restart).await;
+        let host = node
+            .tree
+            .add_service(&self.service, (self.kind, node.placement.is_some()), &self.options.restart)
+            .await;
         match self.kind {
             ServiceKind::Entity => {
                 let mut kind = None;
-                let entities = Entities::<S>::start(host, self.constructor.clone(), |overseer| {
+                let placement = node.placement.clone();
+                let entities =
+                    Entities::<S>::start(host, self.constructor.clone(), placement.clone(), |overseer| {
+                        kind.insert(self.kind(node, overseer)).clone()
+                    });
+                let kind = kind.expect("Entities::start makes it");
+                node.registry.insert::<S::Contract>(description, kind, entities.clone());
+                placement.inspect(|placement| placement.add(entities));
+            }
+            ServiceKind::Singleton if let Some(placement) = &node.placement => {
+                let mut kind = None;
+                let single = Single::<S>::start(host, self.constructor.clone(), placement, |overseer| {
                     kind.insert(self.kind(node, overseer)).clone()
                 });
-                let kind = kind.expect("Entities::start makes it");
-                node.registry.insert::<S::Contract>(description, kind, entities);
+                let kind = kind.expect("Single::start makes it");
+                node.registry.insert::<S::Contract>(description, kind, single.clone());
+                placement.add(single);
             }
             ServiceKind::Stateless | ServiceKind::Singleton => {
                 let kind = self.kind(node, host);

@@ -12,12 +12,16 @@ pub struct NodeConfig {
     pub services: BTreeMap<ServiceName, toml::Table>,
     /// Names that stand for others: who depends on the left gets the right.
     pub bindings: BTreeMap<ServiceName, ServiceName>,
+    /// Its entities and singletons are where the cluster group places them: it is to become a member
+    /// ([`Membership::start`](crate::membership::Membership::start)). Until it is none of them begins. Otherwise they
+    /// are wherever somebody calls them.
+    pub placed: bool,
 }
 
 impl NodeConfig {
     /// Nothing configured.
     pub fn named(name: NodeName) -> Self {
-        Self { name, services: BTreeMap::new(), bindings: BTreeMap::new() }
+        Self { name, services: BTreeMap::new(), bindings: BTreeMap::new(), placed: false }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::cell::nursery::Nursery;
 use crate::directory::{Dynamic, Registry, ServiceDescription};
 use crate::host::{Executor, Host};
 use crate::membership::Membership;
+use crate::placement::Placement;
 use crate::remote::{Core, Elsewhere, TooManyServices};
 use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
@@ -104,6 +105,8 @@ pub struct NodeInner {
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) registry: Registry,
     pub(crate) tree: Tree,
+    /// Where entities and singletons are, if the cluster group says so.
+    pub(crate) placement: Option<Arc<Placement>>,
     /// One for each executor.
     pub(crate) nurseries: Box<[Nursery]>,
     /// The links to other nodes, if it has any.
@@ -212,9 +215,11 @@ impl Node {
         }
         let wheel = Wheel::new(clocks.len());
         let tree = Tree::start(&control, host.seed).await.map_err(StartNodeError::Tree)?;
+        let placement = config.placed.then(Arc::<Placement>::default);
         let inner = Arc::new(NodeInner {
             name: config.name.clone(),
-            registry: Registry::with_bindings(config.bindings.clone()),
+            registry: Registry::new(config.bindings.clone(), placement.clone()),
+            placement,
             wheel: wheel.clone(),
             tree,
             nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),

@@ -9,7 +9,8 @@ use super::core::Core;
 use super::providers::{Rota, Standing};
 use super::target::{Target, Wanted};
 use crate::cell::Tick;
-use crate::directory::{Locator, RawCall, RawRequest, ServiceKind, check_locator};
+use crate::directory::{Locator, RawCall, RawRequest, ServiceKind, check_locator, passes};
+use crate::reach::reached;
 use crate::service::contract::ContractVersion;
 use crate::service::letter::Letter;
 use crate::service::reply::{RawOutcome, RawReply};
@@ -19,10 +20,16 @@ use odeon_core::{NodeId, Refusal, ServiceName, UnknownCause};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// So many ways are kept though nobody is on them. The next call of a receiver whose way was forgotten finds it anew.
 const IDLE_MAX: usize = 4_096;
+
+/// How often a call is sent that one node after another could not take.
+const ELSEWHERE_TRIES: u32 = 3;
+/// What was not executed is sent again after this time.
+const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// A service of other nodes, by names and bytes. A handle: cheap to clone.
 #[derive(Clone)]
@@ -147,10 +154,36 @@ impl Elsewhere {
 
     /// Calls it, as [`Dynamic::call`](crate::directory::Dynamic::call) does a service of this node. A call that has
     /// not left this node when its time is up is not executed; one that has is unknown.
+    ///
+    /// One that was not executed because its receiver is at another node by now, or at none yet, is sent again until its
+    /// time is up; one whose node could not take it, at other nodes, three times.
     pub fn call(&self, request: RawRequest) -> RawCall {
-        match self.begin(request) {
-            Ok(begun) => Box::pin(begun.end()),
-            Err(refusal) => Box::pin(std::future::ready(RawOutcome::NotExecuted(refusal))),
+        let due = self.core.wheel.due(request.within);
+        let first = self.begin(request.clone());
+        let this = self.clone();
+        Box::pin(async move {
+            let mut outcome = this.outcome(first).await;
+            let mut tries = 1;
+            while let RawOutcome::NotExecuted(refusal) = &outcome {
+                let left = matches!(refusal, Refusal::Stopped | Refusal::Unreachable { .. });
+                let again = passes(refusal) || left && tries < ELSEWHERE_TRIES;
+                if !again || due.passed(this.core.wheel.now()) {
+                    break;
+                }
+                reached!(ASKED_AGAIN);
+                tries += 1;
+                this.core.wheel.sleep(AGAIN_AFTER).await;
+                let within = due.until(this.core.wheel.now());
+                outcome = this.outcome(this.begin(RawRequest { within, ..request.clone() })).await;
+            }
+            outcome
+        })
+    }
+
+    async fn outcome(&self, begun: Result<Begun, Refusal>) -> RawOutcome {
+        match begun {
+            Ok(begun) => begun.end().await,
+            Err(refusal) => RawOutcome::NotExecuted(refusal),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::service::reply::{RawFailure, RawOutcome, RawReply};
 use bytes::Bytes;
 use odeon_core::delivery::Inbound as Counting;
 use odeon_core::wire::chain::{Chain, Place};
-use odeon_core::wire::envelope::{CallId, Content, Head, Request};
+use odeon_core::wire::envelope::{CallId, Content, Head, Introduction, Request};
 use odeon_core::wire::frame::{self, FrameError};
 use odeon_core::wire::limits;
 use odeon_core::wire::session::SessionId;
@@ -131,6 +131,11 @@ impl Inbound {
 
     fn used(&self) -> impl Iterator<Item = (usize, &InLane)> {
         self.lanes.iter().enumerate().filter_map(|(number, lane)| Some((number, &**lane.get()?)))
+    }
+
+    /// Whether calls of the peer wait for their answers.
+    pub(super) fn is_busy(&self) -> bool {
+        self.calls.lock().values().any(|call| call.strong_count() > 0)
     }
 
     /// The session is over: nobody wants the answers to its calls.
@@ -306,7 +311,8 @@ impl One<'_> {
         let number = request.target.receiver.0;
         let at = number as usize;
         if let Some(introduction) = request.target.introduces {
-            let inlet = self.core.inlet(self.peer, introduction.service.0, introduction.key);
+            let Introduction { service, key, epoch } = introduction;
+            let inlet = self.core.inlet(self.peer, service.0, key, epoch);
             if state.receivers.len() <= at {
                 state.receivers.resize_with(at + 1, || None);
             }
@@ -324,9 +330,13 @@ impl One<'_> {
             RawReply::elsewhere(Answering::new(self.peer.clone(), lane, call, encoding, left))
         });
         let origin = self.origin(receiver, request, call.is_none());
-        let inlet = match &receiver.inlet {
-            Ok(inlet) => inlet,
-            Err(refusal) => {
+        let outcast = self.peer.is_outcast().then(|| Refusal::Unreachable {
+            node: self.core.us().to_string(),
+            problem: format!("the cluster has removed {}: others have its work", self.peer.node),
+        });
+        let inlet = match (&outcast, &receiver.inlet) {
+            (None, Ok(inlet)) => inlet,
+            (Some(refusal), _) | (None, Err(refusal)) => {
                 match reply {
                     Some(reply) => reply.refuse(refusal.clone()),
                     None => receiver.receipts.refused(refusal),

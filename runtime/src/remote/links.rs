@@ -19,8 +19,11 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
+/// How often somebody looks who waits for silence.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest orderly end of all links.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -179,6 +182,33 @@ impl Links {
     /// What replicas on this node ask those on others through its links, and are asked.
     pub fn exchange(&self) -> Exchange {
         self.0.exchange()
+    }
+
+    /// Waits until nothing has been under way to or from other nodes for a while: those who have not heard yet that their
+    /// receivers are elsewhere have their messages passed on, and get their answers. False: the time is up.
+    pub(crate) async fn quiet(&self, lasting: Duration, within: Duration) -> bool {
+        let begun = Instant::now();
+        let mut since = begun;
+        while since.elapsed() < lasting {
+            if begun.elapsed() >= within {
+                return false;
+            }
+            if self.0.all_peers().iter().any(|peer| peer.is_up() && peer.is_busy()) {
+                since = Instant::now();
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        true
+    }
+
+    /// The cluster has removed these incarnations: nothing that they ask for is done any more.
+    pub(crate) fn cast_out<'a>(&self, removed: impl Iterator<Item = (&'a NodeName, u64)>) {
+        self.0.cast_out(removed);
+    }
+
+    /// Whoever knows where something is looks again.
+    pub(crate) fn note_change(&self) {
+        self.0.changes.note();
     }
 
     /// What the node is called in its cluster.

@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     same_artifact: AtomicBool,
     targets: AtomicU64,
     gone: OnceLock<Refusal>,
+    /// The cluster has removed it: it may say what replicas say, and nothing else.
+    outcast: AtomicBool,
     /// There is a connection.
     up: AtomicBool,
     /// Something waits for one.
@@ -74,6 +76,7 @@ impl Peer {
         let teller = Arc::new(Teller::default());
         let last = last.filter(|last| *last.node == node);
         let past = last.map(Self::books).unwrap_or_default();
+        let outcast = AtomicBool::new(core.is_outcast(&node));
         Arc::new(Self {
             node: Arc::new(node),
             client,
@@ -91,6 +94,7 @@ impl Peer {
             same_artifact: AtomicBool::new(false),
             targets: AtomicU64::new(1),
             gone: OnceLock::new(),
+            outcast,
             up: AtomicBool::new(false),
             wanted: Teller::default(),
             outbox: last.map(|last| last.outbox.clone()).unwrap_or_default(),
@@ -161,6 +165,12 @@ impl Peer {
             || self.services().number == 0
     }
 
+    /// Whether messages or answers are under way to it, or from it.
+    pub(super) fn is_busy(&self) -> bool {
+        let unsettled = self.lanes.used().any(Lane::has_work);
+        unsettled || self.pending.len() > 0 || self.inbound.is_busy() || self.large.queue().0 > 0
+    }
+
     /// Whether the session with it is over.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.get().is_some()
@@ -173,15 +183,36 @@ impl Peer {
             return;
         }
         self.changes.note();
-        let untold = self.lanes.end(&refusal, reason);
-        self.pending.end(|lane| untold[lane], &refusal);
+        self.end_session(&refusal, problem, reason);
+        // whoever keeps it up learns that there is nothing more to do
+        self.wanted.remind();
+    }
+
+    fn end_session(&self, refusal: &Refusal, problem: &str, reason: &'static str) {
+        let untold = self.lanes.end(refusal, reason);
+        self.pending.end(|lane| untold[lane], refusal);
         self.large.end();
         let down = Exit::NodeDown { node: self.node.to_string(), problem: problem.into() };
         self.wanted_watches.end(&down);
         self.watched.end(&down);
         self.inbound.end();
-        // whoever keeps it up learns that there is nothing more to do
-        self.wanted.remind();
+    }
+
+    /// The cluster has removed it: what was under way is lost, and nothing that it asks for is done. Replicas still hear
+    /// each other, so that it learns of it.
+    pub(super) fn cast_out(&self) {
+        if !self.outcast.swap(true, Ordering::AcqRel) {
+            reached!(CAST_OUT);
+            let problem = "the cluster has removed it";
+            self.changes.note();
+            self.end_session(&self.unreachable(problem), problem, "removed");
+        }
+    }
+
+    /// Whether the cluster has removed it.
+    #[inline]
+    pub(super) fn is_outcast(&self) -> bool {
+        self.outcast.load(Ordering::Acquire)
     }
 
     /// Sends a message, or tells why it does not go. `waker` is woken when there may be room.

@@ -1,8 +1,9 @@
 //! Who on other nodes receives the messages of a reference, where several nodes offer the service.
 //!
 //! A service of many instances is called at all nodes that can be reached, in turn. What has a key, and a singleton,
-//! is where rendezvous hashing puts it: nodes that see the same members agree on that. Nodes that do not, because the
-//! network is cut or one has just come, may not: one activation in the whole cluster is the business of placement.
+//! is where the cluster group has placed it. On a node that is no member of one it is where rendezvous hashing puts it:
+//! nodes that see the same peers agree on that; nodes that do not, because the network is cut or one has just come,
+//! may not.
 
 use super::control::Offer;
 use super::core::{Core, Entry};
@@ -10,10 +11,14 @@ use super::gossip::Members;
 use super::peer::Peer;
 use super::receipts::Teller;
 use super::target::{Spoken, Target, Wanted};
+use crate::placement::{self, Place, Placement, unplaced};
 use odeon_core::rendezvous::weight;
 use odeon_core::{NodeName, Refusal, ServiceName};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a receiver is nowhere that has an owner.
+const NO_LINK: &str = "there is no link to its node yet";
 
 /// Counts what may lead messages elsewhere: nodes that come and go, connections, lists of services.
 #[derive(Debug, Default)]
@@ -88,6 +93,7 @@ pub(super) enum Standing {
 
 struct Provider {
     node: NodeName,
+    incarnation: u64,
     number: u32,
     offer: Offer,
     standing: Standing,
@@ -136,22 +142,43 @@ impl Core {
                 false
             }
         });
-        let chosen = self.choose(found, service, key.map_or("", |key| key));
+        let placement = self.node.upgrade().and_then(|node| node.placement.clone());
+        if found.is_empty() {
+            let is_placed = placement.is_some_and(|placement| placement.has_table(service));
+            let unlinked = is_placed && matches!(refused, Refusal::UnknownService { .. });
+            return Err(if unlinked { unplaced(service, NO_LINK) } else { refused });
+        }
+        let placement = placement.filter(|_| found.iter().any(Provider::is_one));
+        let (chosen, epoch) = match &placement {
+            Some(placement) => owner(placement, found, service, key)?,
+            None => (self.choose(found, service, key.map_or("", |key| key)), 0),
+        };
         let mut targets = Vec::with_capacity(chosen.len());
         for provider in chosen {
             let Some(entry) = entries.get_mut(&provider.node) else { continue };
             let gone = entry.peer.as_ref().is_none_or(|peer| peer.is_gone());
             let peer = if gone { self.begin_anew(entry) } else { entry.peer.clone() };
             let Some(peer) = peer else { continue };
-            let kept = last.and_then(|rota| rota.targets.iter().find(|target| target.is_on(&peer)));
+            let is_same = |target: &&Arc<Target>| target.is_on(&peer) && target.epoch == epoch;
+            let kept = last.and_then(|rota| rota.targets.iter().find(is_same));
             targets.push(match kept {
                 Some(target) => target.clone(),
-                None => Arc::new(Target::new(&peer, provider.number, &provider.offer, wanted, key)?),
+                None => {
+                    let target = Target::new(&peer, provider.number, &provider.offer, wanted, key)?;
+                    Arc::new(target.since(epoch))
+                }
             });
         }
         drop(entries);
         if targets.is_empty() {
             return Err(refused);
+        }
+        if placement.is_some()
+            && let Some(last) = last
+            && last.targets.iter().any(|target| !targets[0].is_beside(target) && !target.is_quiet())
+        {
+            // they shall not be overtaken
+            return Err(unplaced(service, "earlier messages are on their way to the node that had it"));
         }
         let next = self.draw(targets.len());
         Ok(Rota { targets, next, seen })
@@ -173,7 +200,7 @@ impl Core {
 
     fn choose(&self, mut found: Vec<Provider>, service: &ServiceName, key: &str) -> Vec<Provider> {
         let Some(best) = found.iter().map(|provider| provider.standing).min() else { return found };
-        let one = found.iter().any(|provider| provider.offer.keyed || provider.offer.single);
+        let one = found.iter().any(Provider::is_one);
         if one {
             // not the connected ones alone: a connection that flickers must not move what has a state
             let live = found.iter().any(|provider| provider.standing <= Standing::Alive);
@@ -190,18 +217,49 @@ impl Core {
     }
 }
 
+impl Provider {
+    /// Whether there is one activation of a receiver.
+    fn is_one(&self) -> bool {
+        self.offer.keyed || self.offer.single
+    }
+}
+
+/// The provider that the cluster group has chosen, and since when.
+fn owner(
+    placement: &Placement,
+    found: Vec<Provider>,
+    service: &ServiceName,
+    key: Option<&Arc<str>>,
+) -> Result<(Vec<Provider>, u64), Refusal> {
+    match placement.place(service, placement::slot(key.map(|key| &**key))) {
+        Place::There(owner, epoch) => {
+            let is_owner = |provider: &Provider| {
+                provider.node == owner.name && provider.incarnation == owner.incarnation
+            };
+            match found.into_iter().find(is_owner) {
+                Some(provider) => Ok((vec![provider], epoch)),
+                None => Err(unplaced(service, NO_LINK)),
+            }
+        }
+        // it was about to become so when this was asked
+        Place::Here => Err(unplaced(service, "it has just come to this node")),
+        Place::Nowhere(problem) => Err(unplaced(service, problem)),
+    }
+}
+
 fn providers<'a>(
     entries: impl Iterator<Item = (&'a NodeName, &'a Entry)>,
     members: &Members,
     wanted: &str,
 ) -> Vec<Provider> {
     let provider = |(node, entry): (&'a NodeName, &'a Entry)| {
-        let peer = entry.peer.as_ref()?;
+        let peer = entry.peer.as_ref().filter(|peer| !peer.is_outcast())?;
         let services = peer.services();
         let number = services.services.iter().rposition(|offer| offer.name == wanted)?;
         let standing = standing(peer, members);
         let (offer, number) = (services.services[number].clone(), u32::try_from(number).ok()?);
-        Some(Provider { node: node.clone(), number, offer, standing })
+        let incarnation = peer.node.incarnation;
+        Some(Provider { node: node.clone(), incarnation, number, offer, standing })
     };
     entries.filter_map(provider).collect()
 }

@@ -7,7 +7,7 @@ use super::providers::Rota;
 use super::reply::Left;
 use super::target::{Target, Wanted};
 use crate::cell::port::Port;
-use crate::directory::Inlet;
+use crate::directory::{Inlet, passes};
 use crate::reach::reached;
 use crate::service::letter::{Letter, Unread};
 use crate::service::message::{Envelope, Header, Message, Origin};
@@ -19,12 +19,16 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 /// Messages of one receiver that wait for room on the way to a peer; more are refused. A sender that keeps to its
 /// window has fewer.
 const WAITING_MAX: usize = WINDOW_MAX as usize;
 /// Their bytes, after which no others are taken.
 const WAITING_BYTES_MAX: usize = 4 << 20;
+
+/// How often somebody looks where a receiver is that is nowhere.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Where messages for a service of other nodes go. `told` is what their sender knows of it.
 pub(super) fn inlet(
@@ -125,6 +129,7 @@ impl Passage {
     fn send(&self, line: &mut Line, passed: Passed) -> Option<Passed> {
         let target = match self.target(line) {
             Ok(target) => target,
+            Err(refusal) if passes(&refusal) => return Some(passed),
             Err(refusal) => {
                 passed.refuse(refusal);
                 return None;
@@ -138,6 +143,21 @@ impl Passage {
             Ok(call) => sent(&target, origin.as_deref(), call, left),
         }
         None
+    }
+
+    /// Its receiver is at no node at the moment: it is the next one again, while its time lasts.
+    async fn wait(&self, mut passed: Passed, refusal: Refusal) {
+        let Some(core) = self.core.upgrade() else { return passed.refuse(Refusal::Stopped) };
+        if passed.header.due().is_never() {
+            passed.header = passed.header.with_due(core.wheel.due(WITHIN_DEFAULT));
+        }
+        if passed.header.due().passed(core.wheel.now()) {
+            return passed.refuse(refusal);
+        }
+        core.wheel.sleep(LOOK_EVERY).await;
+        let mut line = self.line.lock();
+        line.bytes += passed.message.weight();
+        line.waiting.push_front(passed);
     }
 
     /// Sends those that wait, each as soon as there is room.
@@ -158,6 +178,10 @@ impl Passage {
             }
             let target = match target {
                 Ok(target) => target,
+                Err(refusal) if passes(&refusal) => {
+                    self.wait(passed, refusal).await;
+                    continue;
+                }
                 Err(refusal) => {
                     passed.refuse(refusal);
                     continue;

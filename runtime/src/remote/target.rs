@@ -7,7 +7,7 @@ use crate::service::contract::{Contract, ContractVersion, Encoding, Method};
 use odeon_core::wire::envelope::{MethodNumber, ServiceNumber};
 use odeon_core::{Criticality, Refusal};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Lanes of a session for each class.
 const SPREAD: usize = 2;
@@ -83,6 +83,8 @@ pub(crate) struct Target {
     pub(super) id: u64,
     pub(super) peer: Arc<Peer>,
     service: u32,
+    /// Since when it is there, as the cluster group says; 0: it is not placed.
+    pub(super) epoch: u64,
     pub(super) key: Option<Arc<str>>,
     /// What the peer calls our methods; none for one that it does not have.
     methods: Box<[Option<u16>]>,
@@ -116,12 +118,32 @@ impl Target {
             id: peer.next_target(),
             peer: peer.clone(),
             service,
+            epoch: 0,
             key: key.cloned(),
             methods: wanted.methods(offer),
             compactness: wanted.compactness(peer, offer),
             spread: (hash % SPREAD as u64) as usize,
             numbers: Default::default(),
         })
+    }
+
+    /// It is there since this epoch.
+    pub(super) fn since(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// Whether both are on the same peer.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.peer, &other.peer)
+    }
+
+    /// Whether nothing is under way to it.
+    pub(super) fn is_quiet(&self) -> bool {
+        let lanes = Criticality::ALL.into_iter().map(|class| (class, self.lane(class)));
+        let number = |class: Criticality| self.numbers[class.level()].load(Ordering::Relaxed);
+        let mut used =
+            lanes.filter_map(|(class, lane)| Some((number(class), self.peer.lanes.made_at(lane)?)));
+        self.peer.is_gone() || used.all(|(number, lane)| lane.is_quiet(self.id, number))
     }
 
     /// Whether it is on this peer, in this session.

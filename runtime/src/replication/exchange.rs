@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -65,7 +65,12 @@ pub(super) struct Shared {
     asked: Mutex<Asked>,
     seats: Mutex<BTreeMap<GroupId, Arc<Seat>>>,
     served: AtomicUsize,
+    /// What nodes hand over to each other, if this one takes anything.
+    taker: OnceLock<Taker>,
 }
+
+/// Takes what another node hands over.
+type Taker = Box<dyn Fn(&NodeName, &[u8]) -> Result<(), String> + Send + Sync>;
 
 struct Asked {
     last: u64,
@@ -93,7 +98,8 @@ impl Exchange {
         // an answer to a question of an earlier run of this node answers none of this one
         let last = crate::remote::random().unwrap_or(0);
         let asked = Mutex::new(Asked { last, open: BTreeMap::new() });
-        Self(Arc::new(Shared { carrier, asked, seats: Mutex::default(), served: AtomicUsize::new(0) }))
+        let (served, taker) = (AtomicUsize::new(0), OnceLock::new());
+        Self(Arc::new(Shared { carrier, asked, seats: Mutex::default(), served, taker }))
     }
 
     pub(super) fn seat(&self, group: GroupId, seat: Option<Arc<Seat>>) {
@@ -102,6 +108,29 @@ impl Exchange {
             Some(seat) => seats.insert(group, seat),
             None => seats.remove(&group),
         };
+    }
+
+    /// From now on this node takes what others hand over, so.
+    pub(crate) fn set_taker(
+        &self,
+        take: impl Fn(&NodeName, &[u8]) -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        let _ = self.0.taker.set(Box::new(take));
+    }
+
+    /// Hands something over to another node; it has it when this is fine.
+    ///
+    /// # Errors
+    /// For people: it may not have it.
+    pub(crate) async fn hand(&self, to: &NodeName, body: Bytes, within: Duration) -> Result<(), String> {
+        // it is for the node, whatever groups it has
+        let ask = self.ask(to, (GroupId(0), None), Ask::Take { body }, within);
+        match ask.await {
+            Ok(Answer::Taken) => Ok(()),
+            Ok(Answer::Refused { problem }) => Err(problem),
+            Ok(_) => Err("it answers something else".into()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Asks a replica of another node. The question is on its way, behind those before it, when this returns.
@@ -182,8 +211,15 @@ impl Exchange {
     }
 
     fn serve(&self, from: &NodeName, id: u64, (group, to): (GroupId, Option<ReplicaId>), ask: Ask) {
-        let seat = self.0.seats.lock().get(&group).cloned();
         let refuse = |problem: String| self.answer(from, id, Answer::Refused { problem });
+        if let Ask::Take { body } = &ask {
+            let taken = self.0.taker.get().map(|take| take(from, body));
+            return match taken.unwrap_or_else(|| Err("nothing is taken here".into())) {
+                Ok(()) => self.answer(from, id, Answer::Taken),
+                Err(problem) => refuse(problem),
+            };
+        }
+        let seat = self.0.seats.lock().get(&group).cloned();
         let Some(seat) = seat else {
             return refuse(format!("there is no replica of {group} here"));
         };
@@ -219,7 +255,7 @@ impl Ask {
         match self {
             Self::Vote { .. } | Self::PreVote { .. } | Self::Lead { .. } | Self::Barrier | Self::Who => true,
             // those of one pipe must not overtake each other
-            Self::Append { .. } | Self::Install { .. } | Self::Propose { .. } => false,
+            Self::Append { .. } | Self::Install { .. } | Self::Propose { .. } | Self::Take { .. } => false,
         }
     }
 }

@@ -71,6 +71,10 @@ pub(super) enum Ask {
     Barrier,
     /// Which replica is there.
     Who,
+    /// What a node hands over to another one, whatever replicas they have.
+    Take {
+        body: Bytes,
+    },
 }
 
 /// What it answers.
@@ -110,6 +114,8 @@ pub(super) enum Answer {
     NotLeader {
         leader: Option<(ReplicaId, NodeName)>,
     },
+    /// It has what was handed over.
+    Taken,
     /// The entry was made; whether it will be committed is not known.
     Unknown {
         problem: String,

@@ -99,6 +99,7 @@ impl Seat {
                 self.install(from, vote, meta, (length, at), piece).await
             }
             Ask::Propose { command } => propose(raft, command).await,
+            Ask::Take { .. } => Ok(Answer::Refused { problem: "that is no matter of a group".into() }),
             Ask::Barrier => barrier(raft).await,
             Ask::Who => {
                 let metrics = raft.metrics();

@@ -1,10 +1,10 @@
 //! A message without an answer, until it is sent.
 
 use super::contract::Contract;
-use super::message::{Envelope, Header, Origin};
+use super::message::{Envelope, Header, Message, Origin};
 use super::reference::{WITHIN_DEFAULT, outgoing};
 use crate::cell::{Wheel, turn};
-use crate::directory::{Address, Choice, Whereabouts};
+use crate::directory::{Address, Choice, Passing, Whereabouts, passes};
 use crate::remote::Target;
 use futures_util::future::BoxFuture;
 use odeon_core::{Criticality, Refusal};
@@ -18,7 +18,23 @@ enum To<'a, R: Contract> {
     Owned(Address<R::Message>),
 }
 
+/// Sends it to where its receiver is. It waits for room there, whoever has sent it.
+fn passed<M: Message>(passing: Passing<M>) -> Option<Waiting> {
+    let room = passing.go()?;
+    Some(Box::pin(async move {
+        room.await;
+        Ok(())
+    }))
+}
+
 impl<R: Contract> To<'_, R> {
+    fn address(&self) -> &Address<R::Message> {
+        match self {
+            Self::Borrowed(address) => address,
+            Self::Owned(address) => address,
+        }
+    }
+
     #[inline]
     fn whereabouts(&self) -> &Whereabouts<R::Message> {
         match self {
@@ -82,12 +98,14 @@ impl<'a, R: Contract> Cast<'a, R> {
         let whereabouts = self.to.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => match whereabouts.pick()? {
-                Choice::Here(here) => {
+            None => match whereabouts.pick() {
+                Ok(Choice::Here(here)) => {
                     picked = here;
                     picked.delivery()
                 }
-                Choice::There(target) => return self.begin_there(target, waits),
+                Ok(Choice::There(target)) => return self.begin_there(target, waits),
+                Err(refusal) if passes(&refusal) => return self.pass(),
+                Err(refusal) => return Err(refusal),
             },
         };
         let (header, origin) = told(delivery.wheel(), self.within, self.criticality)?;
@@ -108,8 +126,22 @@ impl<'a, R: Contract> Cast<'a, R> {
                 }
                 Ok(Some(delivery.push_waiting(envelope)))
             }
+            Err((refusal, envelope)) if passes(&refusal) => {
+                Ok(passed(Passing::own(self.to.address(), envelope)))
+            }
             Err((refusal, _)) => Err(refusal),
         }
+    }
+
+    /// To where the receiver is by now, or will be.
+    #[cold]
+    fn pass(self) -> Result<Option<Waiting>, Refusal> {
+        let (mut header, origin) = outgoing(self.criticality)?;
+        if let (Some(time), Some(wheel)) = (self.within, self.to.whereabouts().wheel()) {
+            header = header.with_due(wheel.due(time).earlier(header.due()));
+        }
+        let envelope = Envelope { header: header.with_awaited(false), origin, message: self.message };
+        Ok(passed(Passing::own(self.to.address(), envelope)))
     }
 
     /// To another node, where there is room as far as this one knows.

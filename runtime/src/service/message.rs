@@ -210,6 +210,14 @@ impl Origin {
         }
     }
 
+    /// Of a message from another node that goes on to a third one: on the same behalf, but without its sender, whose
+    /// number means nothing there.
+    pub(crate) fn passed_on(&self) -> Self {
+        let (principal, tenant) = (self.principal.clone(), self.tenant.clone());
+        let hops = self.hops;
+        Self { principal, tenant, hops, ..Self::outside(self.trace_context(), self.request) }
+    }
+
     /// The trace, with the span of the sender as the parent of what is done next.
     pub fn trace_context(&self) -> TraceContext {
         TraceContext { trace: self.trace, parent: self.span, sampled: self.sampled }

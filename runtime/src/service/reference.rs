@@ -6,7 +6,7 @@ use super::message::{Envelope, Header, Origin};
 use super::reply::{Answer, Lost, Reply};
 use crate::cell::ambient;
 use crate::cell::{Tick, Wheel, WheelKey};
-use crate::directory::{Address, Choice};
+use crate::directory::{Address, Choice, Passing, passes};
 use crate::remote::Target;
 use futures_util::future::BoxFuture;
 use odeon_core::wire::envelope::CallId;
@@ -119,12 +119,17 @@ where
         let whereabouts = self.address.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => match whereabouts.pick()? {
-                Choice::Here(here) => {
+            None => match whereabouts.pick() {
+                Ok(Choice::Here(here)) => {
                     picked = here;
                     picked.delivery()
                 }
-                Choice::There(target) => return self.send_there(target, header, origin, message),
+                Ok(Choice::There(target)) => return self.send_there(target, header, origin, message),
+                Err(refusal) if passes(&refusal) => {
+                    self.pass(Envelope { header, origin, message });
+                    return Ok(());
+                }
+                Err(refusal) => return Err(refusal),
             },
         };
         // a repetition has no more time than the first try
@@ -145,7 +150,27 @@ where
                 self.state = State::WaitingForRoom(waiting, std::marker::PhantomData);
                 Ok(())
             }
+            Err((refusal, envelope)) if passes(&refusal) => {
+                self.pass(envelope);
+                Ok(())
+            }
             Err((refusal, _)) => Err(refusal),
+        }
+    }
+
+    /// To where the receiver is by now, or will be.
+    #[cold]
+    fn pass(&mut self, mut envelope: Envelope<R::Message>) {
+        if let Some(wheel) = self.address.whereabouts().wheel() {
+            self.due = wheel.due(self.within).earlier(envelope.header.due()).earlier(self.due);
+        }
+        envelope.header = envelope.header.with_awaited(true).with_due(self.due);
+        if let Some(room) = Passing::own(self.address, envelope).go() {
+            let waiting = Box::pin(async move {
+                room.await;
+                Ok(None)
+            });
+            self.state = State::WaitingForRoom(waiting, std::marker::PhantomData);
         }
     }
 

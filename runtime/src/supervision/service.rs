@@ -31,6 +31,8 @@ pub(crate) struct ServiceChild(pub(crate) Arc<ServiceHost>);
 pub(crate) struct ServiceHost {
     pub(super) name: ServiceName,
     kind: ServiceKind,
+    /// Other nodes may have its activations.
+    placed: bool,
     pub(super) policy: RestartPolicy,
     pub(super) clock: Clock,
     pub(super) executor: Executor,
@@ -70,13 +72,14 @@ impl ServiceHost {
     /// A host without cells.
     pub(crate) fn new(
         name: ServiceName,
-        kind: ServiceKind,
+        (kind, placed): (ServiceKind, bool),
         policy: RestartPolicy,
         (clock, executor, random): (Clock, Executor, Random),
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             kind,
+            placed,
             policy,
             clock,
             executor,
@@ -99,6 +102,7 @@ impl ServiceHost {
     pub(crate) fn is_ready(&self) -> bool {
         match self.kind {
             ServiceKind::Entity => true,
+            ServiceKind::Singleton if self.placed && self.cells.count() == 0 => true,
             ServiceKind::Stateless | ServiceKind::Singleton => {
                 self.cells.all().iter().any(|cell| cell.status().phase == Phase::Running)
             }

@@ -78,11 +78,11 @@ impl Tree {
         Ok(Tree { clock, executor, random, root, base, services, parts, hosts, ended: watching })
     }
 
-    /// A host for the cells of a service. It starts last and stops first.
+    /// A host for the cells of a service, of a kind, that may be at other nodes or not. It starts last and stops first.
     pub(crate) async fn add_service(
         &self,
         name: &ServiceName,
-        kind: ServiceKind,
+        kind: (ServiceKind, bool),
         policy: &RestartPolicy,
     ) -> Arc<dyn Overseer> {
         let random = self.random.lock().fork();

@@ -26,6 +26,7 @@ impl Till for Drawer {
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory with the credentials of these nodes.
+#[expect(clippy::disallowed_methods, reason = "certificates hold by the wall clock")]
 fn place(test: &str, names: &[&str]) -> PathBuf {
     let path = std::env::temp_dir().join(format!("odeon-member-{test}-{}", std::process::id()));
     // a former process may have had the same id
@@ -94,7 +95,7 @@ async fn a_member_that_stops_is_not_ready_as_it_is_draining_before_it_takes_no_r
     let membership = odeon::membership::Membership::of(&north.node).expect("it has founders");
     let me = membership.node().clone();
     let cluster = north.cluster.as_ref().expect("it is in one");
-    cluster.drain(&north.node, LIMIT).await;
+    assert!(cluster.drain(&north.node, LIMIT).await);
     until("its cluster knows it", || {
         let view = membership.view();
         view.member(&me).is_some_and(|me| me.state == odeon::core::membership::MemberState::Draining)

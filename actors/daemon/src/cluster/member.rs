@@ -107,17 +107,31 @@ fn not_ready(standing: &Standing) -> Option<String> {
     }
 }
 
-/// The node is not ready any more, and the others are told that it will leave.
-pub(super) async fn drain(node: &Node, membership: &Membership, within: Duration) {
+/// The node is not ready any more, and the others are told that it will leave. True: they were.
+pub(super) async fn drain(node: &Node, membership: &Membership, within: Duration) -> bool {
     node.withhold(DRAIN, DRAINING);
     if membership.standing() != Standing::Member {
-        return;
+        return false;
     }
     let drain = Command::Drain { node: membership.node().clone() };
     match membership.propose(&drain, within.min(DRAIN_WITHIN)).await {
-        Ok(Outcome::Done { epoch }) => tracing::info!(epoch, "the cluster knows that the node is draining"),
+        Ok(Outcome::Done { epoch }) => {
+            tracing::info!(epoch, "the cluster knows that the node is draining");
+            return true;
+        }
         Ok(outcome) => tracing::warn!(?outcome, "the node is not draining for its cluster"),
         Err(error) => tracing::warn!(%error, "the cluster does not hear that the node is draining"),
+    }
+    false
+}
+
+/// Others, who know that this node will leave, take over its entities and singletons.
+pub(super) async fn give_away(membership: &Membership, within: Duration) {
+    if !membership.gave_away(within).await {
+        tracing::warn!(
+            ?within,
+            "the node stops with entities or singletons that no other node has taken over in time"
+        );
     }
 }
 

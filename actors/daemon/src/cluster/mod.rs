@@ -165,9 +165,18 @@ impl Cluster {
     }
 
     /// The node takes no more work, and the others are told, if they can be within this time.
-    pub(crate) async fn drain(&self, node: &Node, within: Duration) {
+    /// True: they were.
+    pub(crate) async fn drain(&self, node: &Node, within: Duration) -> bool {
+        match &self.membership {
+            Some(membership) => member::drain(node, membership, within).await,
+            None => false,
+        }
+    }
+
+    /// Others take over what a node has that drains, as far as they can within this time.
+    pub(crate) async fn give_away(&self, within: Duration) {
         if let Some(membership) = &self.membership {
-            member::drain(node, membership, within).await;
+            member::give_away(membership, within).await;
         }
     }
 

@@ -147,6 +147,7 @@ impl Settings {
         NodeConfig {
             services: self.services.clone(),
             bindings: self.bindings.clone(),
+            placed: self.cluster.as_ref().is_some_and(|cluster| cluster.group.is_some()),
             ..NodeConfig::named(self.name.clone())
         }
     }

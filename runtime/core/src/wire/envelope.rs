@@ -165,6 +165,8 @@ pub struct Introduction<'a> {
     pub service: ServiceNumber,
     /// The key of an entity; 1 to [`limits::KEY_MAX`] bytes.
     pub key: Option<&'a str>,
+    /// What the sender knows of where it is: the epoch of its slot; 0: it is not placed. Below 2^62.
+    pub epoch: u64,
 }
 
 /// The activation that sends.

@@ -33,13 +33,15 @@ pub(super) mod flag {
     pub(crate) const PRINCIPAL: u16 = 1 << 9;
     pub(crate) const CHAIN: u16 = 1 << 10;
     pub(crate) const LARGE: u16 = 1 << 11;
+    pub(crate) const PLACED: u16 = 1 << 12;
 
     /// All that have a meaning.
-    pub(crate) const KNOWN: u16 = (1 << 12) - 1;
+    pub(crate) const KNOWN: u16 = (1 << 13) - 1;
 
     /// What means something only together with another one: the flag, its name, the other, its name.
-    pub(crate) const NEEDS: [(u16, &str, u16, &str); 4] = [
+    pub(crate) const NEEDS: [(u16, &str, u16, &str); 5] = [
         (KEYED, "keyed", INTRODUCES, "introduces"),
+        (PLACED, "placed", INTRODUCES, "introduces"),
         (HOLDS, "holds", SENDER, "sender"),
         (SAMPLED, "sampled", TRACE, "trace"),
         (CHAIN, "chain", SENDER, "sender"),

@@ -17,7 +17,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 struct Order {
     receiver: u32,
-    introduces: Option<(u32, Option<String>)>,
+    /// The service, the key, and the epoch.
+    introduces: Option<(u32, Option<String>, u64)>,
     method: u16,
     remaining: Option<u32>,
     /// Its activation, whether that is held, and the hops before it.
@@ -77,7 +78,7 @@ fn spot() -> impl Strategy<Value = Spot> {
 prop_compose! {
     fn order()(
         receiver in 0..limits::RECEIVERS_MAX,
-        introduces in of((any::<u32>(), of(text(1, limits::KEY_MAX)))),
+        introduces in of((any::<u32>(), of(text(1, limits::KEY_MAX)), prop_oneof![Just(0), counted()])),
         method in any::<u16>(),
         remaining in of(any::<u32>()),
         sender in of((counted(), any::<bool>(), vec((spot(), counted(), any::<bool>()), 0..=limits::HOPS_MAX))),
@@ -144,10 +145,11 @@ fn hops(order: &Order) -> Vec<Hop<'_>> {
 }
 
 fn request<'a>(order: &'a Order, chain: Chain<'a>) -> Request<'a> {
-    let introduces = order
-        .introduces
-        .as_ref()
-        .map(|(service, key)| Introduction { service: ServiceNumber(*service), key: key.as_deref() });
+    let introduces = order.introduces.as_ref().map(|(service, key, epoch)| Introduction {
+        service: ServiceNumber(*service),
+        key: key.as_deref(),
+        epoch: *epoch,
+    });
     Request {
         target: Target { receiver: ReceiverNumber(order.receiver), introduces },
         method: MethodNumber(order.method),

@@ -221,7 +221,7 @@ impl Provide<Ask> for Only {
 impl ProbeRef {
     fn of(handle: &Handle<Ask>) -> Self {
         let locator = Locator { service: "probe".parse().expect("a name"), key: None };
-        Self(Address::to_provider(locator, Arc::new(Only(handle.clone()))))
+        Self(Address::to_provider(locator, Arc::new(Only(handle.clone())), None))
     }
 
     fn echo(&self, n: u64) -> Call<'_, ProbeRef, u64> {

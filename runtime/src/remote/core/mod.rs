@@ -73,6 +73,8 @@ pub(crate) struct Core {
     pub(super) ways: Ways,
     /// What replicas of this node ask those of others, and are asked; none if it has no replicas.
     pub(super) exchange: OnceLock<Exchange>,
+    /// The last incarnations of nodes that the cluster has removed.
+    outcasts: Mutex<BTreeMap<NodeName, u64>>,
 }
 
 /// What is known of a node of some name.
@@ -143,6 +145,7 @@ impl Core {
             changes: Arc::default(),
             ways: Ways::default(),
             exchange: OnceLock::new(),
+            outcasts: Mutex::default(),
         })
     }
 
@@ -255,6 +258,7 @@ impl Core {
         peer: &Peer,
         service: u32,
         key: Option<&str>,
+        epoch: u64,
     ) -> Result<Arc<dyn Inlet>, Refusal> {
         let unknown = |service: String| Refusal::UnknownService { service };
         let offers = self.offers_for(peer);
@@ -265,7 +269,32 @@ impl Core {
             return Ok(relay::inlet(self, name, key, told));
         }
         let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
-        node.registry.dynamic(&name).ok_or_else(|| unknown(name.to_string()))?.inlet(key)
+        node.registry.dynamic(&name).ok_or_else(|| unknown(name.to_string()))?.inlet(key, epoch)
+    }
+
+    /// The cluster has removed these incarnations, and with them all earlier ones.
+    pub(crate) fn cast_out<'a>(&self, removed: impl Iterator<Item = (&'a NodeName, u64)>) {
+        let mut new = Vec::new();
+        {
+            let mut outcasts = self.outcasts.lock();
+            for (name, incarnation) in removed {
+                if outcasts.get(name).is_none_or(|known| *known < incarnation) {
+                    outcasts.insert(name.clone(), incarnation);
+                    new.push(name.clone());
+                }
+            }
+        }
+        for name in new {
+            let peer = self.peers.lock().get(&name).and_then(|entry| entry.peer.clone());
+            if let Some(peer) = peer.filter(|peer| self.is_outcast(&peer.node)) {
+                peer.cast_out();
+            }
+        }
+    }
+
+    /// Whether the cluster has removed it.
+    pub(super) fn is_outcast(&self, node: &NodeId) -> bool {
+        self.outcasts.lock().get(&node.name).is_some_and(|last| node.incarnation <= *last)
     }
 
     /// Another session with the same incarnation, after one that was given up.

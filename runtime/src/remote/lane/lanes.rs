@@ -72,6 +72,11 @@ impl Lanes {
         }
     }
 
+    /// One of them, if it was used.
+    pub(in crate::remote) fn made_at(&self, index: usize) -> Option<&Lane> {
+        self.made[index].get().map(|lane| &**lane)
+    }
+
     #[cold]
     fn make(&self, index: usize) -> &Lane {
         // what ends all lanes, or goes on with them, comes before or finds this one

@@ -311,6 +311,13 @@ impl Lane {
         untold
     }
 
+    /// Whether nothing is under way to a receiver that this number may stand for.
+    pub(super) fn is_quiet(&self, target: u64, number: u32) -> bool {
+        let state = self.state.lock();
+        let receiver = state.receivers.get(number as usize).filter(|receiver| receiver.target == target);
+        receiver.is_none_or(|receiver| receiver.window.out() == 0 && receiver.held.is_empty())
+    }
+
     /// Whether nothing was ever handed to a connection.
     pub(super) fn is_untouched(&self) -> bool {
         self.state.lock().out.untold() == 0

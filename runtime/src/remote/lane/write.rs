@@ -43,8 +43,11 @@ pub(super) fn write<M: Message>(
     message: M,
 ) -> Result<Written, Refusal> {
     let target = sending.target;
-    let introduces =
-        is_new.then(|| Introduction { service: target.service_number(), key: target.key.as_deref() });
+    let introduces = is_new.then(|| Introduction {
+        service: target.service_number(),
+        key: target.key.as_deref(),
+        epoch: target.epoch,
+    });
     let to = WireTarget { receiver: ReceiverNumber(number), introduces };
     let mut request = Request::new(to, sending.method);
     request.remaining = sending.remaining;

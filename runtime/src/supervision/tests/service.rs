@@ -21,7 +21,7 @@ impl Service {
     pub(super) async fn start(kind: ServiceKind, on_failure: OnFailure, restarts_max: u32) -> Self {
         let policy = RestartPolicy { on_failure, limits: quick_limits(restarts_max) };
         let name = "shop/cart".parse().expect("a name");
-        let host = ServiceHost::new(name, kind, policy, surroundings());
+        let host = ServiceHost::new(name, (kind, false), policy, surroundings());
         let (told, heard) = mpsc::unbounded_channel();
         let overseer: Arc<dyn Overseer> = host.clone();
         let child = ServiceChild(host.clone());

@@ -12,7 +12,7 @@ async fn tree_of(services: &[(&str, ServiceKind, OnFailure)]) -> (Tree, Vec<Arc<
     let mut overseers = Vec::new();
     for (name, kind, on_failure) in services {
         let policy = RestartPolicy { on_failure: *on_failure, limits: quick_limits(0) };
-        overseers.push(tree.add_service(&name.parse().expect("a name"), *kind, &policy).await);
+        overseers.push(tree.add_service(&name.parse().expect("a name"), (*kind, false), &policy).await);
     }
     (tree, overseers)
 }

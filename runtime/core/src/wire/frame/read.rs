@@ -111,7 +111,9 @@ fn target<'a>(reader: &mut Reader<'a>, flags: u16) -> Result<(Target<'a>, Method
         let service = ServiceNumber(number(reader, "service", u32::MAX.into())? as u32);
         let keyed = flags & flag::KEYED != 0;
         let key = if keyed { Some(text(reader, "key", 1, limits::KEY_MAX)?) } else { None };
-        target.introduces = Some(Introduction { service, key });
+        let placed = flags & flag::PLACED != 0;
+        let epoch = if placed { number(reader, "epoch", varint::MAX)? } else { 0 };
+        target.introduces = Some(Introduction { service, key, epoch });
     }
     Ok((target, MethodNumber(method as u16)))
 }

@@ -100,7 +100,7 @@ fn what_is_given_up_or_refused_leaves_nothing_behind() {
 fn what_no_reader_would_take_is_not_written() {
     let target = |receiver, key| Target {
         receiver: ReceiverNumber(receiver),
-        introduces: Some(Introduction { service: ServiceNumber(1), key }),
+        introduces: Some(Introduction { service: ServiceNumber(1), key, epoch: 0 }),
     };
     let refused =
         |request: Request<'_>| written(&head(Content::Cast(request)), b"").expect_err("not allowed");
@@ -137,7 +137,7 @@ fn what_is_wrong_with_a_frame_is_named() {
     assert_eq!(read(b""), Err(FrameError::Truncated { part: "first byte" }));
     assert_eq!(changed(0, 0x80), FrameError::ReservedBit);
     assert_eq!(changed(0, 0b0110_0000), FrameError::UnknownEncoding(3));
-    for bit in 12..16 {
+    for bit in 13..16 {
         assert_eq!(changed(1, (1_u16 << (bit - 8)) as u8), FrameError::UnknownFlags(1 << bit));
     }
     let alone = |flags: u16| {

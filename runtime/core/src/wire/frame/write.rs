@@ -74,6 +74,7 @@ fn flags(request: &Request<'_>) -> u16 {
     let introduces = &request.target.introduces;
     when(introduces.is_some(), flag::INTRODUCES)
         | when(introduces.is_some_and(|i| i.key.is_some()), flag::KEYED)
+        | when(introduces.is_some_and(|i| i.epoch > 0), flag::PLACED)
         | when(request.remaining.is_some(), flag::DUE)
         | when(request.sender.is_some(), flag::SENDER)
         | when(request.sender.is_some_and(|s| s.holds), flag::HOLDS)
@@ -95,6 +96,9 @@ fn put_request(out: &mut Vec<u8>, request: &Request<'_>) -> Result<(), FrameErro
         put_number(out, "service", introduction.service.0.into())?;
         if let Some(key) = introduction.key {
             put_text(out, "key", key, 1, limits::KEY_MAX)?;
+        }
+        if introduction.epoch > 0 {
+            put_number(out, "epoch", introduction.epoch)?;
         }
     }
     if let Some(remaining) = request.remaining {

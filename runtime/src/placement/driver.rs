@@ -1,0 +1,246 @@
+//! Follows what the cluster group says and makes it so here. One at a time, as a part of the node; without it nothing
+//! that is placed begins, moves or ends.
+
+use super::handoff::give;
+use super::{Place, Placed, Placement};
+use crate::membership::{Membership, Standing};
+use crate::reach::reached;
+use crate::remote::Links;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use odeon_core::membership::{MemberState, View};
+use odeon_core::placement::SlotId;
+use odeon_core::supervision::StopReason;
+use odeon_core::{NodeId, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// How often somebody looks while messages wait for a receiver that is nowhere.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often otherwise, if nothing happens and no lease is held.
+const REST: Duration = Duration::from_millis(500);
+
+type Slots = BTreeMap<ServiceName, BTreeSet<SlotId>>;
+
+/// Runs as long as the node.
+pub(crate) async fn run(placement: Arc<Placement>, membership: Membership, links: Links) {
+    let mut driver = Driver {
+        placement,
+        views: membership.views(),
+        membership,
+        links,
+        seen: 0,
+        settled: None,
+        mine: Slots::new(),
+        giving: BTreeSet::new(),
+    };
+    driver.run().await;
+}
+
+/// What somebody does meanwhile.
+enum Done {
+    /// A slot's line is empty, or its receiver is nowhere again.
+    Emptied,
+    /// These were given, or shall not be any more.
+    Given(ServiceName, NodeId),
+}
+
+type Doing = FuturesUnordered<BoxFuture<'static, Done>>;
+
+struct Driver {
+    placement: Arc<Placement>,
+    membership: Membership,
+    links: Links,
+    views: watch::Receiver<Arc<View>>,
+    /// The epoch of the last view that was looked at.
+    seen: u64,
+    /// What was so when all was as it should be: the epoch, whether this node acts as a member, and of how many services.
+    settled: Option<(u64, bool, usize)>,
+    /// The slots in which this node may have activations.
+    mine: Slots,
+    /// Of which services slots are being given to whom.
+    giving: BTreeSet<(ServiceName, NodeId)>,
+}
+
+impl Driver {
+    async fn run(&mut self) {
+        let mut doing = Doing::new();
+        loop {
+            let view = self.views.borrow_and_update().clone();
+            self.look(&view, &doing);
+            self.empty_lines(&doing);
+            let after = self.pause();
+            tokio::select! {
+                biased;
+                Some(done) = doing.next(), if !doing.is_empty() => {
+                    if let Done::Given(service, to) = done {
+                        self.giving.remove(&(service, to));
+                        self.settled = None;
+                    }
+                }
+                changed = self.views.changed() => if changed.is_err() { return },
+                () = self.placement.look.notified() => {}
+                () = sleep(after) => {}
+            }
+        }
+    }
+
+    /// How long nothing need be done if nothing happens.
+    fn pause(&self) -> Duration {
+        if !self.placement.lines.are_empty() {
+            return LOOK_EVERY;
+        }
+        self.membership.lease_left().map_or(REST, |left| left.min(REST))
+    }
+
+    fn look(&mut self, view: &View, doing: &Doing) {
+        if view.epoch != self.seen {
+            self.seen = view.epoch;
+            self.links.cast_out(view.gone.iter().map(|(name, gone)| (name, gone.incarnation)));
+            // whoever knows where something is looks again
+            self.links.note_change();
+        }
+        let acts = self.membership.holds_lease() && self.membership.standing() == Standing::Member;
+        let services = self.placement.services.lock().clone();
+        // renewals make other views of the same epoch
+        let now = Some((view.epoch, acts, services.len()));
+        if std::mem::replace(&mut self.settled, now) == now {
+            return;
+        }
+        let mine = if acts { owned(view, &services, self.membership.node()) } else { Slots::new() };
+        for (name, before) in &self.mine {
+            let now = mine.get(name);
+            let lost: BTreeSet<SlotId> =
+                before.iter().filter(|slot| !now.is_some_and(|now| now.contains(slot))).copied().collect();
+            if let Some(service) = services.get(name).filter(|_| !lost.is_empty()) {
+                end(&**service, &lost, view, self.membership.node());
+            }
+        }
+        self.mine = mine;
+        if !acts {
+            return;
+        }
+        for name in self.mine.keys() {
+            if !services[name].begin() {
+                self.settled = None;
+            }
+        }
+        self.give(view, &services, doing);
+    }
+
+    /// Begins to give away what others shall have.
+    fn give(&mut self, view: &View, services: &BTreeMap<ServiceName, Arc<dyn Placed>>, doing: &Doing) {
+        for (name, service) in services {
+            let Some(table) = view.tables.get(name) else { continue };
+            for (to, mut slots) in table.moving_from(self.membership.node()) {
+                // those that were to go to another node until now are still in its hands
+                slots.retain(|(slot, _)| !self.placement.is_given(name, *slot));
+                if slots.is_empty() || !self.giving.insert((name.clone(), to.clone())) {
+                    continue;
+                }
+                reached!(HANDOFF);
+                let given = give(
+                    self.placement.clone(),
+                    self.membership.clone(),
+                    self.links.exchange(),
+                    service.clone(),
+                    to.clone(),
+                    slots,
+                );
+                let (name, to) = (name.clone(), to.clone());
+                doing.push(Box::pin(async move {
+                    given.await;
+                    Done::Given(name, to)
+                }));
+            }
+        }
+    }
+
+    fn empty_lines(&self, doing: &Doing) {
+        if self.placement.lines.are_empty() {
+            return;
+        }
+        let why = |service: &ServiceName, slot| match self.placement.place(service, slot) {
+            Place::Nowhere(problem) => problem,
+            Place::Here | Place::There(..) => "its node cannot be reached",
+        };
+        let now = Instant::now();
+        self.placement.lines.expire(now, why);
+        for slot in self.placement.lines.waiting(now) {
+            if matches!(self.placement.place(&slot.0, slot.1), Place::Nowhere(_)) {
+                continue;
+            }
+            let placement = self.placement.clone();
+            doing.push(Box::pin(async move {
+                placement.lines.empty(&slot).await;
+                Done::Emptied
+            }));
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // nobody looks after them any more
+        for service in self.placement.services.lock().values() {
+            end_all(&**service);
+        }
+    }
+}
+
+/// The slots of each service that a node owns.
+fn owned(view: &View, services: &BTreeMap<ServiceName, Arc<dyn Placed>>, node: &NodeId) -> Slots {
+    let of = |name: &ServiceName| {
+        let slots: BTreeSet<SlotId> = view.tables.get(name)?.slots_of(node).collect();
+        (!slots.is_empty()).then(|| (name.clone(), slots))
+    };
+    services.keys().filter_map(of).collect()
+}
+
+/// Ends what runs in slots that are not this node's any more.
+fn end(service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &View, node: &NodeId) {
+    let cells = service.cells(Some(lost));
+    if !cells.is_empty() {
+        reached!(SLOTS_LOST);
+        let name = service.service();
+        let activations = cells.len();
+        tracing::warn!(service = %name, activations, "activations end: the node may not have them any more");
+    }
+    for cell in cells {
+        cell.stop(StopReason::Shutdown);
+        cell.kill();
+    }
+    let is_elsewhere =
+        |slot: &&SlotId| view.owner_of(service.service(), **slot).is_none_or(|(owner, _)| owner != node);
+    let (gone, back): (BTreeSet<SlotId>, BTreeSet<SlotId>) = lost.iter().partition(is_elsewhere);
+    service.lose(&gone, true);
+    service.lose(&back, false);
+}
+
+fn end_all(service: &dyn Placed) {
+    for cell in service.cells(None) {
+        cell.stop(StopReason::Shutdown);
+        cell.kill();
+    }
+}
+
+/// Waits until a node that drains owns nothing that another one could.
+pub(crate) async fn drained(membership: &Membership) {
+    let node = membership.node();
+    let mut views = membership.views();
+    let is_drained = |view: &Arc<View>| {
+        view.tables.iter().all(|(service, table)| {
+            let can = |member: &odeon_core::membership::Member| {
+                member.state == MemberState::Up
+                    && member.card.node != *node
+                    && member.card.offers.iter().any(|offer| offer.service == *service)
+            };
+            table.slots_of(node).next().is_none() || !view.members.values().any(can)
+        })
+    };
+    let _ = views.wait_for(is_drained).await;
+}

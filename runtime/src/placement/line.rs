@@ -1,0 +1,170 @@
+//! Messages whose receiver is nowhere at the moment: one line for each slot, in the order in which they have come.
+
+use super::unplaced;
+use futures_util::future::BoxFuture;
+use odeon_core::placement::SlotId;
+use odeon_core::{Refusal, ServiceName};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Messages that wait for one slot; more are refused.
+const LINE_MAX: usize = 1_024;
+/// Their bytes, after which no others are taken.
+const LINE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of all lines of a node.
+const ALL_BYTES_MAX: usize = 64 << 20;
+/// Nothing waits longer: the callers of calls wait no longer than that by default.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A line whose first message could not go is tried again after this time.
+const RETRY_AFTER: Duration = Duration::from_millis(5);
+
+/// Waits until there is room for a message where it goes.
+pub(crate) type Room = BoxFuture<'static, ()>;
+
+/// A message that waits.
+pub(crate) trait Held: Send {
+    /// Sends it to where its receiver is now; gives back how to wait until that is done.
+    ///
+    /// # Errors
+    /// The message: its receiver is still nowhere.
+    fn send(self: Box<Self>) -> Result<Option<Room>, Box<dyn Held>>;
+    /// It will not be sent.
+    fn refuse(self: Box<Self>, why: Refusal);
+    /// How many bytes it counts for.
+    fn bytes(&self) -> usize;
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<(Instant, Box<dyn Held>)>,
+    bytes: usize,
+    /// Somebody sends what waits, one after the other.
+    is_moving: bool,
+    /// The first one could not go: nobody tries it again before.
+    not_before: Option<Instant>,
+}
+
+/// All lines of a node.
+#[derive(Default)]
+pub(super) struct Lines {
+    lines: Mutex<BTreeMap<(ServiceName, SlotId), Line>>,
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Lines {
+    #[inline]
+    pub(super) fn are_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
+    pub(super) fn has(&self, service: &ServiceName, slot: SlotId) -> bool {
+        self.lines.lock().contains_key(&(service.clone(), slot))
+    }
+
+    pub(super) fn push(&self, service: &ServiceName, slot: SlotId, message: Box<dyn Held>, now: Instant) {
+        let bytes = message.bytes();
+        let refused = {
+            let mut lines = self.lines.lock();
+            let line = lines.entry((service.clone(), slot)).or_default();
+            let is_full = line.waiting.len() >= LINE_MAX
+                || line.bytes >= LINE_BYTES_MAX
+                || self.bytes.load(Relaxed) >= ALL_BYTES_MAX;
+            let refused = if is_full {
+                Some(message)
+            } else {
+                line.bytes += bytes;
+                self.bytes.fetch_add(bytes, Relaxed);
+                line.waiting.push_back((now, message));
+                None
+            };
+            self.count.store(lines.len(), Relaxed);
+            refused
+        };
+        if let Some(message) = refused {
+            message.refuse(Refusal::MailboxFull);
+        }
+    }
+
+    /// The slots for which something waits that nobody sends, and that may be tried now.
+    pub(super) fn waiting(&self, now: Instant) -> Vec<(ServiceName, SlotId)> {
+        let lines = self.lines.lock();
+        let is_due = |line: &Line| !line.is_moving && line.not_before.is_none_or(|at| at <= now);
+        lines.iter().filter(|(_, line)| is_due(line)).map(|(slot, _)| slot.clone()).collect()
+    }
+
+    /// Sends what waits for a slot, each once the one before it has room. What comes meanwhile comes behind.
+    pub(super) async fn empty(&self, slot: &(ServiceName, SlotId)) {
+        if !self.begin(slot) {
+            return;
+        }
+        while let Some((since, message)) = self.pop(slot) {
+            match message.send() {
+                Ok(None) => {}
+                Ok(Some(room)) => room.await,
+                Err(message) => return self.put_back(slot, since, message),
+            }
+        }
+    }
+
+    fn begin(&self, slot: &(ServiceName, SlotId)) -> bool {
+        let mut lines = self.lines.lock();
+        let Some(line) = lines.get_mut(slot).filter(|line| !line.is_moving) else { return false };
+        line.is_moving = true;
+        true
+    }
+
+    /// The next one. The line of the last one is gone: whoever comes from now on need not wait.
+    fn pop(&self, slot: &(ServiceName, SlotId)) -> Option<(Instant, Box<dyn Held>)> {
+        let mut lines = self.lines.lock();
+        let next = lines.get_mut(slot).and_then(|line| {
+            let (since, message) = line.waiting.pop_front()?;
+            line.bytes -= message.bytes();
+            self.bytes.fetch_sub(message.bytes(), Relaxed);
+            Some((since, message))
+        });
+        if next.is_none() {
+            lines.remove(slot);
+            self.count.store(lines.len(), Relaxed);
+        }
+        next
+    }
+
+    fn put_back(&self, slot: &(ServiceName, SlotId), since: Instant, message: Box<dyn Held>) {
+        let mut lines = self.lines.lock();
+        let line = lines.entry(slot.clone()).or_default();
+        (line.is_moving, line.not_before) = (false, Some(Instant::now() + RETRY_AFTER));
+        line.bytes += message.bytes();
+        self.bytes.fetch_add(message.bytes(), Relaxed);
+        line.waiting.push_front((since, message));
+    }
+
+    /// Refuses what has waited for too long.
+    pub(super) fn expire(&self, now: Instant, why: impl Fn(&ServiceName, SlotId) -> &'static str) {
+        let mut late = Vec::new();
+        {
+            let mut lines = self.lines.lock();
+            for ((service, slot), line) in lines.iter_mut().filter(|(_, line)| !line.is_moving) {
+                while let Some((since, message)) = line.waiting.pop_front() {
+                    if now.saturating_duration_since(since) < WAIT_MAX {
+                        line.waiting.push_front((since, message));
+                        break;
+                    }
+                    line.bytes -= message.bytes();
+                    self.bytes.fetch_sub(message.bytes(), Relaxed);
+                    late.push((unplaced(service, why(service, *slot)), message));
+                }
+            }
+            lines.retain(|_, line| line.is_moving || !line.waiting.is_empty());
+            self.count.store(lines.len(), Relaxed);
+        }
+        // outside of the lock: whoever is told may send again
+        for (refusal, message) in late {
+            message.refuse(refusal);
+        }
+    }
+}

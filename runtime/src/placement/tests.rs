@@ -1,0 +1,159 @@
+//! Lines: who waits, in which order, for how long; and pieces of what entities left.
+
+use super::handoff::Takeover;
+use super::line::{Held, Lines, Room};
+use super::{Placed, Placement};
+use crate::cell::port::Port;
+use bytes::Bytes;
+use odeon_core::placement::SlotId;
+use odeon_core::{Refusal, ServiceName};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+type Said = Arc<Mutex<Vec<String>>>;
+
+/// A message that says what becomes of it. It can go once somebody is there.
+struct Note {
+    name: &'static str,
+    bytes: usize,
+    said: Said,
+    is_there: Arc<Mutex<bool>>,
+}
+
+impl Held for Note {
+    fn send(self: Box<Self>) -> Result<Option<Room>, Box<dyn Held>> {
+        if !*self.is_there.lock() {
+            return Err(self);
+        }
+        self.said.lock().push(format!("{} went", self.name));
+        Ok(None)
+    }
+
+    fn refuse(self: Box<Self>, why: Refusal) {
+        self.said.lock().push(format!("{} {}", self.name, why.name()));
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[derive(Default)]
+struct Desk {
+    lines: Lines,
+    said: Said,
+    is_there: Arc<Mutex<bool>>,
+}
+
+impl Desk {
+    fn slot(&self) -> (ServiceName, SlotId) {
+        ("shop".parse().expect("a name"), SlotId::ONLY)
+    }
+
+    fn push(&self, name: &'static str, bytes: usize, now: Instant) {
+        let (service, slot) = self.slot();
+        let note = Note { name, bytes, said: self.said.clone(), is_there: self.is_there.clone() };
+        self.lines.push(&service, slot, Box::new(note), now);
+    }
+
+    fn said(&self) -> Vec<String> {
+        std::mem::take(&mut self.said.lock())
+    }
+}
+
+#[tokio::test]
+async fn what_waits_goes_in_its_order_once_its_receiver_is_somewhere() {
+    let (desk, now) = (Desk::default(), Instant::now());
+    assert!(desk.lines.are_empty());
+    desk.push("a", 1, now);
+    desk.push("b", 1, now);
+    assert_eq!(desk.lines.waiting(now), [desk.slot()]);
+    desk.lines.empty(&desk.slot()).await;
+    assert!(desk.said().is_empty() && desk.lines.has(&desk.slot().0, desk.slot().1), "nobody is there");
+    assert!(desk.lines.waiting(now).is_empty(), "it is not tried again at once");
+    assert_eq!(desk.lines.waiting(now + LONG), [desk.slot()]);
+    *desk.is_there.lock() = true;
+    desk.push("c", 1, now);
+    desk.lines.empty(&desk.slot()).await;
+    assert_eq!(desk.said(), ["a went", "b went", "c went"]);
+    assert!(desk.lines.are_empty(), "whoever comes now need not wait");
+}
+
+#[test]
+fn what_has_waited_too_long_is_refused_and_what_is_younger_is_not() {
+    let (desk, now) = (Desk::default(), Instant::now());
+    let later = |seconds| now + Duration::from_secs(seconds);
+    desk.push("old", 1, now);
+    desk.push("young", 1, later(4));
+    desk.lines.expire(later(6), |_, _| "nobody is there");
+    assert_eq!(desk.said(), ["old unplaced"]);
+    desk.lines.expire(later(10), |_, _| "nobody is there");
+    assert_eq!(desk.said(), ["young unplaced"]);
+    assert!(desk.lines.are_empty());
+}
+
+#[test]
+fn a_line_is_bounded_in_messages_and_in_bytes() {
+    let (desk, now) = (Desk::default(), Instant::now());
+    (0..1_100).for_each(|_| desk.push("one", 1, now));
+    assert_eq!(desk.said().len(), 1_100 - 1_024);
+    let desk = Desk::default();
+    (0..10).for_each(|_| desk.push("large", 1 << 20, now));
+    assert_eq!(desk.said(), vec!["large mailbox-full"; 6]);
+}
+
+/// A service that takes what entities left.
+#[derive(Default)]
+struct Shelf {
+    taken: Mutex<Vec<(String, Bytes)>>,
+    name: Option<ServiceName>,
+}
+
+impl Placed for Shelf {
+    fn service(&self) -> &ServiceName {
+        self.name.as_ref().expect("it has one")
+    }
+    fn begin(&self) -> bool {
+        true
+    }
+    fn cells(&self, _: Option<&BTreeSet<SlotId>>) -> Vec<Arc<dyn Port>> {
+        Vec::new()
+    }
+    fn left(&self, _: &BTreeSet<SlotId>) -> Vec<(Arc<str>, Bytes)> {
+        Vec::new()
+    }
+    fn lose(&self, _: &BTreeSet<SlotId>, _: bool) {}
+    fn take(&self, key: &Arc<str>, left: Bytes) {
+        self.taken.lock().push((key.to_string(), left));
+    }
+}
+
+#[test]
+fn what_entities_left_is_taken_once_all_pieces_have_come_in_order() {
+    let shelf = Arc::new(Shelf { name: Some("shop".parse().expect("a name")), ..Shelf::default() });
+    let placement = Arc::new(Placement::default());
+    placement.add(shelf.clone());
+    let takeover = Takeover::new(&placement);
+    let from = "north".parse().expect("a name");
+    let left: Vec<(Arc<str>, Bytes)> =
+        vec![("a".into(), vec![1; 600_000].into()), ("b".into(), Bytes::from_static(b"2"))];
+    let pieces = super::handoff::pieces(&"shop".parse().expect("a name"), 1, &left);
+    assert!(pieces.len() > 1);
+    let take = |piece: &Bytes| takeover.take(&from, piece);
+    // the second attempt is the one that counts
+    take(&pieces[0]).expect("it is the first");
+    assert!(take(&pieces[0]).is_ok(), "it begins again");
+    for piece in &pieces[1..] {
+        take(piece).expect("it follows");
+    }
+    assert_eq!(*shelf.taken.lock(), [("a".into(), left[0].1.clone()), ("b".into(), left[1].1.clone())]);
+    assert!(take(&pieces[1]).expect_err("nothing came before").contains("a piece is missing"));
+    assert!(takeover.take(&from, b"nonsense").is_err());
+    let other = super::handoff::pieces(&"other".parse().expect("a name"), 1, &left);
+    assert!(take(&other[0]).expect_err("nobody has it").contains("no such service"));
+}
