@@ -60,6 +60,11 @@ fn nodes_stay_members_through_every_misfortune_and_act_with_a_lease_only(sim: &m
     scenario(sim, "node-members");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn entities_are_at_one_node_each_through_restarts_in_order_and_every_misfortune(sim: &mut Simulation) {
+    scenario(sim, "node-places");
+}
+
 #[odeon_simulator::test(seeds = 5)]
 fn a_lone_write_takes_one_round_trip(sim: &mut Simulation) {
     scenario(sim, "group-write");

@@ -52,11 +52,21 @@ impl Pass {
 
 /// Starts the node of a machine, with links that listen at this port.
 pub(super) async fn start(machine: &Machine, pass: &Pass, port: u16, app: App) -> (Node, Links) {
+    start_so(machine, pass, port, false, app).await
+}
+
+/// The same, for a node whose entities and singletons are placed by the cluster group.
+pub(super) async fn start_placed(machine: &Machine, pass: &Pass, port: u16, app: App) -> (Node, Links) {
+    start_so(machine, pass, port, true, app).await
+}
+
+async fn start_so(machine: &Machine, pass: &Pass, port: u16, placed: bool, app: App) -> (Node, Links) {
     let executors = machine.executors.iter().enumerate();
     let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
     let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
     let name: NodeName = machine.name.parse().expect("a node name");
-    let node = Node::start(host, NodeConfig::named(name), app).await.expect("the node starts");
+    let config = NodeConfig { placed, ..NodeConfig::named(name) };
+    let node = Node::start(host, config, app).await.expect("the node starts");
     let config = LinksConfig {
         address: SocketAddr::from((machine.address, port)),
         trust: pass.trust(),

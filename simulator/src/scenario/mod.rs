@@ -15,6 +15,7 @@ mod node_gossip;
 mod node_group;
 mod node_links;
 mod node_members;
+mod node_places;
 mod node_shop;
 mod node_watches;
 mod quic_trust;
@@ -91,6 +92,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-members",
         about: "Real nodes form a cluster and stay members through every misfortune; who acts has its lease",
         run: node_members::run,
+    },
+    Scenario {
+        name: "node-places",
+        about: "Entities and a singleton are at one node each, through restarts in order and every misfortune",
+        run: node_places::run,
     },
     Scenario {
         name: "group-write",

@@ -1,0 +1,174 @@
+//! The program of a node: a member with entities and a singleton, which it calls wherever they are.
+
+use super::board::{Board, KEYS, Life, SINGLETON};
+use crate::Machine;
+use crate::reach::reached;
+use crate::scenario::books::Books;
+use crate::scenario::linked::{self, Pass, dial_all};
+use odeon::Node;
+use odeon::core::membership::Command;
+use odeon::core::{NodeId, NodeName};
+use odeon::membership::{Membership, MembershipConfig, Standing};
+use odeon::prelude::*;
+use odeon::remote::Links;
+use tokio::time::sleep;
+
+/// Where a node listens in its first incarnation; in each later one at the next port.
+const PORT: u16 = 7_000;
+/// How often a node shows what it sees.
+const SHOW_EVERY: Duration = Duration::from_millis(20);
+/// How often it dials whom it has no link to.
+const DIAL_EVERY: Duration = Duration::from_millis(200);
+/// Between two calls of one key.
+const CALL_EVERY: Duration = Duration::from_millis(40);
+/// A call is waited for so long.
+const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// A node that stops has so long for each part of it.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// Those who form the cluster.
+const FOUNDERS: usize = 3;
+
+/// What a node starts with.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) pass: Pass,
+    pub(super) names: Vec<NodeName>,
+}
+
+/// Counts, and takes what it has counted along.
+#[odeon::contract(name = "tally", version = "1.0")]
+trait Tally {
+    async fn add(&mut self, cx: &Cx, call: u64) -> u64;
+}
+
+struct Counting {
+    board: Books<Board>,
+    key: String,
+    life: Life,
+    sum: u64,
+}
+
+#[odeon::service]
+impl Tally for Counting {
+    async fn add(&mut self, _: &Cx, call: u64) -> u64 {
+        self.board.open(|b| b.runs(&self.key, &self.life, call));
+        self.sum += 1;
+        self.sum
+    }
+
+    async fn passivate(&mut self, _: &Cx) -> Vec<u8> {
+        self.sum.to_be_bytes().into()
+    }
+}
+
+impl Counting {
+    fn begin(cx: &Cx, board: &Books<Board>, node: &NodeId) -> Self {
+        let key = Some(cx.key()).filter(|key| !key.is_empty()).unwrap_or(SINGLETON).to_owned();
+        let sum = cx.restored().and_then(|left| Some(u64::from_be_bytes(left.as_ref().try_into().ok()?)));
+        let life = board.open(|b| b.lives(&key, node));
+        Self { board: board.clone(), key, life, sum: sum.unwrap_or(0) }
+    }
+}
+
+/// The node's program. A node that is a member no more is started anew, as whoever looks after it would do, and so is one
+/// that was asked to leave.
+pub(super) async fn serve(mut machine: Machine, start: Start, board: Books<Board>) {
+    machine.incarnation *= 1_000;
+    while live(&machine, &start, &board).await {
+        machine.incarnation += 1;
+    }
+}
+
+/// One life of a node. True: it is a member no more.
+async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
+    let name: NodeName = machine.name.parse().expect("a node name");
+    let me = NodeId { name, incarnation: machine.incarnation };
+    let port = PORT + (machine.incarnation % 10_000) as u16;
+    let make = {
+        let (board, me) = (board.clone(), me.clone());
+        move |cx: Cx| {
+            let counting = Counting::begin(&cx, &board, &me);
+            async move { Ok::<_, StartError>(counting) }
+        }
+    };
+    let app = App::new().entity("tally", make.clone()).singleton("clerk", make);
+    let (node, links) = linked::start_placed(machine, &start.pass, port, app).await;
+    board.open(|b| b.begins(&me, links.local_address()));
+    let mut config =
+        MembershipConfig::new(machine.directory.join("cluster"), start.names[..FOUNDERS].iter().cloned());
+    config.eligible = start.names.iter().cloned().collect();
+    let membership = match Membership::start(&node, &links, config).await {
+        Ok(membership) => membership,
+        Err(error) => {
+            tracing::info!(%error, "the node cannot be a member: its machine goes down");
+            reached("members: a node was cut off while it started");
+            return false;
+        }
+    };
+    let mut tasks = Vec::new();
+    let mut spread = machine.executors.iter().rev().cycle();
+    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        tasks.push(spread.next().expect("a machine has an executor").spawn(task));
+    };
+    spawn(Box::pin(dial(links.clone(), start.names.clone(), board.clone())));
+    for key in (0..KEYS).map(|key| key.to_string()).chain([SINGLETON.into()]) {
+        spawn(Box::pin(call(node.clone(), me.name.clone(), key, board.clone())));
+    }
+    loop {
+        let standing = membership.standing();
+        let is_removed = standing == Standing::Removed;
+        let leaves = board.open(|b| b.is_asked_to_leave(me.name.as_str())) && standing == Standing::Member;
+        if is_removed {
+            reached("members: a node learned that it is none any more");
+        }
+        if is_removed || leaves {
+            if leaves {
+                leave(&membership, &me).await;
+            }
+            tasks.iter().for_each(tokio::task::JoinHandle::abort);
+            node.stop(STOP_WITHIN).await;
+            board.open(|b| b.has_left(me.name.as_str()));
+            return true;
+        }
+        board.open(|b| b.sees(&me, membership.view(), standing, membership.holds_lease()));
+        sleep(SHOW_EVERY).await;
+    }
+}
+
+/// Gives away what it has. What becomes of it is told by what others call.
+async fn leave(membership: &Membership, me: &NodeId) {
+    let drain = Command::Drain { node: me.clone() };
+    match membership.propose(&drain, CALL_WITHIN).await {
+        Ok(_) if membership.gave_away(STOP_WITHIN).await => {
+            reached("places: a node has given away all that it had")
+        }
+        Ok(_) => reached("places: a node left with what it could not give away"),
+        Err(error) => tracing::debug!(%error, "nobody hears that the node drains"),
+    }
+}
+
+async fn dial(links: Links, names: Vec<NodeName>, board: Books<Board>) {
+    loop {
+        dial_all(&links, &names, |name| board.open(|b| b.addresses.get(name).copied())).await;
+        sleep(DIAL_EVERY).await;
+    }
+}
+
+/// Calls one receiver, for ever.
+async fn call(node: Node, me: NodeName, key: String, board: Books<Board>) {
+    let tally: TallyRef = match key.as_str() {
+        SINGLETON => node.service("clerk").expect("a name"),
+        key => node.entity("tally", key).expect("a name and a key"),
+    };
+    loop {
+        let call = board.open(Board::next_call);
+        match tally.add(call).within(CALL_WITHIN).await {
+            Ok(sum) => board.open(|b| b.answered(&me, &key, sum)),
+            Err(error) => {
+                let executed = matches!(error, CallError::NotExecuted(_)).then_some(false);
+                board.open(|b| b.failed(&me, &key, call, executed, &error.to_string()));
+            }
+        }
+        sleep(CALL_EVERY).await;
+    }
+}
