@@ -9,5 +9,6 @@ mod logs;
 mod looking;
 mod members;
 mod project;
+mod rolling;
 mod stage;
 mod up;

@@ -1,6 +1,6 @@
 //! Where the tests happen: directories, processes that end with their test, and a bare HTTP client.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -235,19 +235,36 @@ fn wait_for(lines: &Receiver<String>, words: &str) -> Vec<String> {
 
 /// One HTTP request, as curl would send it. Answers status and body.
 pub(crate) fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(host).expect("somebody listens");
-    stream.set_read_timeout(Some(LIMIT)).expect("a time-out");
+    let stream = TcpStream::connect(host).expect("somebody listens");
+    exchange(stream, host, method, path, headers, body).expect("it is answered")
+}
+
+/// Calls a method of a service. None: nobody takes the connection. An error: it was taken, and broke.
+pub(crate) fn try_post(host: &str, path: &str, body: &str) -> Option<io::Result<(u16, String)>> {
+    let stream = TcpStream::connect(host).ok()?;
+    Some(exchange(stream, host, "POST", path, &["content-type: application/json"], body))
+}
+
+fn exchange(
+    mut stream: TcpStream,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &str,
+) -> io::Result<(u16, String)> {
+    stream.set_read_timeout(Some(LIMIT))?;
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
     for header in headers {
         request.push_str(&format!("{header}\r\n"));
     }
     request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-    stream.write_all(request.as_bytes()).expect("it is sent");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it is answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("half an answer"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
+    Ok((status, body.to_owned()))
 }
 
 /// Calls a method of a service.

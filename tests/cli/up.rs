@@ -1,6 +1,6 @@
 //! `up` with several nodes: processes that are started, kept and stopped together.
 
-use crate::stage::{Place, Running, json, post};
+use crate::stage::{Place, Running, at_last, json, post};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -168,7 +168,11 @@ fn a_second_signal_ends_all_nodes_at_once() {
     let order = r#"{"card":"4242424242424242","cents":1}"#;
     let asking = Running::start(place.command(&["call", "payment#a-1", "charge", order, "--within", "4m"]));
     // the handler waits for its bank once the activation is there
-    while !place.run(&["tree", "--entities", "10"]).ok().contains("a-1") {}
+    let is_at = |node: &str| {
+        let directory = format!(".odeon/nodes/{node}");
+        place.run(&["tree", "--dir", &directory, "--entities", "10"]).ok().contains("a-1")
+    };
+    at_last("the handler runs", || ALL.into_iter().any(is_at).then_some(()));
     launcher.signal("INT");
     launcher.until("Stopping");
     launcher.signal("INT");
