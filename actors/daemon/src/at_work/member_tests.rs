@@ -26,7 +26,6 @@ impl Till for Drawer {
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory with the credentials of these nodes.
-#[expect(clippy::disallowed_methods, reason = "certificates hold by the wall clock")]
 fn place(test: &str, names: &[&str]) -> PathBuf {
     let path = std::env::temp_dir().join(format!("odeon-member-{test}-{}", std::process::id()));
     // a former process may have had the same id
