@@ -56,7 +56,7 @@ fn take(seen: &Receiver<Seen>, count: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "in one run of ten a request has no answer within its 5 s: not understood yet"]
+#[ignore = "in one run of ten a connection is reset that the system has let in while its gateway closes"]
 fn nodes_are_restarted_one_after_another_and_no_request_fails() {
     let place = Place::new("rolling");
     place.run(&["cluster", "init", "--name", "shop", "--directory", "c", "--nodes", &ALL.join(",")]).ok();

@@ -20,7 +20,7 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs as long as the node.
 pub(super) async fn run(shared: &Shared) {
-    tokio::join!(leases(shared), replicas(shared), places(shared));
+    tokio::join!(leases(shared), replicas(shared), places(shared), lead(shared));
 }
 
 /// Ends leases, of those that were not renewed while this replica has led: whoever has just begun to lead gives all of
@@ -54,10 +54,20 @@ async fn replicas(shared: &Shared) {
         let living: BTreeSet<ReplicaId> = view.members.values().map(|member| member.card.replica).collect();
         absences.see(status.voters.keys().filter(|id| !living.contains(id)).copied(), now);
         if status.role == Role::Leader {
-            give_way(shared, &view, &status).await;
             let away = absences.longer_than(shared.times.voter_away, now);
             // one that takes longer goes on; until it is done another one is refused
             let _ = timeout(CHANGE_WITHIN, change_replicas(shared, &status, away)).await;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Lets another one lead as soon as this node is about to leave.
+async fn lead(shared: &Shared) {
+    loop {
+        let (view, status) = (shared.view.borrow().clone(), shared.group.status());
+        if status.role == Role::Leader {
+            give_way(shared, &view, &status).await;
         }
         sleep(LOOK_EVERY).await;
     }

@@ -27,8 +27,8 @@ const LEFT_MAX: usize = 96 << 20;
 const TAKING_MAX: usize = 16;
 /// The next owner takes a piece within this time.
 const TAKE_WITHIN: Duration = Duration::from_secs(2);
-/// The cluster group takes a command within this time.
-const TELL_WITHIN: Duration = Duration::from_secs(2);
+/// The cluster group takes a command within this time, or is told again: its leader may be lost, and callers wait.
+const TELL_WITHIN: Duration = Duration::from_millis(500);
 /// What did not work is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
