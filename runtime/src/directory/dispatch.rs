@@ -37,6 +37,7 @@ impl<M: Message> Passing<M> {
     /// the answer, and to the books.
     pub(crate) fn go(self) -> Option<Room> {
         if self.is_behind() {
+            reached!(BEHIND_ITS_SENDER);
             self.wait();
             return None;
         }
@@ -62,11 +63,7 @@ impl<M: Message> Passing<M> {
 
     /// Whether the sender knows of a later owner than this node.
     fn is_behind(&self) -> bool {
-        let behind = self.epoch > 0 && self.address.whereabouts().epoch() < self.epoch;
-        if behind {
-            reached!(BEHIND_ITS_SENDER);
-        }
-        behind
+        self.epoch > 0 && self.address.whereabouts().epoch() < self.epoch
     }
 
     /// Waits until its receiver is somewhere.
@@ -174,7 +171,7 @@ pub(super) fn told(accepting: Option<RawReply>, outcome: Result<(), Refusal>) {
 
 impl<M: Message> Held for Passing<M> {
     fn send(self: Box<Self>) -> Result<Option<Room>, Box<dyn Held>> {
-        if self.epoch > 0 && self.address.whereabouts().epoch() < self.epoch {
+        if self.is_behind() {
             return Err(self);
         }
         match self.address.whereabouts().pick_first() {

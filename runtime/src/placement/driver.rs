@@ -3,6 +3,7 @@
 
 use super::handoff::give;
 use super::{Place, Placed, Placement};
+use crate::cell::port::Port;
 use crate::membership::{Membership, Standing};
 use crate::reach::reached;
 use crate::remote::Links;
@@ -187,7 +188,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // nobody looks after them any more
         for service in self.placement.services.lock().values() {
-            end_all(&**service);
+            kill(service.cells(None));
         }
     }
 }
@@ -210,10 +211,7 @@ fn end(service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &View, node: &NodeId
         let activations = cells.len();
         tracing::warn!(service = %name, activations, "activations end: the node may not have them any more");
     }
-    for cell in cells {
-        cell.stop(StopReason::Shutdown);
-        cell.kill();
-    }
+    kill(cells);
     let is_elsewhere =
         |slot: &&SlotId| view.owner_of(service.service(), **slot).is_none_or(|(owner, _)| owner != node);
     let (gone, back): (BTreeSet<SlotId>, BTreeSet<SlotId>) = lost.iter().partition(is_elsewhere);
@@ -221,8 +219,9 @@ fn end(service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &View, node: &NodeId
     service.lose(&back, false);
 }
 
-fn end_all(service: &dyn Placed) {
-    for cell in service.cells(None) {
+fn kill(cells: Vec<Arc<dyn Port>>) {
+    for cell in cells {
+        // without it the supervisor would begin them again
         cell.stop(StopReason::Shutdown);
         cell.kill();
     }
