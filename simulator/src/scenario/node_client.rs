@@ -7,7 +7,7 @@ mod program;
 use self::program::{Board, Caller, Start, call, serve};
 use super::books::Books;
 use super::linked::Cluster;
-use super::weather::{heal, milliseconds};
+use super::weather::{cut, heal, milliseconds, storm};
 use crate::{Crash, HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
@@ -80,10 +80,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
             sim.start(one);
         }
         1 | 2 => {
-            sim.cut(one, other);
-            if sim.random().is_multiple_of(2) {
-                sim.cut(other, one);
-            }
+            cut(sim, one, other);
             let cut = milliseconds(sim, 100, 20_000);
             sim.run_for(cut);
         }
@@ -93,13 +90,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
             sim.run_for(pause);
         }
         _ => {
-            let mut network = sim.options().network.clone();
-            network.loss = (sim.random() % 20) as f64 / 100.0;
-            network.duplication = (sim.random() % 20) as f64 / 100.0;
-            network.reordering = (sim.random() % 30) as f64 / 100.0;
-            sim.set_network(network);
-            let storm = milliseconds(sim, 500, 8_000);
-            sim.run_for(storm);
+            storm(sim, 8_000);
         }
     }
     // most are over before the next one begins

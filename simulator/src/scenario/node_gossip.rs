@@ -9,7 +9,7 @@ use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
-use super::weather::{heal, milliseconds};
+use super::weather::{cut, cut_off, heal, milliseconds, storm};
 use crate::{Crash, HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
@@ -111,18 +111,12 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
             sim.start(one);
         }
         2 => {
-            sim.cut(one, other);
-            if sim.random().is_multiple_of(2) {
-                sim.cut(other, one);
-            }
+            cut(sim, one, other);
             let cut = milliseconds(sim, 100, 30_000);
             sim.run_for(cut);
         }
         3 => {
-            for other in others {
-                sim.cut(one, other);
-                sim.cut(other, one);
-            }
+            cut_off(sim, one, &others);
             // now and then for so long that all have forgotten it
             let long = sim.random().is_multiple_of(4);
             let cut =
@@ -135,13 +129,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
             sim.run_for(pause);
         }
         _ => {
-            let mut network = sim.options().network.clone();
-            network.loss = (sim.random() % 20) as f64 / 100.0;
-            network.duplication = (sim.random() % 20) as f64 / 100.0;
-            network.reordering = (sim.random() % 30) as f64 / 100.0;
-            sim.set_network(network);
-            let storm = milliseconds(sim, 500, 10_000);
-            sim.run_for(storm);
+            storm(sim, 10_000);
         }
     }
     // most are over before the next one begins

@@ -10,7 +10,7 @@ use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
-use super::weather::{heal, milliseconds};
+use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
 use crate::{Crash, HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
@@ -111,18 +111,12 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         3 => {
             // one way, or both
             let other = others[(sim.random() % others.len() as u64) as usize];
-            sim.cut(one, other);
-            if sim.random().is_multiple_of(2) {
-                sim.cut(other, one);
-            }
+            cut(sim, one, other);
             let cut = milliseconds(sim, 100, 20_000);
             sim.run_for(cut);
         }
         4 => {
-            for other in others {
-                sim.cut(one, other);
-                sim.cut(other, one);
-            }
+            cut_off(sim, one, &others);
             let cut = milliseconds(sim, 1_000, 20_000);
             sim.run_for(cut);
         }
@@ -133,24 +127,13 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         }
         6 => lose_disk(sim, one, board),
         _ => {
-            let mut network = sim.options().network.clone();
-            network.loss = (sim.random() % 20) as f64 / 100.0;
-            network.duplication = (sim.random() % 20) as f64 / 100.0;
-            network.reordering = (sim.random() % 30) as f64 / 100.0;
-            sim.set_network(network);
-            let storm = milliseconds(sim, 500, 10_000);
-            sim.run_for(storm);
+            storm(sim, 10_000);
         }
     }
     // most are over before the next one begins
     if !sim.random().is_multiple_of(4) {
         heal(sim, hosts);
     }
-}
-
-fn crash(sim: &mut Simulation, host: HostId) {
-    let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
-    sim.crash(host, how);
 }
 
 /// A disk is replaced by an empty one, once: of what was confirmed a majority of the others may have lost one more.

@@ -11,7 +11,7 @@ use self::board::{Board, Phase};
 use self::program::{PORT, Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
-use super::weather::{heal, milliseconds};
+use super::weather::{cut, heal, milliseconds, storm};
 use crate::{Crash, HostId, Simulation};
 use odeon::ServiceOptions;
 use odeon::core::NodeName;
@@ -127,10 +127,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.run_for(away);
         }
         2 | 3 => {
-            sim.cut(one, other);
-            if sim.random().is_multiple_of(2) {
-                sim.cut(other, one);
-            }
+            cut(sim, one, other);
             // now and then for so long that sessions are given up
             let long = sim.random().is_multiple_of(6);
             let cut = if long { milliseconds(sim, 30_000, 50_000) } else { milliseconds(sim, 100, 15_000) };
@@ -142,13 +139,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.run_for(pause);
         }
         5 | 6 => {
-            let mut network = sim.options().network.clone();
-            network.loss = (sim.random() % 20) as f64 / 100.0;
-            network.duplication = (sim.random() % 20) as f64 / 100.0;
-            network.reordering = (sim.random() % 30) as f64 / 100.0;
-            sim.set_network(network);
-            let storm = milliseconds(sim, 500, 6_000);
-            sim.run_for(storm);
+            storm(sim, 6_000);
         }
         7 => {
             // who stands still learns of the crash from nothing but silence, and its answers come very late

@@ -11,8 +11,8 @@ use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::Cluster;
-use super::weather::{heal, milliseconds};
-use crate::{Crash, HostId, Simulation};
+use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
+use crate::{HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
 
@@ -133,18 +133,12 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         }
         2 => {
             let other = others[(sim.random() % others.len() as u64) as usize];
-            sim.cut(one, other);
-            if sim.random().is_multiple_of(2) {
-                sim.cut(other, one);
-            }
+            cut(sim, one, other);
             let cut = milliseconds(sim, 100, 15_000);
             sim.run_for(cut);
         }
         3 => {
-            for other in others {
-                sim.cut(one, other);
-                sim.cut(other, one);
-            }
+            cut_off(sim, one, &others);
             let cut = milliseconds(sim, 1_000, 15_000);
             sim.run_for(cut);
         }
@@ -156,13 +150,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.resume(one);
         }
         _ => {
-            let mut network = sim.options().network.clone();
-            network.loss = (sim.random() % 20) as f64 / 100.0;
-            network.duplication = (sim.random() % 20) as f64 / 100.0;
-            network.reordering = (sim.random() % 30) as f64 / 100.0;
-            sim.set_network(network);
-            let storm = milliseconds(sim, 500, 8_000);
-            sim.run_for(storm);
+            storm(sim, 8_000);
         }
     }
     // most are over before the next one begins
@@ -172,9 +160,4 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         }
         heal(sim, hosts);
     }
-}
-
-fn crash(sim: &mut Simulation, host: HostId) {
-    let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
-    sim.crash(host, how);
 }

@@ -5,6 +5,7 @@
 use super::books::Books;
 use super::crash_and_return;
 use super::linked::{self, Cluster, Pass};
+use super::weather::cut;
 use crate::{HostId, Machine, Simulation};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
@@ -317,10 +318,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
     match sim.random() % 4 {
         0 => crash_and_return(sim, one),
         1 => {
-            sim.cut(one, other);
-            if sim.random().is_multiple_of(2) {
-                sim.cut(other, one);
-            }
+            cut(sim, one, other);
             let cut = Duration::from_millis(100 + sim.random() % 9_000);
             sim.run_for(cut);
         }
