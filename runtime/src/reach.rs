@@ -34,6 +34,10 @@ points! {
     GIVEN_UP = "links: a peer out of reach was given up";
     BEGAN_ANEW = "links: a message began another session with a peer that was given up";
     CAST_OUT = "links: a peer was removed by its cluster";
+    TWO_CHOICES = "links: a message went to a node with less under way than the one whose turn it was";
+    SUSPECTED = "links: a peer became suspect";
+    TRUSTED = "links: a suspect peer was heard again";
+    LATE_LOOK = "links: a node looked at its peers so late that it distrusts itself";
     SILENT = "links: a connection over which nothing came was closed";
 
     KNOWN_FRAME = "delivery: a frame was dropped that an earlier connection had brought";

@@ -36,6 +36,16 @@ fn nodes_that_know_one_other_each_find_all(sim: &mut Simulation) {
 }
 
 #[odeon_simulator::test(seeds = 20, twice)]
+fn a_node_that_falls_silent_is_suspect_in_two_seconds_and_called_no_more(sim: &mut Simulation) {
+    scenario(sim, "node-suspects");
+}
+
+#[odeon_simulator::test(seeds = 20, twice)]
+fn without_the_cluster_group_what_is_stateless_goes_on_and_what_is_volatile_stops(sim: &mut Simulation) {
+    scenario(sim, "node-alone");
+}
+
+#[odeon_simulator::test(seeds = 20, twice)]
 fn what_is_watched_on_another_node_is_told_once(sim: &mut Simulation) {
     scenario(sim, "node-watches");
 }

@@ -106,7 +106,7 @@ fn path_item(
 }
 
 fn responses(method: &Method, schema: &MethodSchema) -> Value {
-    let (status, success) = match &schema.answer {
+    let (status, mut success) = match &schema.answer {
         Some(answer) if !method.cast => (
             "200",
             json!({ "description": "The answer.", "content": { JSON: { "schema": answer.clone().to_value() } } }),
@@ -120,6 +120,10 @@ fn responses(method: &Method, schema: &MethodSchema) -> Value {
         let own = json!({ "properties": { "error": error.clone().to_value() } });
         problem = json!({ "allOf": [problem, own] });
     }
+    success["headers"] = json!({ "Odeon-Stale": {
+        "description": "The node has no contact to its cluster group: what it knows of the members may be out of date.",
+        "schema": { "const": "members" },
+    } });
     json!({
         status: success,
         "default": { "description": about, "content": { PROBLEM_JSON: { "schema": problem } } },

@@ -9,12 +9,13 @@ use super::routes::{Route, Routes};
 use crate::http::{Answer, BodyError, ConnectionLimits, Identity, Problem, Reply, RequestIds, Watch};
 use crate::http::{check_head, json, read_body};
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ALLOW};
+use http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use odeon::Node;
 use odeon::core::{Refusal, Retry, ServiceName};
 use odeon::directory::{Dynamic, RawRequest};
+use odeon::membership::Membership;
 use odeon::remote::Elsewhere;
 use odeon::service::contract::{Arguments, Encoding};
 use std::error::Error;
@@ -22,6 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
+
+/// Says that the node has no contact to its cluster group: what it knows of the members, and so of who has what, may be
+/// out of date.
+const STALE: HeaderName = HeaderName::from_static("odeon-stale");
 
 /// Finds services by name.
 pub trait Lookup: Send + Sync + 'static {
@@ -32,6 +37,11 @@ pub trait Lookup: Send + Sync + 'static {
     fn elsewhere(&self, name: &ServiceName) -> Option<Elsewhere> {
         let _ = name;
         None
+    }
+
+    /// Whether what is known of other nodes may be out of date.
+    fn is_stale(&self) -> bool {
+        false
     }
 
     /// All services, by name.
@@ -45,6 +55,10 @@ impl Lookup for Node {
 
     fn elsewhere(&self, name: &ServiceName) -> Option<Elsewhere> {
         Node::elsewhere(self, name)
+    }
+
+    fn is_stale(&self) -> bool {
+        Membership::of(self).is_some_and(|membership| membership.is_stale())
     }
 
     fn all(&self) -> Vec<Arc<dyn Dynamic>> {
@@ -116,6 +130,9 @@ impl Shard {
         };
         let mut reply = replied.unwrap_or_else(|problem| problem.reply(Some(&identity)));
         identity.write(reply.headers_mut());
+        if self.lookup.is_stale() {
+            reply.headers_mut().insert(STALE, HeaderValue::from_static("members"));
+        }
         let took = began.elapsed();
         self.meter.record(reply.status(), took);
         tracing::debug!(

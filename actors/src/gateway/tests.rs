@@ -65,16 +65,23 @@ impl Dynamic for Told {
     }
 }
 
-struct Services(Vec<Arc<Told>>);
+struct Services {
+    all: Vec<Arc<Told>>,
+    is_stale: bool,
+}
 
 impl Lookup for Services {
     fn dynamic(&self, name: &ServiceName) -> Option<Arc<dyn Dynamic>> {
-        let found = self.0.iter().find(|s| s.description.name == *name)?;
+        let found = self.all.iter().find(|s| s.description.name == *name)?;
         Some(found.clone())
     }
 
+    fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     fn all(&self) -> Vec<Arc<dyn Dynamic>> {
-        self.0.iter().map(|s| s.clone() as Arc<dyn Dynamic>).collect()
+        self.all.iter().map(|s| s.clone() as Arc<dyn Dynamic>).collect()
     }
 }
 
@@ -108,6 +115,10 @@ impl Seen {
 }
 
 fn stage(outcome: RawOutcome) -> Stage {
+    stage_of(outcome, false)
+}
+
+fn stage_of(outcome: RawOutcome, is_stale: bool) -> Stage {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let told = |name: &str, kind| {
         let description = ServiceDescription {
@@ -120,7 +131,7 @@ fn stage(outcome: RawOutcome) -> Stage {
         Arc::new(Told { description, outcome: outcome.clone(), asked: asked.clone() })
     };
     let services = vec![told("greeter", ServiceKind::Stateless), told("shop/cart", ServiceKind::Entity)];
-    let lookup: Arc<dyn Lookup> = Arc::new(Services(services));
+    let lookup: Arc<dyn Lookup> = Arc::new(Services { all: services, is_stale });
     let config = GatewayConfig { body_bytes_max: 100, ..GatewayConfig::default() };
     Stage { shard: Shard::new(&lookup, &config, &Arc::default(), 7), asked }
 }
@@ -168,6 +179,18 @@ async fn an_answer_is_passed_on_as_it_was_encoded() {
     let mut reading = Reading::default();
     stage.shard.meter().add_to(&mut reading);
     assert_eq!(reading.classes, [0, 1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_answer_without_contact_to_the_cluster_group_says_so() {
+    for is_stale in [false, true] {
+        let stage = stage_of(answered(), is_stale);
+        for path in ["/v1/greeter/greet", "/v1/greeter/unknown", "/v1/nobody/greet"] {
+            let seen = stage.post(path, r#"{"name":"Ada"}"#).await;
+            let said = seen.headers.get("odeon-stale").and_then(|value| value.to_str().ok());
+            assert_eq!(said, is_stale.then_some("members"), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -275,6 +275,16 @@ pub struct LinkSummary {
     /// The round trip in microseconds as QUIC has measured it, while there is a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_us: Option<u64>,
+    /// Milliseconds for which this node has suspected it: nothing comes from it. Others are called instead where that
+    /// is possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect_ms: Option<u64>,
+    /// It suspects this node, by its own word: what is sent to it does not arrive.
+    #[serde(default)]
+    pub suspects_us: bool,
+    /// Other nodes that suspect it, by their own word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspected_by: Vec<String>,
     /// What gossip says of this incarnation of the peer: `alive`, `dead` or `unknown`. Evidence, not a verdict: it
     /// closes no link.
     #[serde(default)]

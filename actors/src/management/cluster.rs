@@ -11,7 +11,7 @@ use odeon::Node;
 use odeon::core::membership::{Card, Command, Member, Offer, Outcome, Reason, View};
 use odeon::core::{NodeId, NodeName, ReplicaId, Retry};
 use odeon::membership::{Membership, Standing};
-use odeon::remote::Links;
+use odeon::remote::{LinkStatus, Links};
 use odeon::replication::{GroupStatus, ProposeError, Role};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub(super) fn membership(node: &Node) -> Result<Membership, Problem> {
 pub(super) fn members(node: &Node, membership: &Membership) -> Members {
     let (view, group) = (membership.view(), membership.group());
     let (standing, reasons) = standing(membership.standing());
-    let links = Links::of(node);
+    let links = Links::of(node).map_or_else(Vec::new, |links| links.status());
     let gone = view.gone.iter().map(|(name, gone)| GoneSummary {
         name: name.to_string(),
         incarnation: gone.incarnation,
@@ -52,7 +52,7 @@ pub(super) fn members(node: &Node, membership: &Membership) -> Members {
         holds_lease: membership.holds_lease(),
         epoch: view.epoch,
         level: view.level,
-        members: view.members.values().map(|member| summary(member, &group, links.as_ref())).collect(),
+        members: view.members.values().map(|member| summary(member, &group, &links)).collect(),
         gone: gone.collect(),
     }
 }
@@ -69,15 +69,18 @@ fn standing(standing: Standing) -> (StandingKind, Vec<String>) {
     }
 }
 
-fn summary(member: &Member, group: &GroupStatus, links: Option<&Links>) -> MemberSummary {
+fn summary(member: &Member, group: &GroupStatus, links: &[LinkStatus]) -> MemberSummary {
     let Card { node, replica, address, host, zone, version, artifact, levels, offers } = &member.card;
+    let link = links.iter().find(|link| link.node == *node);
     MemberSummary {
         name: node.name.to_string(),
         incarnation: node.incarnation,
         state: member.state,
         since: member.since,
+        suspect_ms: link.and_then(|link| link.suspect).map(millis),
+        suspected_by: link.iter().flat_map(|link| &link.suspected_by).map(ToString::to_string).collect(),
         role: role(*replica, group),
-        address: reached(node, address, links),
+        address: reached(address, link),
         host: host.clone(),
         zone: zone.clone(),
         version: version.clone(),
@@ -89,13 +92,10 @@ fn summary(member: &Member, group: &GroupStatus, links: Option<&Links>) -> Membe
 }
 
 /// Where a node is reached from here: one that listens on all addresses of its machine does not say on which.
-fn reached(node: &NodeId, said: &str, links: Option<&Links>) -> String {
+fn reached(said: &str, link: Option<&LinkStatus>) -> String {
     let is_any = said.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
-    let linked = || {
-        let links = links.filter(|_| is_any)?.status();
-        links.into_iter().find(|link| link.node == *node)?.address
-    };
-    linked().map_or_else(|| said.to_owned(), |address| address.to_string())
+    let linked = link.filter(|_| is_any).and_then(|link| link.address);
+    linked.map_or_else(|| said.to_owned(), |address| address.to_string())
 }
 
 fn role(replica: ReplicaId, group: &GroupStatus) -> MemberRole {

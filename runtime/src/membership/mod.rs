@@ -124,6 +124,12 @@ impl Membership {
         self.0.lease.lock().holds(self.0.now())
     }
 
+    /// Whether what this node knows of the cluster may be out of date, for it holds no lease. What is stateless goes on by
+    /// that.
+    pub fn is_stale(&self) -> bool {
+        *self.0.standing.borrow() != Standing::Member || !self.holds_lease()
+    }
+
     /// How long it may, if it may.
     pub(crate) fn lease_left(&self) -> Option<Duration> {
         let (ends, now) = (self.0.lease.lock().ends()?, self.0.now());

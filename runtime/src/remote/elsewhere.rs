@@ -112,7 +112,7 @@ impl Core {
         if known.0 != number {
             let mut best = BTreeMap::new();
             self.each_offer(|name, offer, _, standing| {
-                let rank = (standing <= Standing::Alive, offer.major, offer.minor);
+                let rank = (standing <= Standing::Suspect, offer.major, offer.minor);
                 if best.get(&name).is_none_or(|(known, _)| *known < rank) {
                     best.insert(name, (rank, Arc::new(offer.clone())));
                 }
@@ -127,7 +127,7 @@ impl Core {
     pub(super) fn offered_elsewhere(&self) -> Vec<OfferedService> {
         let mut found = BTreeMap::new();
         self.each_offer(|name, offer, peer, standing| {
-            if standing > Standing::Alive || self.offers.has(&name) {
+            if standing > Standing::Suspect || self.offers.has(&name) {
                 return;
             }
             let version = ContractVersion { major: offer.major, minor: offer.minor };

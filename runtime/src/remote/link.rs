@@ -159,8 +159,8 @@ async fn accept(core: Arc<Core>, peer: Arc<Peer>, connection: Connection) -> End
             }
             datagram = connection.read_datagram() => {
                 let message = datagram?;
-                // a client has nothing to say about the cluster
-                if peer.client().is_none() {
+                // a client has nothing to say about the cluster, and a probe nothing at all
+                if peer.client().is_none() && !message.is_empty() {
                     core.gossip.heard(&peer, message);
                 }
             }

@@ -5,6 +5,7 @@ use super::elsewhere::OfferedService;
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::gossip::{self, Liveness, Members};
 use super::offers::TooManyServices;
+use super::probes::Probes;
 use super::pulse::Pulse;
 use super::trust::{Subject, Trust};
 use crate::node::Node;
@@ -120,6 +121,12 @@ pub struct LinkStatus {
     pub watches: usize,
     /// The round trip as QUIC has measured it.
     pub round_trip: Option<Duration>,
+    /// How long this node has suspected it, if it does: nothing has come from it for some time.
+    pub suspect: Option<Duration>,
+    /// It suspects this node, as it tells in gossip: what is sent to it does not arrive.
+    pub suspects_us: bool,
+    /// Other nodes that suspect it, as they tell in gossip.
+    pub suspected_by: Vec<NodeName>,
     /// What gossip says of this incarnation of the peer.
     pub liveness: Liveness,
     /// Messages of gossip that were sent to it.
@@ -148,7 +155,7 @@ impl Links {
         }
         let executor = inner.host.executors[0].clone();
         let cluster = config.trust.cluster().clone();
-        let look_every = Pulse::every(&config.transport);
+        let (look_every, probes) = (Pulse::every(&config.transport), config.transport.clone());
         let endpoint = Endpoint::bind(config.address, config.trust, &config.transport, &executor)?;
         let us = Ours {
             cluster,
@@ -169,7 +176,11 @@ impl Links {
         core.offer(inner)?;
         let spec = PartSpec::new("links").stop_within(2 * CLOSE_WITHIN).outlives_services();
         let listening = core.clone();
-        node.add_part(&spec, move |running| accept(listening.clone(), look_every, running)).await?;
+        node.add_part(&spec, move |running| {
+            let probes = Probes::new(&probes);
+            accept(listening.clone(), look_every, probes, running)
+        })
+        .await?;
         gossip::begin(node, &core).await?;
         Ok(Self(core))
     }
@@ -300,6 +311,9 @@ impl Entry {
             calls: peer.pending.len(),
             watches: peer.wanted_watches.len(),
             round_trip: up.map(|holding| holding.connection.rtt()),
+            suspect: peer.suspicion.since().map(|since| peer.wheel.elapsed().saturating_sub(since)),
+            suspects_us: members.suspects_us(&peer.node),
+            suspected_by: members.suspected_by(&peer.node).cloned().collect(),
             liveness: members.liveness(&peer.node),
             gossip_sent,
             gossip_dropped,
@@ -321,10 +335,16 @@ impl Drop for Closes {
 }
 
 /// Takes those who dial, and looks after those who are silent, until the node stops.
-async fn accept(core: Arc<Core>, look_every: Duration, mut running: Running) -> Result<(), String> {
+async fn accept(
+    core: Arc<Core>,
+    look_every: Duration,
+    mut probes: Probes,
+    mut running: Running,
+) -> Result<(), String> {
     let mut closes = Closes(Some(core.clone()));
     let mut pulse = Pulse::default();
     let mut look = pin!(core.wheel.sleep(look_every));
+    let mut probe = pin!(core.wheel.sleep(probes.every()));
     running.ready();
     loop {
         let incoming = tokio::select! {
@@ -333,6 +353,11 @@ async fn accept(core: Arc<Core>, look_every: Duration, mut running: Running) -> 
             () = look.as_mut() => {
                 pulse.look(&core);
                 look.set(core.wheel.sleep(look_every));
+                continue;
+            }
+            () = probe.as_mut() => {
+                probes.look(&core);
+                probe.set(core.wheel.sleep(probes.every()));
                 continue;
             }
             incoming = core.incoming() => incoming,

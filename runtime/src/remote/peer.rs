@@ -7,6 +7,7 @@ use super::inbound::Inbound;
 use super::lane::{Lane, Lanes, Sending, Unsent};
 use super::large::{Behind, Outgoing};
 use super::pending::Pending;
+use super::probes::Suspicion;
 use super::providers::Changes;
 use super::receipts::Teller;
 use super::replication;
@@ -56,6 +57,8 @@ pub(crate) struct Peer {
     outcast: AtomicBool,
     /// There is a connection.
     up: AtomicBool,
+    /// Nothing comes from it.
+    pub(super) suspicion: Suspicion,
     /// Something waits for one.
     pub(super) wanted: Teller,
     pub(super) outbox: Arc<Outbox>,
@@ -96,6 +99,7 @@ impl Peer {
             gone: OnceLock::new(),
             outcast,
             up: AtomicBool::new(false),
+            suspicion: Suspicion::default(),
             wanted: Teller::default(),
             outbox: last.map(|last| last.outbox.clone()).unwrap_or_default(),
             changes: core.changes.clone(),

@@ -1,6 +1,7 @@
 //! Who on other nodes receives the messages of a reference, where several nodes offer the service.
 //!
-//! A service of many instances is called at all nodes that can be reached, in turn. What has a key, and a singleton,
+//! A service of many instances is called at all nodes that can be reached: of the one whose turn it is and another one
+//! drawn by chance, at that to which less is under way (two choices: Mitzenmacher, 2001). What has a key, and a singleton,
 //! is where the cluster group has placed it. On a node that is no member of one it is where rendezvous hashing puts it:
 //! nodes that see the same peers agree on that; nodes that do not, because the network is cut or one has just come,
 //! may not.
@@ -12,8 +13,9 @@ use super::peer::Peer;
 use super::receipts::Teller;
 use super::target::{Spoken, Target, Wanted};
 use crate::placement::{self, Place, Placement, unplaced};
+use crate::reach::reached;
 use odeon_core::rendezvous::weight;
-use odeon_core::{NodeName, Refusal, ServiceName};
+use odeon_core::{NodeName, Random, Refusal, ServiceName};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,10 +44,12 @@ impl Changes {
     }
 }
 
-/// The receivers to whom a reference's messages go, in turn: one at least.
+/// The receivers to whom a reference's messages go, one at least: each has its turn, and may lose it to one to whom less
+/// is under way.
 pub(crate) struct Rota {
     targets: Vec<Arc<Target>>,
     next: usize,
+    random: Random,
     /// The changes that were known when it was made.
     seen: u64,
 }
@@ -66,15 +70,39 @@ impl Rota {
 
     /// Whose turn it is among those that have this method of the caller's, whatever has changed.
     pub(super) fn next_having(&mut self, method: usize) -> Option<Arc<Target>> {
-        let turns = 0..self.targets.len();
-        turns.map(|_| self.next_at_once()).find(|target| target.method(method).is_some())
+        let has_it = |target: &Arc<Target>| target.method(method).is_some();
+        if self.targets.iter().all(has_it) {
+            return Some(self.next_at_once());
+        }
+        for _ in 0..self.targets.len() {
+            let turn = self.turn();
+            if has_it(&self.targets[turn]) {
+                return Some(self.targets[turn].clone());
+            }
+        }
+        None
     }
 
     /// Whose turn it is, whatever has changed.
     pub(crate) fn next_at_once(&mut self) -> Arc<Target> {
-        let target = self.targets[self.next].clone();
-        self.next = (self.next + 1) % self.targets.len();
-        target
+        let count = self.targets.len();
+        if count == 1 {
+            return self.targets[0].clone();
+        }
+        let first = self.turn();
+        let other = (first + 1 + self.random.below(count as u64 - 1) as usize) % count;
+        let [first, other] = [first, other].map(|at| &self.targets[at]);
+        if other.under_way() < first.under_way() {
+            reached!(TWO_CHOICES);
+            return other.clone();
+        }
+        first.clone()
+    }
+
+    fn turn(&mut self) -> usize {
+        let turn = self.next;
+        self.next = (turn + 1) % self.targets.len();
+        turn
     }
 }
 
@@ -85,6 +113,8 @@ pub(super) enum Standing {
     Up,
     /// There is none, but others hear of it.
     Alive,
+    /// Nothing comes from it, or nothing arrives there, or another node says so with which there is no connection.
+    Suspect,
     /// Nobody hears of it.
     Silent,
     /// The session with it was given up.
@@ -181,7 +211,7 @@ impl Core {
             return Err(unplaced(service, "earlier messages are on their way to the node that had it"));
         }
         let next = self.draw(targets.len());
-        Ok(Rota { targets, next, seen })
+        Ok(Rota { targets, next, random: self.fork_random(), seen })
     }
 
     /// Looks at each service that a peer offers, and at what is known of that peer.
@@ -203,8 +233,8 @@ impl Core {
         let one = found.iter().any(Provider::is_one);
         if one {
             // not the connected ones alone: a connection that flickers must not move what has a state
-            let live = found.iter().any(|provider| provider.standing <= Standing::Alive);
-            found.retain(|provider| !live || provider.standing <= Standing::Alive);
+            let live = found.iter().any(|provider| provider.standing <= Standing::Suspect);
+            found.retain(|provider| !live || provider.standing <= Standing::Suspect);
             let has_it = found.into_iter().max_by_key(|p| (weight(&p.node, service, key), p.node.clone()));
             return has_it.into_iter().collect();
         }
@@ -268,9 +298,11 @@ fn standing(peer: &Peer, members: &Members) -> Standing {
     if peer.is_gone() {
         Standing::Gone
     } else if peer.is_up() {
-        Standing::Up
+        let is_suspect = peer.suspicion.is_there() || members.suspects_us(&peer.node);
+        if is_suspect { Standing::Suspect } else { Standing::Up }
     } else if members.is_alive(&peer.node) {
-        Standing::Alive
+        let is_suspect = peer.suspicion.is_there() || members.suspected_by(&peer.node).next().is_some();
+        if is_suspect { Standing::Suspect } else { Standing::Alive }
     } else {
         Standing::Silent
     }

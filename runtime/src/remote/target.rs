@@ -1,6 +1,7 @@
 //! One receiver on another node, as a reference sees it.
 
 use super::control::Offer;
+use super::lane::Lane;
 use super::peer::Peer;
 use crate::service::compact::{Compact, Compactness};
 use crate::service::contract::{Contract, ContractVersion, Encoding, Method};
@@ -139,11 +140,19 @@ impl Target {
 
     /// Whether nothing is under way to it.
     pub(super) fn is_quiet(&self) -> bool {
+        self.peer.is_gone() || self.used().all(|(number, lane)| lane.is_quiet(self.id, number))
+    }
+
+    /// Messages of this node that are under way to it, or wait for it.
+    pub(super) fn under_way(&self) -> u32 {
+        self.used().map(|(number, lane)| lane.under_way(self.id, number)).sum()
+    }
+
+    /// The lanes on which it may have a number, with that.
+    fn used(&self) -> impl Iterator<Item = (u32, &Lane)> {
         let lanes = Criticality::ALL.into_iter().map(|class| (class, self.lane(class)));
         let number = |class: Criticality| self.numbers[class.level()].load(Ordering::Relaxed);
-        let mut used =
-            lanes.filter_map(|(class, lane)| Some((number(class), self.peer.lanes.made_at(lane)?)));
-        self.peer.is_gone() || used.all(|(number, lane)| lane.is_quiet(self.id, number))
+        lanes.filter_map(move |(class, lane)| Some((number(class), self.peer.lanes.made_at(lane)?)))
     }
 
     /// Whether it is on this peer, in this session.

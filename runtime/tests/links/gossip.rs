@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 #[odeon::contract(name = "place", version = "1.0")]
 pub trait Place {
     async fn name(&self, cx: &Cx) -> String;
+    async fn held_at_mars(&self, cx: &Cx);
 }
 
 #[derive(Clone)]
@@ -22,6 +23,12 @@ struct Here(&'static str);
 impl Place for Here {
     async fn name(&self, _: &Cx) -> String {
         self.0.into()
+    }
+
+    async fn held_at_mars(&self, cx: &Cx) {
+        if self.0 == "mars" {
+            cx.cancelled().await;
+        }
     }
 }
 
@@ -120,6 +127,31 @@ async fn the_instances_of_a_service_on_several_nodes_are_called_in_turn_and_the_
         assert_eq!(place.name().await, Ok("mars".into()), "the same reference, and no call fails");
     }
     assert!(knows(&mars, &["pluto@1"]));
+}
+
+#[tokio::test]
+async fn a_node_to_which_more_is_under_way_loses_its_turn() {
+    let [_mars, _venus, pluto] = three().await;
+    let place: PlaceRef = pluto.node.service("place").expect("a name");
+    eventually("both are known", || knows(&pluto, &["mars@1", "venus@1"])).await;
+    let held: Vec<_> = (0..4)
+        .map(|_| {
+            let place = place.clone();
+            tokio::spawn(async move { place.held_at_mars().within(Duration::from_secs(60)).await })
+        })
+        .collect();
+    let under_way = || -> Vec<usize> { pluto.links.status().iter().map(|link| link.calls).collect() };
+    eventually("only mars holds calls", || matches!(*under_way(), [1.., 0])).await;
+    for _ in 0..20 {
+        assert_eq!(place.name().await, Ok("venus".into()));
+    }
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("nothing is under way", || under_way() == [0, 0]).await;
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(place.name().await.expect("an answer"));
+    }
+    assert_eq!(answers.iter().filter(|name| *name == "mars").count(), 10, "{answers:?}");
 }
 
 #[tokio::test]

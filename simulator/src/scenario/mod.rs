@@ -9,6 +9,7 @@ mod http_client;
 mod http_hello;
 mod journal;
 mod linked;
+mod node_alone;
 mod node_client;
 mod node_counter;
 mod node_gossip;
@@ -17,6 +18,7 @@ mod node_links;
 mod node_members;
 mod node_places;
 mod node_shop;
+mod node_suspects;
 mod node_watches;
 mod quic_trust;
 mod udp_ping;
@@ -69,6 +71,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: node_gossip::run,
     },
     Scenario {
+        name: "node-suspects",
+        about: "A real node falls silent; whoever hears nothing from it suspects it, and calls go to others",
+        run: node_suspects::run,
+    },
+    Scenario {
         name: "node-watches",
         about: "Real nodes watch each other's activations through crashes and cuts; each watch is told once, truly",
         run: node_watches::run,
@@ -97,6 +104,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-places",
         about: "Entities and a singleton are at one node each, through restarts in order and every misfortune",
         run: node_places::run,
+    },
+    Scenario {
+        name: "node-alone",
+        about: "Nodes lose contact to the cluster group: what is stateless goes on, what is volatile stops in time",
+        run: node_alone::run,
     },
     Scenario {
         name: "group-write",

@@ -160,7 +160,13 @@ impl<'a> Report<'a> {
             table.push([
                 link.node.clone(),
                 link.address.clone().unwrap_or_else(|| "-".into()),
-                if link.connected { "up" } else { "down" }.into(),
+                match (link.connected, link.suspect_ms, link.suspects_us) {
+                    (true, Some(_), _) => "silent",
+                    (true, None, true) => "deaf",
+                    (true, None, false) => "up",
+                    (false, ..) => "down",
+                }
+                .into(),
                 link.liveness.clone(),
                 rate(|r| r.sent_per_second),
                 rate(|r| r.handled_per_second),
@@ -228,6 +234,9 @@ mod tests {
             calls: 0,
             watches: 0,
             round_trip_us: Some(120),
+            suspect_ms: None,
+            suspects_us: false,
+            suspected_by: Vec::new(),
             liveness: "alive".into(),
             gossip_sent: 7,
             gossip_dropped: 0,

@@ -1,12 +1,13 @@
 //! `members`: who is in the cluster, who was, and what this node is to it.
 
+use crate::duration::show;
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
 use crate::terminal::{Table, Terminal, Tone};
 use clap::Args;
 use odeon::core::membership::MemberState;
-use odeon_actors::management::api::{MemberRole, Members, StandingKind};
+use odeon_actors::management::api::{MemberRole, MemberSummary, Members, StandingKind};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -68,6 +69,11 @@ fn print(terminal: &Terminal, members: &Members) -> Result<(), Failure> {
     }
     terminal.line(format_args!("Members of epoch {}, feature level {}:", members.epoch, members.level))?;
     terminal.table(&table(members))?;
+    for member in &members.members {
+        if let Some(suspicion) = suspicion(members, member) {
+            terminal.line(terminal.paint(Tone::Warning, suspicion))?;
+        }
+    }
     if !members.gone.is_empty() {
         terminal.line("\nMembers no more:")?;
         let mut gone = Table::new().text("node").text("why").number("since");
@@ -102,6 +108,7 @@ fn table(members: &Members) -> Table {
         table.push([
             format!("{}@{}", member.name, member.incarnation),
             match member.state {
+                MemberState::Up if is_suspect(member) => "suspect",
                 MemberState::Up => "up",
                 MemberState::Draining => "draining",
             }
@@ -116,6 +123,24 @@ fn table(members: &Members) -> Table {
         ]);
     }
     table
+}
+
+fn is_suspect(member: &MemberSummary) -> bool {
+    member.suspect_ms.is_some() || !member.suspected_by.is_empty()
+}
+
+/// Who suspects a member, for people: it stays one as long as it renews its lease.
+fn suspicion(members: &Members, member: &MemberSummary) -> Option<String> {
+    if !is_suspect(member) {
+        return None;
+    }
+    let own = member.suspect_ms.map(|ms| {
+        let (name, _) = members.node.split_once('@').unwrap_or((&members.node, ""));
+        format!("{name} (for {})", show(Duration::from_millis(ms)))
+    });
+    let by: Vec<String> = own.into_iter().chain(member.suspected_by.iter().cloned()).collect();
+    let (name, incarnation) = (&member.name, member.incarnation);
+    Some(format!("{name}@{incarnation} is suspect: nothing comes from it to {}", by.join(", ")))
 }
 
 fn role(role: MemberRole) -> &'static str {

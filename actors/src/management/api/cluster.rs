@@ -55,6 +55,13 @@ pub struct MemberSummary {
     pub state: MemberState,
     /// The epoch since which that is so.
     pub since: u64,
+    /// Milliseconds for which the node that was asked has suspected it: nothing comes from it. It stays a member as long
+    /// as it renews its lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect_ms: Option<u64>,
+    /// Other nodes that suspect it, by their own word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspected_by: Vec<String>,
     /// What it does in the cluster group, as far as this node knows.
     pub role: MemberRole,
     /// Where other nodes dial it (UDP).

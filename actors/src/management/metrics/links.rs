@@ -24,10 +24,13 @@ const COUNTERS: [LinkNumber; 6] = [
     ("odeon_link_gossip_bad", "Messages of gossip from the peer that made no sense", |link| link.gossip_bad),
 ];
 
-const GAUGES: [LinkNumber; 5] = [
+const GAUGES: [LinkNumber; 6] = [
     ("odeon_link_connected", "1 when there is a connection to the peer", |link| u64::from(link.connected)),
     ("odeon_link_alive", "1 when gossip says that the peer lives", |link| {
         u64::from(link.liveness == Liveness::Alive)
+    }),
+    ("odeon_link_suspect", "1 while this node suspects the peer, for nothing comes from it", |link| {
+        u64::from(link.suspect.is_some())
     }),
     ("odeon_link_open", "Messages of which nothing has been heard yet", |link| link.open),
     ("odeon_link_queued_frames", "Frames that wait or are not acknowledged", |link| link.queued),

@@ -1,12 +1,13 @@
 //! Who is a member, as the cluster group agrees on it: what nodes say of themselves (`card`), what is proposed and what
 //! comes of it (`command`, `view`), how long a node may act as the member that it is (`lease`), who votes
-//! (`voters`), and all times (`times`).
+//! (`voters`), who suspects whom (`detector`), and all times (`times`).
 //!
 //! Architecture invariant: the epoch of a view is the index of the entry that made it; the same epoch has the same content
 //! on each node.
 
 mod card;
 mod command;
+mod detector;
 mod lease;
 mod times;
 mod view;
@@ -16,6 +17,7 @@ mod voters;
 
 pub use card::{Card, LevelRange, OFFERS_MAX, Offer, OfferKind};
 pub use command::{Command, Outcome, Problem};
+pub use detector::{Detector, Finding, Health};
 pub use lease::{Grants, Lease};
 pub use times::{Times, TimesError};
 pub use view::{GONE_MAX, Gone, MEMBERS_MAX, Member, MemberState, Reason, View};

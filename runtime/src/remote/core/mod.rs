@@ -247,6 +247,11 @@ impl Core {
         self.random.lock().below(count as u64) as usize
     }
 
+    /// Chance for somebody who needs it often.
+    pub(super) fn fork_random(&self) -> Random {
+        self.random.lock().fork()
+    }
+
     /// Where a peer can be dialed, if it can.
     pub(super) fn address_of(&self, peer: &NodeName) -> Option<SocketAddr> {
         self.peers.lock().get(peer)?.address

@@ -1,6 +1,7 @@
 //! How connections behave: times, windows and packet sizes, each with its reason.
 
 use crate::remote::target::LANES;
+use odeon_core::membership::Times;
 use quinn::{MtuDiscoveryConfig, TransportConfig, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +42,15 @@ pub struct Transport {
     pub mtu_max: u16,
     /// A handshake that takes longer has failed.
     pub handshake_max: Duration,
+    /// A node looks so often whether its peers live: see [`Times::probe`].
+    pub probe: Duration,
+    /// Probes without an answer that make a peer suspect: see [`Times::probes_missed`].
+    pub probes_missed: u32,
 }
 
 impl Default for Transport {
     fn default() -> Self {
+        let times = Times::default();
         Self {
             idle_max: Duration::from_secs(10),
             keep_alive: None,
@@ -55,6 +61,8 @@ impl Default for Transport {
             datagram_buffer: 64 << 10,
             mtu_max: MTU_MAX,
             handshake_max: Duration::from_secs(5),
+            probe: times.probe,
+            probes_missed: times.probes_missed,
         }
     }
 }

@@ -10,6 +10,11 @@ pub(super) const SERVICES: &str = "services";
 /// The version of the program.
 pub(super) const VERSION: &str = "odeon";
 
+/// Whom a node suspects: `name@incarnation`, separated by commas.
+pub(super) const SUSPECTS: &str = "suspects";
+/// Of so many suspects a node tells at the most: more of them say that it is cut off itself.
+pub(super) const SUSPECTS_MAX: usize = 16;
+
 /// What gossip says of a node. Evidence, not a verdict: all of a part of the network may be mistaken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Liveness {
@@ -44,6 +49,8 @@ pub(in crate::remote) struct Member {
     pub(in crate::remote) services: u64,
     /// The version of Odeon that it runs; empty if that was not heard of yet.
     pub(in crate::remote) version: String,
+    /// Whom it suspects.
+    pub(in crate::remote) suspects: Vec<NodeId>,
 }
 
 /// All other nodes of which was heard.
@@ -51,6 +58,8 @@ pub(in crate::remote) struct Member {
 pub(in crate::remote) struct Members {
     by_name: BTreeMap<NodeName, Member>,
     by_address: BTreeMap<SocketAddr, NodeName>,
+    /// Who this node is.
+    us: Option<NodeId>,
 }
 
 impl Members {
@@ -58,7 +67,8 @@ impl Members {
     pub(super) fn of_chitchat(chitchat: &Chitchat) -> Self {
         let own = chitchat.self_chitchat_id();
         let live: std::collections::BTreeSet<&ChitchatId> = chitchat.live_nodes().collect();
-        let mut members = Self::default();
+        let us = own.node_id.parse().ok().map(|name| NodeId { name, incarnation: own.generation_id });
+        let mut members = Self { us, ..Self::default() };
         for (id, state) in chitchat.node_states() {
             // what cannot be a name was not said by a node of ours
             let Some(name) = id.node_id.parse().ok().filter(|_| id.node_id != own.node_id) else { continue };
@@ -68,6 +78,7 @@ impl Members {
                 is_alive: live.contains(id),
                 services: state.get(SERVICES).and_then(|number| number.parse().ok()).unwrap_or(0),
                 version: state.get(VERSION).unwrap_or_default().to_owned(),
+                suspects: state.get(SUSPECTS).map(read_suspects).unwrap_or_default(),
             };
             members.insert(name, member);
         }
@@ -111,11 +122,44 @@ impl Members {
         self.liveness(node) == Liveness::Alive
     }
 
+    /// The living nodes that suspect it.
+    pub(in crate::remote) fn suspected_by(&self, node: &NodeId) -> impl Iterator<Item = &NodeName> {
+        let suspects = |(_, member): &(&NodeName, &Member)| member.is_alive && member.suspects.contains(node);
+        self.by_name.iter().filter(suspects).map(|(name, _)| name)
+    }
+
+    /// Whether it suspects this node: what is sent to it does not arrive.
+    pub(in crate::remote) fn suspects_us(&self, node: &NodeId) -> bool {
+        let member = self.of(&node.name).filter(|member| member.incarnation == node.incarnation);
+        member.is_some_and(|member| self.us.as_ref().is_some_and(|us| member.suspects.contains(us)))
+    }
+
+    /// Whom living nodes suspect.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = &NodeId> {
+        let living = self.by_name.values().filter(|member| member.is_alive);
+        living.flat_map(|member| &member.suspects)
+    }
+
     /// Those that are heard of, each with its incarnation.
     pub(super) fn alive(&self) -> impl Iterator<Item = (&NodeName, u64)> {
         let alive = self.by_name.iter().filter(|(_, member)| member.is_alive);
         alive.map(|(name, member)| (name, member.incarnation))
     }
+}
+
+/// Whom a node suspects, as it tells it.
+pub(super) fn write_suspects(suspects: &[NodeId]) -> String {
+    let suspects: Vec<_> = suspects.iter().take(SUSPECTS_MAX).map(ToString::to_string).collect();
+    suspects.join(",")
+}
+
+/// What makes no sense was not said by a node of ours.
+fn read_suspects(text: &str) -> Vec<NodeId> {
+    let read = |suspect: &str| {
+        let (name, incarnation) = suspect.split_once('@')?;
+        Some(NodeId { name: name.parse().ok()?, incarnation: incarnation.parse().ok()? })
+    };
+    text.split(',').take(SUSPECTS_MAX).filter_map(read).collect()
 }
 
 #[cfg(test)]
@@ -124,7 +168,7 @@ mod tests {
 
     fn member(incarnation: u64, port: u16, is_alive: bool) -> Member {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Member { incarnation, address, is_alive, services: 0, version: String::new() }
+        Member { incarnation, address, is_alive, services: 0, version: String::new(), suspects: Vec::new() }
     }
 
     #[test]
@@ -141,5 +185,28 @@ mod tests {
             let said: Vec<_> = (1..=3).map(|incarnation| members.liveness(&node(incarnation))).collect();
             assert_eq!(said, [Liveness::Dead, Liveness::Alive, Liveness::Unknown]);
         }
+    }
+
+    #[test]
+    fn suspects_are_told_and_read_and_nonsense_is_nobody() {
+        let node = |name: &str, incarnation| NodeId { name: name.parse().expect("a name"), incarnation };
+        let (north, south) = (node("north", 3), node("south", 7));
+        assert_eq!(read_suspects(&write_suspects(&[north.clone(), south.clone()])), [north.clone(), south]);
+        assert_eq!(read_suspects(&write_suspects(&[])), []);
+        assert_eq!(read_suspects("North@1,north,north@x,@3,north@3"), std::slice::from_ref(&north));
+        assert_eq!(read_suspects(&write_suspects(&vec![north; 100])).len(), SUSPECTS_MAX);
+    }
+
+    #[test]
+    fn only_living_nodes_suspect_and_only_the_incarnation_that_they_mean() {
+        let node = |incarnation| NodeId { name: "south".parse().expect("a name"), incarnation };
+        let mut members = Members::default();
+        for (name, port, is_alive) in [("east", 1, true), ("west", 2, false)] {
+            let suspecting = Member { suspects: vec![node(2)], ..member(1, port, is_alive) };
+            members.insert(name.parse().expect("a name"), suspecting);
+        }
+        let by =
+            |incarnation| members.suspected_by(&node(incarnation)).map(NodeName::as_str).collect::<Vec<_>>();
+        assert_eq!((by(2), by(3)), (vec!["east"], vec![]));
     }
 }

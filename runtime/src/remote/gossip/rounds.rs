@@ -1,7 +1,7 @@
 //! Gossip at work: a part of the node that runs chitchat and looks, at each round, at what it has learned.
 
 use super::dials::Dials;
-use super::members::{Members, SERVICES, VERSION};
+use super::members::{Members, SERVICES, SUSPECTS, VERSION, write_suspects};
 use super::wire::Wire;
 use crate::node::Node;
 use crate::reach::reached;
@@ -170,7 +170,7 @@ impl Rounds {
         };
         if *before != now {
             tell(&before, &now);
-            let moved = !before.alive().eq(now.alive());
+            let moved = !before.alive().eq(now.alive()) || !before.suspects().eq(now.suspects());
             *self.core.gossip.members.lock() = Arc::new(now);
             if moved {
                 self.core.changes.note();
@@ -183,6 +183,7 @@ impl Rounds {
     fn read(&self, chitchat: &mut Chitchat) -> Members {
         let own = chitchat.self_node_state();
         own.set(SERVICES, self.core.offers.number());
+        own.set(SUSPECTS, write_suspects(&self.core.suspects()));
         *self.last.lock() = Some((own.heartbeat(), own.max_version()));
         self.core.gossip.digest.lock().set(chitchat.node_states().keys());
         Members::of_chitchat(chitchat)

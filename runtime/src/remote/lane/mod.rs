@@ -311,11 +311,22 @@ impl Lane {
         untold
     }
 
-    /// Whether nothing is under way to a receiver that this number may stand for.
+    /// Whether nothing is under way to a receiver that this number may stand for. What was under way when the session
+    /// ended is lost.
     pub(super) fn is_quiet(&self, target: u64, number: u32) -> bool {
         let state = self.state.lock();
+        if state.ended.is_some() {
+            return true;
+        }
         let receiver = state.receivers.get(number as usize).filter(|receiver| receiver.target == target);
         receiver.is_none_or(|receiver| receiver.window.out() == 0 && receiver.held.is_empty())
+    }
+
+    /// Messages that are under way to a receiver for which this number may stand.
+    pub(super) fn under_way(&self, target: u64, number: u32) -> u32 {
+        let state = self.state.lock();
+        let receiver = state.receivers.get(number as usize).filter(|receiver| receiver.target == target);
+        receiver.map_or(0, |receiver| receiver.window.out())
     }
 
     /// Whether nothing was ever handed to a connection.
