@@ -30,7 +30,8 @@ fn whereabouts(place: &Place, name: &str, what: &str) -> String {
         let status = place.run(&["status", "--dir", name]);
         (status.code != Some(3)).then(|| fs::read_to_string(&file).expect("it can be asked"))
     });
-    json(&text)[what].as_str().expect("an address").to_owned()
+    let whereabouts = json(&text);
+    whereabouts[what].as_str().map_or_else(|| whereabouts[what].to_string(), ToOwned::to_owned)
 }
 
 fn members(place: &Place, seen_by: &str) -> Value {
@@ -169,6 +170,33 @@ fn drained_and_left(place: &Place, (stays, gone): (&str, &str), leaves: &str, no
     order.fails(order.code.filter(|code| *code == 4).unwrap_or(5), &[said]);
     // what runs goes on to run
     place.run(&["status", "--dir", stays]).ok();
+}
+
+#[test]
+fn a_node_that_stood_still_is_suspect_and_removed_and_comes_back_in_its_process() {
+    let place = cluster("members-still", "north,south,east");
+    let [north, south, east] = trio(&place);
+    until_listed(&place, "north", &ALL.map(|name| (name, "@1 up")));
+    let process = |name: &str| whereabouts(&place, name, "pid");
+    let same = process("south");
+    south.signal("STOP");
+    let shown = at_last("it is suspect", || {
+        let shown = place.run(&["members", "--dir", "north"]).out;
+        shown.contains("south@1 is suspect: nothing comes from it to north (for").then_some(shown)
+    });
+    assert!(shown.contains("suspect  "), "the state says it, too\n{shown}");
+    let expected = [("north", "@1 up"), ("south", "@1 lease-ended"), ("east", "@1 up")];
+    until_listed(&place, "north", &expected);
+    south.signal("CONT");
+    south.until_error("the node was removed from its cluster: it comes back");
+    let expected = [("north", "@1 up"), ("south", "@2 up"), ("east", "@1 up"), ("south", "@1 lease-ended")];
+    until_listed(&place, "north", &expected);
+    assert_eq!(process("south"), same);
+    place.run(&["status", "--dir", "south"]).ok();
+    for (name, node) in [("south", south), ("north", north), ("east", east)] {
+        place.run(&["stop", "--dir", name]).ok();
+        assert_eq!(node.end().code, Some(0));
+    }
 }
 
 #[test]

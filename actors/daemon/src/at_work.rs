@@ -68,6 +68,14 @@ pub(crate) struct Ended {
     pub(crate) code: Code,
     /// Activations that had to be killed, and connections that had to be cut.
     pub(crate) killed: usize,
+    /// It stopped because its cluster has removed it: it is to be started anew, as its next incarnation.
+    pub(crate) comes_back: bool,
+}
+
+impl Ended {
+    fn with(code: Code, killed: usize) -> Self {
+        Self { code, killed, comes_back: false }
+    }
 }
 
 /// Starts a node, tells that it is there, keeps it until a signal and stops it. What `announce` answers ends when that
@@ -93,7 +101,7 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
         let starting = AtWork::start(settings, log.lines(), app);
         let mut at_work = tokio::select! {
             started = starting => started?,
-            _ = signals.next() => return Ok(Ended { code: Code::Interrupted, killed: 0 }),
+            _ = signals.next() => return Ok(Ended::with(Code::Interrupted, 0)),
         };
         let node = at_work.node.clone();
         let early = tokio::select! {
@@ -121,11 +129,12 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
         stopping(cause.name(), within);
         let ended = tokio::select! {
             ended = at_work.stop(within) => ended,
-            _ = signals.next() => Ended { code: Code::Interrupted, killed: 0 },
+            _ = signals.next() => Ended::with(Code::Interrupted, 0),
         };
         match cause {
             Cause::Failed(exit) => Err(Failure::failed(format_args!("the node ended by itself: {exit}"))),
             Cause::Terminal(failure) => Err(failure),
+            Cause::Removed => Ok(Ended { comes_back: ended.code != Code::Interrupted, ..ended }),
             Cause::Signal(_) | Cause::Watcher | Cause::Asked(_) => Ok(ended),
         }
     });
@@ -140,6 +149,7 @@ enum Cause {
     Signal(&'static str),
     Watcher,
     Failed(Exit),
+    Removed,
     Asked(StopRequest),
     Terminal(Failure),
 }
@@ -151,6 +161,7 @@ impl Cause {
             Self::Signal(name) => name,
             Self::Watcher => "the watcher's end",
             Self::Failed(_) => "a failure beyond repair",
+            Self::Removed => "its removal from the cluster",
             Self::Asked(_) => "a request",
             Self::Terminal(_) => "a lost terminal",
         }
@@ -230,6 +241,7 @@ impl AtWork {
             never = tend(self.cluster.as_ref(), hangups) => match never {},
             () = watcher::watch(&self.node, watcher::log) => Cause::Watcher,
             exit = self.node.ended() => Cause::Failed(exit),
+            () = removed(self.cluster.as_ref()) => Cause::Removed,
             Some(request) = self.asked_to_stop.recv() => Cause::Asked(request),
         }
     }
@@ -248,12 +260,12 @@ impl AtWork {
                 "the node did not stop in order: its process ends all the same"
             );
             // node.json stays, as of a node that was killed: by that the command line knows
-            return Ended { code: Code::Failed, killed: stuck.len() };
+            return Ended::with(Code::Failed, stuck.len());
         };
         if let Err(problem) = self.occupied.withdraw() {
             tracing::warn!(%problem, "the node can still be found, although it has stopped");
         }
-        Ended { code: Code::Done, killed }
+        Ended::with(Code::Done, killed)
     }
 
     /// In reverse order: no more work from other nodes, nothing new from outside, then the node: its services, what tells
@@ -271,6 +283,14 @@ impl AtWork {
         let control = self.node.control().clone();
         killed += on(&control, async move { node.stop(left).await }).await.unwrap_or(0);
         killed
+    }
+}
+
+/// Ends once the cluster has removed the node, while it ran all the same.
+async fn removed(cluster: Option<&Cluster>) {
+    match cluster {
+        Some(cluster) => cluster.removed().await,
+        None => pending().await,
     }
 }
 

@@ -82,8 +82,8 @@ async fn a_node_whose_services_differ_is_not_ready_and_says_why_and_what_to_do()
     };
     until("it is refused", || south.node.withheld().iter().any(refused)).await;
     assert!(!south.node.is_ready());
-    assert_eq!(south.stop(LIMIT).await, Ended { code: Code::Done, killed: 0 });
-    assert_eq!(north.stop(LIMIT).await, Ended { code: Code::Done, killed: 0 });
+    assert_eq!(south.stop(LIMIT).await, Ended::with(Code::Done, 0));
+    assert_eq!(north.stop(LIMIT).await, Ended::with(Code::Done, 0));
 }
 
 #[tokio::test]
@@ -102,6 +102,6 @@ async fn a_member_that_stops_is_not_ready_as_it_is_draining_before_it_takes_no_r
     .await;
     assert!(!north.node.is_ready() && !north.node.is_stopping());
     assert!(north.node.withheld().iter().all(|reason| reason.contains("draining")));
-    assert_eq!(north.stop(LIMIT).await, Ended { code: Code::Done, killed: 0 });
+    assert_eq!(north.stop(LIMIT).await, Ended::with(Code::Done, 0));
     assert!(membership.view().member(&me).is_none(), "it has left");
 }

@@ -90,7 +90,7 @@ async fn ask(address: SocketAddr, request: &str) -> String {
 async fn a_handler_that_blocks_its_executor_does_not_keep_the_node_from_ending() {
     let (at_work, release, directory) = blocked("end", 1).await;
     let ended = timeout(LIMIT, at_work.stop(Duration::from_millis(10))).await;
-    assert_eq!(ended, Ok(Ended { code: Code::Failed, killed: 1 }));
+    assert_eq!(ended, Ok(Ended::with(Code::Failed, 1)));
     assert!(!directory.is_occupied(), "the next one may start");
     assert!(directory.whereabouts().is_ok(), "it is seen that it did not stop in order");
     drop(release);

@@ -100,7 +100,7 @@ fn not_ready(standing: &Standing) -> Option<String> {
         }
         Standing::Member => None,
         Standing::Removed => Some(
-            "the node is a member of the cluster no more: others have its work. Start it anew, and it joins again"
+            "the node is a member of the cluster no more: others have its work. It comes back as its next incarnation"
                 .into(),
         ),
         Standing::Left => Some("the node has left the cluster".into()),
@@ -151,7 +151,7 @@ mod tests {
         let twice = |name: &str| Problem::Twice { service: name.parse().expect("a name") };
         let refused = said(Standing::Refused { problems: vec![twice("a"), twice("b")] });
         assert!(refused.contains("a is offered twice; b is offered twice"), "{refused}");
-        assert!(said(Standing::Removed).contains("Start it anew"));
+        assert!(said(Standing::Removed).contains("next incarnation"));
         assert!(said(Standing::Left).contains("left"));
     }
 }

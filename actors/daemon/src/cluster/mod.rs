@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::signals::Hangups;
 use credentials::{Life, UseError, Warnings};
 use odeon::host::{Blocking, run_blocking};
-use odeon::membership::Membership;
+use odeon::membership::{Membership, Standing};
 use odeon::remote::{Links, LinksConfig, StartLinksError, Subject, Transport, Trust};
 use odeon::{Node, PartSpec};
 use peers::Peers;
@@ -162,6 +162,14 @@ impl Cluster {
     /// What the node is called among others: name and incarnation.
     pub(crate) fn identity(&self) -> String {
         self.links.node().to_string()
+    }
+
+    /// Ends once the cluster has removed the node; never, if it has no group.
+    pub(crate) async fn removed(&self) {
+        match &self.membership {
+            Some(membership) => drop(membership.until(|now| *now == Standing::Removed).await),
+            None => std::future::pending().await,
+        }
     }
 
     /// The node takes no more work, and the others are told, if they can be within this time.

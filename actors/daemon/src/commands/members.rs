@@ -94,9 +94,10 @@ fn standing(terminal: &Terminal, members: &Members) -> String {
         (StandingKind::Member, true) => terminal.paint(Tone::Good, "is a member and holds its lease"),
         (StandingKind::Member, false) => terminal
             .paint(Tone::Bad, "was a member when it last heard of the cluster group; it holds no lease"),
-        (StandingKind::Removed, _) => {
-            terminal.paint(Tone::Bad, "is a member no more: others have its work. Start it anew")
-        }
+        (StandingKind::Removed, _) => terminal.paint(
+            Tone::Bad,
+            "is a member no more: others have its work. It comes back as its next incarnation",
+        ),
         (StandingKind::Left, _) => terminal.paint(Tone::Warning, "has left"),
     }
 }

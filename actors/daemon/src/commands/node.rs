@@ -9,7 +9,9 @@ use crate::signals::StartedBy;
 use clap::Args;
 use odeon::App;
 use std::future::ready;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +19,9 @@ Examples:
   odeon node --config odeon.toml --check
   odeon node --dir /var/lib/odeon --name one --http 0.0.0.0:8080
   odeon node --name north --credentials shop-cluster/nodes/north --cluster-listen 10.0.0.1:7000 --peer 10.0.0.2:7000";
+
+/// The program of this process, where the system tells it (Linux).
+const SAME_PROGRAM: &str = "/proc/self/exe";
 
 /// Which log lines are written by default.
 const LOG_DEFAULT: &str = "info";
@@ -73,8 +78,34 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
         },
         |signal, within| tracing::info!(signal, ?within, "the node stops"),
     )?;
+    if ended.comes_back {
+        tracing::warn!(killed = ended.killed, "the node was removed from its cluster: it comes back");
+        // what it writes comes before what it writes then
+        drop(log);
+        return Err(begin_anew());
+    }
     if ended.code == Code::Done {
         tracing::info!(killed = ended.killed, "the node has stopped");
     }
     Ok(ended.code)
+}
+
+/// This process begins anew, with the same program, even if another one has taken its place on disk, the same arguments
+/// and the same id: whoever looks after it need not know. Gives back why it does not.
+fn begin_anew() -> Failure {
+    let mut arguments = std::env::args_os();
+    let invoked = arguments.next().unwrap_or_else(|| "odeon".into());
+    let same = Path::new(SAME_PROGRAM);
+    let program = match same.exists() {
+        true => Ok(same.to_owned()),
+        false => std::env::current_exe(),
+    };
+    let error = match program {
+        Ok(program) => Command::new(program).arg0(invoked).args(arguments).exec(),
+        Err(error) => error,
+    };
+    Failure::failed(format_args!(
+        "the node was removed from its cluster, and cannot be started anew: {error}"
+    ))
+    .advice("start it, and it joins again")
 }
