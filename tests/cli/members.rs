@@ -97,6 +97,12 @@ fn nodes_form_a_cluster_and_its_members_know_who_dies_comes_back_drains_and_leav
     for words in ["north@1 is a member and holds its lease", "SINCE", "east@1", "up", "cellar"] {
         assert!(shown.ok().contains(words), "{words:?} is missing in\n{}", shown.out);
     }
+    let catalogue = place.run(&["services", "--versions", "--dir", "north"]);
+    for words in ["counter  ", "entity", "counter 1.0", "100 %", "east@1, north@1, south@1"] {
+        assert!(catalogue.ok().contains(words), "{words:?} is missing in\n{}", catalogue.out);
+    }
+    let catalogue = place.run(&["services", "--versions", "--dir", "north", "--json"]).json();
+    assert_eq!(catalogue["services"][0]["nodes"].as_array().map(Vec::len), Some(3), "{catalogue}");
     let voters = at_last("all of them vote", || {
         let voters = place.run(&["cluster", "voters", "--dir", "north", "--json"]).json();
         let all = voters["replicas"].as_array().cloned().unwrap_or_default();

@@ -1,10 +1,13 @@
 //! `services`: what can be called.
 
+mod catalogue;
+
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use crate::remote::{Remote, Target};
 use crate::shown;
 use crate::terminal::{Table, Terminal, Tone};
+use catalogue::Catalogue;
 use clap::Args;
 use odeon::core::ServiceName;
 use odeon::directory::ServiceKind;
@@ -15,6 +18,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   odeon services
   odeon services counter
+  odeon services --versions
   odeon services checkout --json | jq '.methods[].arguments'";
 
 /// What can be typed.
@@ -22,6 +26,9 @@ Examples:
 pub(crate) struct Arguments {
     /// Only this service, with its methods
     name: Option<ServiceName>,
+    /// What all members of the cluster offer: versions, how many nodes have each, and which
+    #[arg(long, conflicts_with = "name")]
+    versions: bool,
     /// Print JSON; for one service with its schemas
     #[arg(long)]
     json: bool,
@@ -40,6 +47,10 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
         Some(name) => {
             let detail = remote.service(name).await?;
             if arguments.json { terminal.json(&detail)? } else { print(&terminal, &detail)? }
+        }
+        None if arguments.versions => {
+            let catalogue = Catalogue::of(&remote.members().await?);
+            if arguments.json { terminal.json(&catalogue)? } else { terminal.table(&catalogue.table())? }
         }
         None => {
             let services = remote.services().await?;
