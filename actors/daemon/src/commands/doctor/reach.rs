@@ -1,0 +1,192 @@
+//! Reachability: each peer is dialed with the node's certificate; who has dialed this node, its links tell.
+
+use super::certificates::Held;
+use super::dial::{Reached, dial};
+use super::ports::reached_at;
+use super::report::Check;
+use super::site::Site;
+use super::verdict::{Dialed, GROUP, Own, judge, judge_itself, judge_way_back};
+use crate::cluster::resolve;
+use crate::config::Cluster;
+use odeon::remote::{Endpoint, Transport};
+use odeon_actors::management::api::Links;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Peers that are dialed, at the most: all at once.
+const PEERS_MAX: usize = 32;
+/// Of the addresses that a name stands for.
+const ADDRESSES_MAX: usize = 2;
+const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
+/// For all of one peer.
+const PEER_WITHIN: Duration = Duration::from_secs(7);
+const CLOSE_WITHIN: Duration = Duration::from_millis(300);
+
+/// Makes all checks of it. `links` are those of the node, if one runs.
+pub(super) async fn check(site: &Site, held: Option<&Held>, links: Option<&Links>) -> Vec<Check> {
+    let Some(config) = &site.settings.cluster else {
+        return vec![GROUP.skipped("peers", "the node is in no cluster: it has none")];
+    };
+    let Some(trust) = held.and_then(|held| held.trust.as_ref().ok()) else {
+        return vec![GROUP.skipped("peers", "without a certificate that peers accept nobody is dialed")];
+    };
+    let from = SocketAddr::new(config.listen.ip(), 0);
+    let wanted =
+        Transport { mtu_max: config.mtu_max, handshake_max: HANDSHAKE_WITHIN, ..Transport::default() };
+    let endpoint = match Endpoint::bind_to_dial(from, trust.clone(), &wanted, &site.executor) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            return vec![GROUP.failed(
+                "peers",
+                format_args!("nobody can be dialed from {}: {error}", config.listen.ip()),
+                "[cluster] listen has to be an address of this machine",
+            )];
+        }
+    };
+    let checks = Dials { site, config, endpoint: &endpoint, links, own: Own::of(site, trust) }.check().await;
+    // who was dialed is told that it is over
+    endpoint.close("odeon doctor has seen enough", CLOSE_WITHIN).await;
+    checks
+}
+
+struct Dials<'a> {
+    site: &'a Site,
+    config: &'a Cluster,
+    endpoint: &'a Endpoint,
+    links: Option<&'a Links>,
+    own: Own,
+}
+
+/// Whom to dial: what it is called here, and where it is.
+#[derive(Clone, Debug)]
+struct Target {
+    shown: String,
+    addresses: Result<Vec<SocketAddr>, String>,
+}
+
+impl Dials<'_> {
+    async fn check(&self) -> Vec<Check> {
+        let mut targets = self.configured().await;
+        targets.extend(self.met(&targets));
+        let left = targets.len().saturating_sub(PEERS_MAX);
+        targets.truncate(PEERS_MAX);
+        let itself = self.site.running().and_then(|node| node.links).map(reached_at);
+        let itself = itself.map(|address| Target { shown: "itself".into(), addresses: Ok(vec![address]) });
+        let count = targets.len();
+        let mut dialed = self.dial(targets.into_iter().chain(itself)).await;
+        let itself = (dialed.len() > count).then(|| dialed.pop()).flatten();
+
+        let mut checks: Vec<Check> =
+            itself.iter().map(|(_, dialed)| judge_itself(dialed, &self.own)).collect();
+        if dialed.is_empty() {
+            checks.push(GROUP.skipped("peers", "none is configured: this node waits until others dial it"));
+        }
+        let anybody = dialed.iter().any(|(_, dialed)| dialed.is_another(&self.own));
+        checks.extend(dialed.iter().map(|(target, dialed)| judge(&target.shown, dialed, &self.own, anybody)));
+        if left > 0 {
+            checks.push(
+                GROUP.skipped("more peers", format_args!("{left} are not dialed: {PEERS_MAX} are enough")),
+            );
+        }
+        checks.extend(self.ways_back(&dialed));
+        checks
+    }
+
+    /// The peers that the node is told of.
+    async fn configured(&self) -> Vec<Target> {
+        let mut targets = Vec::new();
+        let mut lookups = JoinSet::new();
+        for (index, peer) in self.config.peers.iter().take(PEERS_MAX).enumerate() {
+            let (peer, from, blocking) = (peer.clone(), self.config.listen, self.site.blocking.clone());
+            targets.push(Target { shown: peer.to_string(), addresses: Err("it takes too long".into()) });
+            let lookup = async move { timeout(RESOLVE_WITHIN, resolve(&peer, from, &*blocking)).await };
+            self.site.executor.spawn_in(&mut lookups, async move { (index, lookup.await) });
+        }
+        while let Some(found) = lookups.join_next().await {
+            if let Ok((index, Ok(addresses))) = found {
+                targets[index].addresses = addresses;
+            }
+        }
+        targets
+    }
+
+    /// Those with whom the node has, or had, a link, and which are not among the others.
+    fn met(&self, configured: &[Target]) -> Vec<Target> {
+        let known: BTreeSet<SocketAddr> =
+            configured.iter().flat_map(|target| target.addresses.iter().flatten().copied()).collect();
+        let links = self.links.iter().flat_map(|links| &links.links);
+        let address = |text: &Option<String>| text.as_ref()?.parse::<SocketAddr>().ok();
+        links
+            .filter_map(|link| Some((link, address(&link.address)?)))
+            .filter(|(_, address)| !known.contains(address))
+            .map(|(link, address)| Target {
+                shown: format!("{} ({address})", name_of(&link.node)),
+                addresses: Ok(vec![address]),
+            })
+            .collect()
+    }
+
+    /// Dials all of them at once.
+    async fn dial(&self, targets: impl Iterator<Item = Target>) -> Vec<(Target, Dialed)> {
+        let mut dials = JoinSet::new();
+        let mut dialed = Vec::new();
+        for (index, target) in targets.enumerate() {
+            let (endpoint, packet_max) = (self.endpoint.clone(), self.config.mtu_max);
+            let addresses = target.addresses.clone();
+            dialed.push((target, Dialed::Late));
+            self.site.executor.spawn_in(&mut dials, async move {
+                (index, timeout(PEER_WITHIN, first(&endpoint, addresses, packet_max)).await)
+            });
+        }
+        while let Some(found) = dials.join_next().await {
+            if let Ok((index, Ok(found))) = found {
+                dialed[index].1 = found;
+            }
+        }
+        dialed
+    }
+
+    /// Of each peer that was met one way or the other, whether it can dial this node.
+    fn ways_back(&self, dialed: &[(Target, Dialed)]) -> Vec<Check> {
+        let reached = dialed.iter().filter_map(|(_, dialed)| dialed.reached());
+        let others: Vec<&Reached> = reached.filter(|reached| reached.node != self.own.name).collect();
+        let links = self.links.map(|links| &*links.links).unwrap_or_default();
+        let names: BTreeSet<&str> = others
+            .iter()
+            .map(|reached| reached.node.as_str())
+            .chain(links.iter().map(|l| name_of(&l.node)))
+            .collect();
+        let check = |name: &&str| {
+            let link = links.iter().find(|link| name_of(&link.node) == *name);
+            let address =
+                others.iter().find(|reached| reached.node.as_str() == *name).map(|each| each.address);
+            judge_way_back(name, link, address, &self.own)
+        };
+        names.iter().take(PEERS_MAX).map(check).collect()
+    }
+}
+
+/// The name in `name@incarnation`.
+fn name_of(node: &str) -> &str {
+    node.split_once('@').map_or(node, |(name, _)| name)
+}
+
+/// Dials the addresses of a peer, until one of them answers.
+async fn first(endpoint: &Endpoint, addresses: Result<Vec<SocketAddr>, String>, packet_max: u16) -> Dialed {
+    let addresses = match addresses {
+        Ok(addresses) => addresses,
+        Err(problem) => return Dialed::Unresolved(problem),
+    };
+    let mut dialed = Dialed::Unresolved("its name stands for no address".into());
+    for address in addresses.into_iter().take(ADDRESSES_MAX) {
+        match dial(endpoint, address, packet_max).await {
+            Ok(reached) => return Dialed::Reached(reached),
+            Err(error) => dialed = Dialed::Not(error),
+        }
+    }
+    dialed
+}
