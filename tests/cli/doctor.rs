@@ -64,7 +64,8 @@ fn start(place: &Place, node: &[&str], more: &[&str]) -> Running {
 fn links(place: &Place, name: &str) -> String {
     let file = place.path(name).join("node.json");
     let text = at_last("it says where it is", || {
-        (place.run(&["status", "--dir", name]).code != Some(3)).then(|| fs::read_to_string(&file).expect("it is there"))
+        (place.run(&["status", "--dir", name]).code != Some(3))
+            .then(|| fs::read_to_string(&file).expect("it is there"))
     });
     json(&text)["links"].as_str().expect("an address").to_owned()
 }
@@ -75,7 +76,12 @@ fn before_the_first_start_all_is_looked_at_and_nothing_is_left_behind() {
     let checks = doctor(&place, &[], &[]);
     none_failed(&checks);
     says(&checks, ("data-directory", "directory"), "ok", "can be made");
-    says(&checks, ("data-directory", "disk sync"), check(&checks, "data-directory", "disk sync")["outcome"].as_str().expect("one"), "median");
+    says(
+        &checks,
+        ("data-directory", "disk sync"),
+        check(&checks, "data-directory", "disk sync")["outcome"].as_str().expect("one"),
+        "median",
+    );
     says(&checks, ("ports", "http"), "ok", "any free port");
     says(&checks, ("clock", "monotonic"), "ok", "steps of");
     says(&checks, ("certificates", "all of them"), "skipped", "in no cluster");
@@ -101,7 +107,11 @@ fn a_node_that_is_well_is_asked_and_its_ports_are_left_alone() {
     let last = ran.out.trim_end().lines().last().expect("a summary");
     assert!(last.contains(" ok") && last.contains("skipped") && !last.contains("failed"), "{last}");
     let help = place.run(&["doctor", "--help"]);
-    assert!(help.ok().contains("Examples:\n  odeon doctor") && help.out.contains("Exit codes:"), "{}", help.out);
+    assert!(
+        help.ok().contains("Examples:\n  odeon doctor") && help.out.contains("Exit codes:"),
+        "{}",
+        help.out
+    );
 }
 
 #[test]
@@ -201,7 +211,8 @@ fn a_directory_and_a_configuration_that_cannot_be_used_are_named() {
 fn certificates_that_peers_would_refuse_are_named_and_nobody_is_dialed_with_them() {
     let place = cluster("doctor-certificates");
     // one that has ended
-    let (cluster, then) = (ClusterId::new("shop", 7).expect("a cluster"), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    let (cluster, then) =
+        (ClusterId::new("shop", 7).expect("a cluster"), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     let day = Duration::from_secs(86_400);
     let authority = Authority::create(&cluster, 36_500 * day, then).expect("it is made");
     let expired = authority.issue(&"north".parse().expect("a name"), day, then).expect("it is issued");

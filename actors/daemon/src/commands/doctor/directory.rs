@@ -106,7 +106,8 @@ fn nearest(directory: &Path) -> Result<PathBuf, (PathBuf, io::Error)> {
                 return Ok(if path == whole { directory.to_owned() } else { path.to_owned() });
             }
             Ok(_) => return Err((path.to_owned(), io::ErrorKind::NotADirectory.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // what is in the way is further up, if anything is
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => return Err((path.to_owned(), error)),
         }
     }

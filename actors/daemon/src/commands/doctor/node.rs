@@ -140,6 +140,7 @@ fn judge_standing(members: &Members) -> Check {
 fn judge_group(cluster: &ClusterStatus) -> Check {
     let name = "cluster group";
     let voters = cluster.replicas.iter().filter(|replica| replica.votes).count();
+    let wanted = cluster.voters_wanted.min(cluster.eligible.len());
     match (&cluster.failure, &cluster.leader) {
         (Some(failure), _) => GROUP.failed(
             name,
@@ -151,9 +152,9 @@ fn judge_group(cluster: &ClusterStatus) -> Check {
             format_args!("no leader is known here; {voters} voters"),
             "more than half of the voters have to run and reach each other: `odeon cluster voters`",
         ),
-        (None, Some(leader)) if voters < cluster.voters_wanted => GROUP.warning(
+        (None, Some(leader)) if voters < wanted => GROUP.warning(
             name,
-            format_args!("{leader} leads; {voters} vote, and {} are wanted", cluster.voters_wanted),
+            format_args!("{leader} leads; {voters} vote, and {wanted} could"),
             "start the nodes that may vote (`eligible`, by default the founders): until then fewer may be lost",
         ),
         (None, Some(leader)) => GROUP.ok(name, format_args!("{leader} leads; {voters} vote")),
@@ -249,7 +250,7 @@ mod tests {
             let replica = json!({ "node": "north", "replica": "1", "votes": votes, "is_member": true });
             let said = json!({
                 "node": "north@1", "replica": "1", "role": "follower", "term": 1, "leader": leader,
-                "replicas": [replica], "founders": [], "eligible": [], "voters_wanted": 1,
+                "replicas": [replica], "founders": [], "eligible": ["north"], "voters_wanted": 3,
             });
             judge_group(&serde_json::from_value(said).expect("a group")).outcome
         };

@@ -9,7 +9,7 @@ use super::verdict::{Dialed, GROUP, Own, judge, judge_itself, judge_way_back};
 use crate::cluster::resolve;
 use crate::config::Cluster;
 use odeon::remote::{Endpoint, Transport};
-use odeon_actors::management::api::Links;
+use odeon_actors::management::api::{LinkSummary, Links};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,17 +65,25 @@ struct Dials<'a> {
 #[derive(Clone, Debug)]
 struct Target {
     shown: String,
+    /// The node is told of it, and has to find somebody there.
+    is_configured: bool,
     addresses: Result<Vec<SocketAddr>, String>,
 }
 
 impl Dials<'_> {
     async fn check(&self) -> Vec<Check> {
         let mut targets = self.configured().await;
-        targets.extend(self.met(&targets));
-        let left = targets.len().saturating_sub(PEERS_MAX);
+        let met = self.met(&targets);
+        let all = self.config.peers.len() + met.len();
+        targets.extend(met);
         targets.truncate(PEERS_MAX);
+        let left = all - targets.len();
         let itself = self.site.running().and_then(|node| node.links).map(reached_at);
-        let itself = itself.map(|address| Target { shown: "itself".into(), addresses: Ok(vec![address]) });
+        let itself = itself.map(|address| Target {
+            shown: "itself".into(),
+            is_configured: false,
+            addresses: Ok(vec![address]),
+        });
         let count = targets.len();
         let mut dialed = self.dial(targets.into_iter().chain(itself)).await;
         let itself = (dialed.len() > count).then(|| dialed.pop()).flatten();
@@ -86,7 +94,9 @@ impl Dials<'_> {
             checks.push(GROUP.skipped("peers", "none is configured: this node waits until others dial it"));
         }
         let anybody = dialed.iter().any(|(_, dialed)| dialed.is_another(&self.own));
-        checks.extend(dialed.iter().map(|(target, dialed)| judge(&target.shown, dialed, &self.own, anybody)));
+        checks.extend(dialed.iter().map(|(target, dialed)| {
+            judge(&target.shown, dialed, &self.own, anybody || !target.is_configured)
+        }));
         if left > 0 {
             checks.push(
                 GROUP.skipped("more peers", format_args!("{left} are not dialed: {PEERS_MAX} are enough")),
@@ -102,7 +112,8 @@ impl Dials<'_> {
         let mut lookups = JoinSet::new();
         for (index, peer) in self.config.peers.iter().take(PEERS_MAX).enumerate() {
             let (peer, from, blocking) = (peer.clone(), self.config.listen, self.site.blocking.clone());
-            targets.push(Target { shown: peer.to_string(), addresses: Err("it takes too long".into()) });
+            let (shown, addresses) = (peer.to_string(), Err("it takes too long".into()));
+            targets.push(Target { shown, is_configured: true, addresses });
             let lookup = async move { timeout(RESOLVE_WITHIN, resolve(&peer, from, &*blocking)).await };
             self.site.executor.spawn_in(&mut lookups, async move { (index, lookup.await) });
         }
@@ -114,20 +125,18 @@ impl Dials<'_> {
         targets
     }
 
-    /// Those with whom the node has, or had, a link, and which are not among the others.
+    /// Those with whom the node has a link, or should have one, and which are not among the others.
     fn met(&self, configured: &[Target]) -> Vec<Target> {
         let known: BTreeSet<SocketAddr> =
             configured.iter().flat_map(|target| target.addresses.iter().flatten().copied()).collect();
+        let target = |link: &LinkSummary| {
+            let address: SocketAddr = link.address.as_ref()?.parse().ok()?;
+            let shown = format!("{} ({address})", name_of(&link.node));
+            let is_new = !known.contains(&address);
+            is_new.then(|| Target { shown, is_configured: false, addresses: Ok(vec![address]) })
+        };
         let links = self.links.iter().flat_map(|links| &links.links);
-        let address = |text: &Option<String>| text.as_ref()?.parse::<SocketAddr>().ok();
-        links
-            .filter_map(|link| Some((link, address(&link.address)?)))
-            .filter(|(_, address)| !known.contains(address))
-            .map(|(link, address)| Target {
-                shown: format!("{} ({address})", name_of(&link.node)),
-                addresses: Ok(vec![address]),
-            })
-            .collect()
+        links.filter(|link| link.connected || link.liveness == "alive").filter_map(target).collect()
     }
 
     /// Dials all of them at once.
@@ -150,21 +159,20 @@ impl Dials<'_> {
         dialed
     }
 
-    /// Of each peer that was met one way or the other, whether it can dial this node.
+    /// Of each peer that was reached, or has a link, whether it can dial this node.
     fn ways_back(&self, dialed: &[(Target, Dialed)]) -> Vec<Check> {
+        if self.own.running.is_some() && self.links.is_none() {
+            return vec![GROUP.skipped("from peers", "the node does not say who has dialed it")];
+        }
         let reached = dialed.iter().filter_map(|(_, dialed)| dialed.reached());
         let others: Vec<&Reached> = reached.filter(|reached| reached.node != self.own.name).collect();
         let links = self.links.map(|links| &*links.links).unwrap_or_default();
-        let names: BTreeSet<&str> = others
-            .iter()
-            .map(|reached| reached.node.as_str())
-            .chain(links.iter().map(|l| name_of(&l.node)))
-            .collect();
+        let mut names: BTreeSet<&str> = others.iter().map(|reached| reached.node.as_str()).collect();
+        names.extend(links.iter().filter(|link| link.connected).map(|link| name_of(&link.node)));
         let check = |name: &&str| {
             let link = links.iter().find(|link| name_of(&link.node) == *name);
-            let address =
-                others.iter().find(|reached| reached.node.as_str() == *name).map(|each| each.address);
-            judge_way_back(name, link, address, &self.own)
+            let reached = others.iter().find(|reached| reached.node.as_str() == *name);
+            judge_way_back(name, link, reached.map(|reached| reached.address), &self.own)
         };
         names.iter().take(PEERS_MAX).map(check).collect()
     }

@@ -67,8 +67,8 @@ impl Dialed {
     }
 }
 
-/// The way to a peer. `anybody`: some other one was reached, by which the node finds all others.
-pub(super) fn judge(target: &str, dialed: &Dialed, own: &Own, anybody: bool) -> Check {
+/// The way to a peer. `is_spared`: the node does without it, for it finds all others by another one.
+pub(super) fn judge(target: &str, dialed: &Dialed, own: &Own, is_spared: bool) -> Check {
     let name = format!("to {target}");
     match dialed {
         Dialed::Reached(reached) if reached.node == own.name => judge_namesake(&name, reached, own),
@@ -81,7 +81,7 @@ pub(super) fn judge(target: &str, dialed: &Dialed, own: &Own, anybody: bool) -> 
         Dialed::Late | Dialed::Not(HandshakeError::Silent { .. }) => {
             let found = "nobody answers there (UDP)";
             let advice = "start the node there, or look at its address and at firewalls between: UDP must pass both ways";
-            match anybody || (own.is_founder && own.running.is_none()) {
+            match is_spared || (own.is_founder && own.running.is_none()) {
                 true => GROUP.warning(name, found, advice),
                 false => GROUP.failed(name, found, advice),
             }
@@ -192,7 +192,6 @@ pub(super) fn judge_way_back(
         _ if own.running.is_none() => {
             GROUP.skipped(name, "no node runs here that it could dial: start the node and ask again")
         }
-        Some(_) if address.is_none() => GROUP.skipped(name, "there is no link to it any more"),
         _ => GROUP.warning(
             name,
             "it answers, but the node has no link to it",
@@ -230,8 +229,8 @@ mod tests {
         }
     }
 
-    fn outcome(dialed: Dialed, own: &Own, anybody: bool) -> Outcome {
-        judge("a:1", &dialed, own, anybody).outcome
+    fn outcome(dialed: Dialed, own: &Own, is_spared: bool) -> Outcome {
+        judge("a:1", &dialed, own, is_spared).outcome
     }
 
     #[test]
