@@ -251,6 +251,10 @@ fn a_peer_that_is_silent_nowhere_or_of_another_cluster_is_told_of() {
     let checks = doctor(&place, &NORTH, &["--peer", &silent, "--founder", "north"]);
     says(&checks, ("reachability", &format!("to {silent}")), "warning", "start the node there");
 
+    // an address for documents (RFC 5737), while the node listens on loopback
+    let checks = doctor(&place, &NORTH, &["--peer", "192.0.2.1:7000"]);
+    says(&checks, ("reachability", "to 192.0.2.1:7000"), "failed", "no other machine is reached");
+
     place.run(&["cluster", "init", "--name", "other", "--directory", "d", "--nodes", "west"]).ok();
     let _west = start(&place, &["--name", "west", "--dir", "west", "--credentials", "d/nodes/west"], &[]);
     let west = links(&place, "west");

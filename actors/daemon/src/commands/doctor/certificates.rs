@@ -5,7 +5,7 @@ use super::site::Site;
 use crate::cluster;
 use crate::date;
 use odeon::remote::trust::{
-    AUTHORITIES_FILE, CHAIN_FILE, Certificate, CredentialsError, KEY_FILE, TrustError,
+    AUTHORITIES_FILE, CHAIN_FILE, Certificate, CredentialsError, Identity, KEY_FILE, TrustError,
 };
 use odeon::remote::{Credentials, Stranger, Subject, Trust};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(super) async fn check(site: &Site) -> (Vec<Check>, Option<Held>) {
     let read = site.blocking(READ_WITHIN, move || Held::read(&directory, now)).await;
     match read {
         Ok(Ok(held)) => {
-            let mut checks = held.judge(&config.credentials, now);
+            let mut checks = held.judge(&config.credentials, site.settings.name.as_str(), now);
             // all is well with them but whose they are
             if let Ok(trust) = &held.trust
                 && *trust.subject() != Subject::Node(site.settings.name.clone())
@@ -75,14 +75,16 @@ impl Held {
         })
     }
 
-    fn judge(&self, directory: &Path, now: SystemTime) -> Vec<Check> {
+    fn judge(&self, directory: &Path, node: &str, now: SystemTime) -> Vec<Check> {
         let file = |name: &str| directory.join(name).display().to_string();
         let (chain, key, authority) = (file(CHAIN_FILE), file(KEY_FILE), file(AUTHORITIES_FILE));
         let blamed = self.trust.as_ref().err().map(|error| (blame(error), error));
         let mut checks = Vec::new();
         let mut judge = |part: Part, good: Check| {
             checks.push(match &blamed {
-                Some((blamed, error)) if *blamed == part => GROUP.failed(part.name(), error, advice(error)),
+                Some((blamed, error)) if *blamed == part => {
+                    GROUP.failed(part.name(), error, advice(error, node))
+                }
                 _ => good,
             });
         };
@@ -90,7 +92,9 @@ impl Held {
             Part::Certificate,
             match &self.own {
                 Some(own) => {
-                    lasts(Part::Certificate, &format!("{chain} is of {}", own.identity), own.until, now)
+                    let Identity { cluster, subject } = &own.identity;
+                    let what = format!("{chain} is of {subject} in the cluster {cluster}");
+                    lasts(Part::Certificate, &what, own.until, (node, now))
                 }
                 None => GROUP.skipped(Part::Certificate.name(), format_args!("{chain} cannot be read")),
             },
@@ -109,7 +113,7 @@ impl Held {
         judge(
             Part::Authority,
             match self.authorities.iter().map(|each| each.until).max() {
-                Some(until) => lasts(Part::Authority, &authority, until, now),
+                Some(until) => lasts(Part::Authority, &authority, until, (node, now)),
                 None => GROUP.skipped(Part::Authority.name(), format_args!("{authority} cannot be read")),
             },
         );
@@ -145,30 +149,30 @@ fn blame(error: &TrustError) -> Part {
     }
 }
 
-fn advice(error: &TrustError) -> &'static str {
+fn advice(error: &TrustError, node: &str) -> String {
     match error {
         TrustError::Authorities(_) | TrustError::NoAuthority(_) | TrustError::TwoClusters(..) => {
-            "bring the cluster's own ca.pem, as `odeon cluster init` has written it"
+            "bring the cluster's own ca.pem, as `odeon cluster init` has written it".into()
         }
-        TrustError::Refused(Stranger::ForeignAuthority { .. }) => {
-            "ca.pem and node.pem are of two authorities: issue node.pem with this cluster's, `odeon cluster certificate`"
-        }
-        TrustError::Refused(stranger) => stranger.advice(),
+        TrustError::Refused(Stranger::ForeignAuthority { .. }) => format!(
+            "ca.pem and node.pem are of two authorities: issue node.pem with this cluster's, `odeon cluster certificate {node}`"
+        ),
+        TrustError::Refused(stranger) => stranger.advice().into(),
         TrustError::Chain(_) | TrustError::Key { .. } | TrustError::KeyMismatch => {
-            "issue node.pem and node.key anew: `odeon cluster certificate NODE --overwrite`"
+            format!("issue node.pem and node.key anew: `odeon cluster certificate {node} --overwrite`")
         }
     }
 }
 
 /// Whether something holds for long enough.
-fn lasts(part: Part, what: &str, until: SystemTime, now: SystemTime) -> Check {
+fn lasts(part: Part, what: &str, until: SystemTime, (node, now): (&str, SystemTime)) -> Check {
     let name = part.name();
-    let advice = match part {
+    let advice: String = match part {
         Part::Authority => {
-            "make a new authority, and put both into the ca.pem of all nodes until each has a certificate of the new one"
+            "make a new authority, and put both into the ca.pem of all nodes until each has a certificate of the new one".into()
         }
         Part::Certificate | Part::Key => {
-            "issue a new one: `odeon cluster certificate NODE --overwrite`, and send SIGHUP to the node that runs"
+            format!("issue a new one: `odeon cluster certificate {node} --overwrite`; a node that runs reads it on SIGHUP")
         }
     };
     let (days, shown) = (date::days_between(now, until), date::show(until));
@@ -197,9 +201,10 @@ mod tests {
 
     #[test]
     fn what_ends_soon_is_told_of_and_what_has_ended_fails() {
-        let outcome = |days: u32| lasts(Part::Certificate, "it", now() + days * DAY, now()).outcome;
+        let outcome =
+            |days: u32| lasts(Part::Certificate, "it", now() + days * DAY, ("north", now())).outcome;
         assert_eq!((outcome(30), outcome(29), outcome(0)), (Outcome::Ok, Outcome::Warning, Outcome::Warning));
-        assert_eq!(lasts(Part::Authority, "it", now() - DAY, now()).outcome, Outcome::Failed);
+        assert_eq!(lasts(Part::Authority, "it", now() - DAY, ("north", now())).outcome, Outcome::Failed);
     }
 
     #[test]
@@ -217,7 +222,7 @@ mod tests {
                 authorities: all(&credentials.authorities),
                 trust: Trust::new(credentials, at),
             };
-            held.judge(Path::new("c"), at).iter().map(|check| check.outcome).collect::<Vec<_>>()
+            held.judge(Path::new("c"), "north", at).iter().map(|check| check.outcome).collect::<Vec<_>>()
         };
         use Outcome::{Failed, Ok, Skipped, Warning};
         assert_eq!(judged(&good, now()), [Ok, Ok, Ok]);

@@ -8,6 +8,7 @@ use super::site::Site;
 use super::verdict::{Dialed, GROUP, Own, judge, judge_itself, judge_way_back};
 use crate::cluster::resolve;
 use crate::config::Cluster;
+use odeon::remote::endpoint::HandshakeError;
 use odeon::remote::{Endpoint, Transport};
 use odeon_actors::management::api::{LinkSummary, Links};
 use std::collections::BTreeSet;
@@ -190,7 +191,14 @@ async fn first(endpoint: &Endpoint, addresses: Result<Vec<SocketAddr>, String>, 
         Err(problem) => return Dialed::Unresolved(problem),
     };
     let mut dialed = Dialed::Unresolved("its name stands for no address".into());
+    let from = endpoint.local_address().ip();
     for address in addresses.into_iter().take(ADDRESSES_MAX) {
+        if from.is_loopback() && !address.ip().to_canonical().is_loopback() {
+            // the system would drop it without a word
+            let why = format!("this node listens on {from}, from where no other machine is reached");
+            dialed = Dialed::Not(HandshakeError::Address { peer: address, why });
+            continue;
+        }
         match dial(endpoint, address, packet_max).await {
             Ok(reached) => return Dialed::Reached(reached),
             Err(error) => dialed = Dialed::Not(error),

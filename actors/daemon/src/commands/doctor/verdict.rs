@@ -99,7 +99,7 @@ pub(super) fn judge(target: &str, dialed: &Dialed, own: &Own, is_spared: bool) -
                     "it is stopping, perhaps: ask again in a moment"
                 }
                 HandshakeError::Address { .. } => {
-                    "[cluster] listen and the peer have to be of one kind: an address of loopback reaches this machine only"
+                    "set [cluster] listen (or --cluster-listen) to an address of the network in which the peer is"
                 }
             };
             GROUP.failed(name, error, advice)
