@@ -1,8 +1,8 @@
 //! What can be typed: the subcommands, their common flags, and their help.
 
 use crate::commands::{
-    self, bench, call, cluster, config, drain, leave, links, members, new, node, ps, services, status, stop,
-    tree, up,
+    self, bench, call, cluster, config, doctor, drain, leave, links, members, new, node, ps, services,
+    status, stop, tree, up,
 };
 use crate::exit::{CODES, Code, Failure};
 use crate::program::Invocation;
@@ -61,6 +61,9 @@ enum Command {
     /// Show the effective configuration, as a file that says all of it
     #[command(after_help = config::EXAMPLES)]
     Config(config::Arguments),
+    /// Say what keeps a node from starting, joining or being fast, and what to do; before its first start, too
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Stop the node in order and wait until it has ended
     #[command(after_help = stop::EXAMPLES)]
     Stop(stop::Arguments),
@@ -93,6 +96,7 @@ pub(crate) fn run(
         Command::New(arguments) => new::run(invocation, &arguments),
         Command::Cluster(arguments) => cluster::run(invocation, &arguments),
         Command::Config(arguments) => config::run(invocation, &arguments),
+        Command::Doctor(arguments) => commands::block_on(doctor::run(invocation, &arguments, app())),
         Command::Status(arguments) => commands::block_on(status::run(invocation, &arguments)),
         Command::Ps(arguments) => commands::block_on(ps::run(invocation, &arguments)),
         Command::Services(arguments) => commands::block_on(services::run(invocation, &arguments)),

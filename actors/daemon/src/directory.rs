@@ -142,6 +142,11 @@ impl Directory {
         Self { path: path.into() }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file with the token.
     pub(crate) fn token_path(&self) -> PathBuf {
         self.path.join("token")

@@ -251,6 +251,9 @@ pub struct LinkSummary {
     pub address: Option<String>,
     /// Whether there is a connection. One that nobody uses is closed, and dialed again when it is wanted.
     pub connected: bool,
+    /// Whether the peer has dialed this node since that began: the way from there is open. If not, this node has dialed.
+    #[serde(default)]
+    pub has_dialed: bool,
     /// Messages sent to it.
     pub sent: u64,
     /// Those with which a handler began.

@@ -130,6 +130,7 @@ fn link(status: LinkStatus) -> LinkSummary {
         node: status.node.to_string(),
         address: status.address.map(|address| address.to_string()),
         connected: status.connected,
+        has_dialed: status.has_dialed,
         sent: status.sent,
         handled: status.handled,
         refused: status.refused,

@@ -99,6 +99,8 @@ pub struct LinkStatus {
     pub address: Option<SocketAddr>,
     /// Whether there is a connection.
     pub connected: bool,
+    /// Whether the peer has dialed this node since that began, and not only been dialed by it.
+    pub has_dialed: bool,
     /// Messages sent to it.
     pub sent: u64,
     /// Of these, those with which a handler began there.
@@ -300,6 +302,7 @@ impl Entry {
             node: (*peer.node).clone(),
             address: self.address,
             connected: up.is_some(),
+            has_dialed: self.has_dialed,
             sent: books.sent(),
             handled: books.handled(),
             expired: books.expired(),

@@ -20,6 +20,7 @@ use odeon::membership::{Membership, Standing};
 use odeon::remote::{Links, LinksConfig, StartLinksError, Subject, Transport, Trust};
 use odeon::{Node, PartSpec};
 use peers::Peers;
+pub(crate) use peers::resolve;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -130,7 +130,7 @@ impl Peer {
 }
 
 /// The addresses of a host that can be dialed from here.
-async fn resolve(
+pub(crate) async fn resolve(
     peer: &PeerAddress,
     from: SocketAddr,
     blocking: &dyn Blocking,

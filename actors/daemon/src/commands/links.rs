@@ -223,6 +223,7 @@ mod tests {
             node: node.into(),
             address: Some("127.0.0.1:7000".into()),
             connected: true,
+            has_dialed: false,
             sent,
             handled: sent / 2,
             refused: BTreeMap::from([("mailbox-full".into(), 2), ("stopped".into(), 1)]),

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod call;
 pub(crate) mod cluster;
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod leave;
 pub(crate) mod links;

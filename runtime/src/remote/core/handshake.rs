@@ -161,6 +161,7 @@ impl Core {
             self.forget(whom, &old, None);
         }
         self.with(whom, |entry| {
+            entry.has_dialed = true;
             let ours = self.ours(entry);
             let held = entry.held.as_ref().map(|holding| &holding.held);
             let admitted = admit(&ours, hello, whom.name(), entry.known().as_ref(), held)?;

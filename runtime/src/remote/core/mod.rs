@@ -89,6 +89,8 @@ pub(super) struct Entry {
     pub(super) held: Option<Holding>,
     /// Dials to it, counted.
     attempts: u64,
+    /// It has dialed this node, and was who it said to be: the way from there is open.
+    pub(super) has_dialed: bool,
     /// The latest of its dials that was seen to end.
     ended: Option<Dial>,
     pub(super) address: Option<SocketAddr>,
