@@ -141,7 +141,11 @@ async fn a_node_to_which_more_is_under_way_loses_its_turn() {
         })
         .collect();
     let under_way = || -> Vec<usize> { pluto.links.status().iter().map(|link| link.calls).collect() };
-    eventually("only mars holds calls", || matches!(*under_way(), [1.., 0])).await;
+    eventually("only mars holds calls", || {
+        let calls = under_way();
+        calls[0] > 0 && calls[1] == 0
+    })
+    .await;
     for _ in 0..20 {
         assert_eq!(place.name().await, Ok("venus".into()));
     }
