@@ -3,6 +3,7 @@
 mod calls;
 mod cluster;
 mod configuration;
+mod dump;
 mod life;
 mod links;
 mod logs;

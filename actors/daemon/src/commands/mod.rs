@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod drain;
+pub(crate) mod dump;
 pub(crate) mod leave;
 pub(crate) mod links;
 pub(crate) mod members;
