@@ -2,7 +2,8 @@
 
 use super::executors::{LONG, Roadblock, RoadblockRef, Threads};
 use super::{Lab, hold, probe, probes};
-use odeon::App;
+use odeon::ServiceOptions;
+use odeon::directory::ServiceKind;
 use odeon::prelude::*;
 use odeon::telemetry::dump::Dump;
 use std::sync::{Arc, Mutex, mpsc};
@@ -107,8 +108,9 @@ async fn a_dump_tells_which_handler_waits_and_for_how_long() {
 #[tokio::test]
 async fn of_handlers_that_run_beside_each_other_the_longest_is_told() {
     let lab = Lab::default();
-    let node = super::node(App::new().service("probe", super::Told::make(&lab))).await;
-    let probe: super::ProbeRef = node.service("probe").expect("a service");
+    let options = ServiceOptions { concurrency: 8, ..ServiceOptions::of(ServiceKind::Entity) };
+    let node = super::node(App::new().entity_with("probe", options, super::Told::make(&lab))).await;
+    let probe = probe(&node, "a");
     let begin = async |text: &str, seconds: u64| {
         let (probe, said) = (probe.clone(), text.to_owned());
         let call = async move { probe.hold_shared(said).within(Duration::from_secs(seconds)).await };
