@@ -4,6 +4,7 @@ mod calls;
 mod cluster;
 mod configuration;
 mod doctor;
+mod dump;
 mod life;
 mod links;
 mod logs;

@@ -239,7 +239,7 @@ impl AtWork {
         tokio::select! {
             signal = signals.next() => Cause::Signal(signal),
             never = tend(self.cluster.as_ref(), hangups) => match never {},
-            () = watcher::watch(&self.node, watcher::log) => Cause::Watcher,
+            () = watcher::watch(&self.node, |stuck| self.node.note_stuck(stuck)) => Cause::Watcher,
             exit = self.node.ended() => Cause::Failed(exit),
             () = removed(self.cluster.as_ref()) => Cause::Removed,
             Some(request) = self.asked_to_stop.recv() => Cause::Asked(request),
@@ -253,7 +253,7 @@ impl AtWork {
         let stuck = self.node.stuck(STUCK_AFTER);
         let ended = self.executors.stop();
         let Some(killed) = killed.ok().filter(|_| ended) else {
-            stuck.iter().for_each(watcher::log);
+            stuck.iter().for_each(|stuck| self.node.note_stuck(stuck));
             tracing::error!(
                 ?within,
                 stuck = stuck.len(),

@@ -1,7 +1,7 @@
 //! What can be typed: the subcommands, their common flags, and their help.
 
 use crate::commands::{
-    self, bench, call, cluster, config, doctor, drain, leave, links, members, new, node, ps, services,
+    self, bench, call, cluster, config, doctor, drain, dump, leave, links, members, new, node, ps, services,
     status, stop, tree, up,
 };
 use crate::exit::{CODES, Code, Failure};
@@ -49,6 +49,9 @@ enum Command {
     /// Show the members of the cluster, and those that are none any more and why
     #[command(after_help = members::EXAMPLES)]
     Members(members::Arguments),
+    /// Tell all that shows why a node misbehaves: stuck handlers, queues, timers, last events
+    #[command(after_help = dump::EXAMPLES)]
+    Dump(dump::Arguments),
     /// Measure a method: load over HTTP through the gateway
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Arguments),
@@ -104,6 +107,7 @@ pub(crate) fn run(
         Command::Tree(arguments) => commands::block_on(tree::run(invocation, &arguments)),
         Command::Links(arguments) => commands::block_on(links::run(invocation, &arguments)),
         Command::Members(arguments) => commands::block_on(members::run(invocation, &arguments)),
+        Command::Dump(arguments) => commands::block_on(dump::run(invocation, &arguments)),
         Command::Bench(arguments) => commands::block_on(bench::run(invocation, &arguments)),
         Command::Stop(arguments) => commands::block_on(stop::run(invocation, &arguments)),
         Command::Drain(arguments) => commands::block_on(drain::run(invocation, &arguments)),

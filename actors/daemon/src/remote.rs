@@ -14,7 +14,7 @@ use odeon::core::ServiceName;
 use odeon_actors::gateway::request::service_segment;
 use odeon_actors::http::{OutcomeKind, ProblemBody};
 use odeon_actors::management::api::{
-    CallRequest, CallResponse, ClusterStatus, Decided, Links, Members, Processes, RemoveRequest,
+    CallRequest, CallResponse, ClusterStatus, Decided, Dump, Links, Members, Processes, RemoveRequest,
     ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
 };
 use serde::Serialize;
@@ -150,6 +150,11 @@ impl Remote {
     /// The group that agrees on them.
     pub(crate) async fn cluster(&self) -> Result<ClusterStatus, Failure> {
         self.get("/api/v1/cluster").await
+    }
+
+    /// All that tells why it misbehaves.
+    pub(crate) async fn dump(&self) -> Result<Dump, Failure> {
+        self.get("/api/v1/dump").await
     }
 
     /// Has the node take no more work.

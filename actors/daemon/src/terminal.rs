@@ -38,8 +38,7 @@ impl Terminal {
         Self { interactive, colour: wanted && interactive, colour_errors }
     }
 
-    /// Without colours.
-    #[cfg(test)]
+    /// Without colours, for a file.
     pub(crate) fn plain() -> Self {
         Self { interactive: false, colour: false, colour_errors: false }
     }

@@ -33,11 +33,6 @@ pub(crate) async fn watch(node: &Node, mut tell: impl FnMut(&Stuck)) {
     }
 }
 
-/// Into the log.
-pub(crate) fn log(stuck: &Stuck) {
-    tracing::warn!(service = %stuck.service, method = stuck.method, "a handler is stuck: {stuck}");
-}
-
 /// How long each of those that are stuck had lasted when it was last told of.
 #[derive(Default)]
 struct Told(BTreeMap<ActivationId, Duration>);

@@ -9,7 +9,7 @@ mod identity;
 mod listener;
 mod pieces;
 mod problem;
-mod time;
+pub(crate) mod time;
 mod watch;
 
 pub use connection::ConnectionLimits;

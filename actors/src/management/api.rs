@@ -1,11 +1,14 @@
 //! What the management interface says and is told, in JSON. The command line reads the same types.
 
 mod cluster;
+mod dump;
 
 pub use cluster::{
     ClusterStatus, Decided, GoneSummary, MemberRole, MemberSummary, Members, OfferSummary, RemoveRequest,
     ReplicaRole, ReplicaSummary, StandingKind, UpgradeRequest,
 };
+pub use dump::Dump;
+pub use odeon::telemetry::dump as inside;
 
 use odeon::TreeNode;
 use odeon::core::{Criticality, Retry};

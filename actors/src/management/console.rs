@@ -1,7 +1,7 @@
 //! Who answers: finds what is asked, checks the token, and reads the node.
 
 use super::api::{
-    CallRequest, GatewayStatus, Health, Readiness, Services, Status, StopAccepted, StopRequest, Tree,
+    CallRequest, Dump, GatewayStatus, Health, Readiness, Services, Status, StopAccepted, StopRequest, Tree,
 };
 use super::metrics::{OPENMETRICS, Snapshot};
 use super::operation::{Ask, Operation, find};
@@ -11,6 +11,7 @@ use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
 use crate::gateway::{
     Callee, Gateway, GatewayBooks, cut_off, encoded, not_json, refused, unread, wrong_verb,
 };
+use crate::http::time::unix_millis;
 use crate::http::{Answer, Identity, Problem, Reply, RequestIds, Watch, check_head, json, read_body};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -157,6 +158,7 @@ impl Console {
             Ask::Members => {
                 said(StatusCode::OK, &cluster::members(&self.node, &cluster::membership(&self.node)?))
             }
+            Ask::Dump => said(StatusCode::OK, &self.dump().await),
             Ask::Cluster => said(StatusCode::OK, &cluster::status(&cluster::membership(&self.node)?)),
             // those that are posted do not come here
             Ask::Document | Ask::Call | Ask::Stop | Ask::Drain | Ask::Upgrade | Ask::Remove => {
@@ -215,6 +217,21 @@ impl Console {
             services: self.node.services().len(),
             resident_bytes: self.resident_bytes(),
             gateway,
+        }
+    }
+
+    async fn dump(&self) -> Dump {
+        let membership = cluster::membership(&self.node).ok();
+        let links = Links::of(&self.node);
+        Dump {
+            taken_ms: unix_millis(),
+            identity: links.as_ref().map(|links| links.node().to_string()),
+            artifact: links.as_ref().and_then(Links::artifact).map(|digest| digest.to_string()),
+            inside: self.node.dump().await,
+            status: self.status(),
+            members: membership.as_ref().map(|membership| cluster::members(&self.node, membership)),
+            cluster: membership.as_ref().map(cluster::status),
+            links: view::links(&self.node),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document of the management interface, from the table of operations and the types of the api.
 
 use super::api::{
-    CallRequest, CallResponse, ClusterStatus, Decided, Health, Links, Members, Processes, Readiness,
+    CallRequest, CallResponse, ClusterStatus, Decided, Dump, Health, Links, Members, Processes, Readiness,
     RemoveRequest, ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
 };
 use super::metrics::OPENMETRICS;
@@ -81,6 +81,7 @@ fn answer(ask: Ask, generator: &mut SchemaGenerator) -> (&'static str, Value) {
         Ask::Links => ("200", generator.subschema_for::<Links>()),
         Ask::Members => ("200", generator.subschema_for::<Members>()),
         Ask::Cluster => ("200", generator.subschema_for::<ClusterStatus>()),
+        Ask::Dump => ("200", generator.subschema_for::<Dump>()),
         Ask::Drain | Ask::Upgrade | Ask::Remove => ("200", generator.subschema_for::<Decided>()),
         Ask::Call => ("200", generator.subschema_for::<CallResponse>()),
         Ask::Stop => ("202", generator.subschema_for::<StopAccepted>()),

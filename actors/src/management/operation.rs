@@ -16,6 +16,7 @@ pub(super) enum Ask {
     Links,
     Members,
     Cluster,
+    Dump,
     Call,
     Stop,
     Drain,
@@ -59,7 +60,7 @@ impl Operation {
 }
 
 /// All of them.
-pub(super) const OPERATIONS: [Operation; 17] = [
+pub(super) const OPERATIONS: [Operation; 18] = [
     Operation::get(Ask::Health, "/healthz", "Whether the process runs.").open(),
     Operation::get(Ask::Readiness, "/readyz", "Whether the node takes requests, and what it waits for.")
         .open(),
@@ -79,6 +80,11 @@ pub(super) const OPERATIONS: [Operation; 17] = [
         Ask::Cluster,
         "/api/v1/cluster",
         "The group that agrees on the members, as this node sees it.",
+    ),
+    Operation::get(
+        Ask::Dump,
+        "/api/v1/dump",
+        "All that tells why a node misbehaves, even while handlers block it.",
     ),
     Operation::post(Ask::Call, "/api/v1/call", "Calls a method and tells the outcome."),
     Operation::post(Ask::Stop, "/api/v1/stop", "Ends the node in order."),

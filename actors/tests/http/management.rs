@@ -333,6 +333,10 @@ async fn the_document_describes_what_is_there_and_refers_to_nothing_that_is_not(
     let mut stage = Stage::new().await;
     let document: Value = stage.read("/api/v1/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
+    let dump = &document["paths"]["/api/v1/dump"]["get"]["responses"]["200"];
+    assert!(dump.to_string().contains("/api.Dump\""), "{dump}");
+    let inside = &document["components"]["schemas"];
+    assert!(inside.as_object().is_some_and(|all| all.keys().any(|name| name == "api.StuckDump")), "{inside}");
     let mut found = Vec::new();
     references(&document, &mut found);
     assert!(found.contains(&"#/components/schemas/api.CallResponse"), "{found:?}");

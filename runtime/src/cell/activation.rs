@@ -154,6 +154,7 @@ async fn before_limit<M: Message, T>(
 ) -> T {
     let shared = run.shared;
     let due = shared.now().plus(shared.kind().start_within);
+    run.begin_hook();
     poll_fn(|task| {
         let polled = start.as_mut().poll(task);
         if polled.is_pending() {
@@ -162,9 +163,9 @@ async fn before_limit<M: Message, T>(
                 run.abandon(Abandon::UNSTARTED);
             } else if signal & DRAIN != 0 && run.stop_due().before(due) {
                 let stop_due = run.stop_due();
-                run.limit(task, stop_due, Abandon::UNSTARTED);
+                run.limit_hook(task, stop_due, Abandon::UNSTARTED);
             } else {
-                run.limit(task, due, Abandon::START_LATE);
+                run.limit_hook(task, due, Abandon::START_LATE);
             }
         }
         polled
@@ -196,6 +197,7 @@ async fn finish<S: Service>(
     let shared = run.shared;
     let reason = if passivate { StopReason::Passivated } else { shared.stop_reason() };
     let due = run.stop_due();
+    run.begin_hook();
     cx.rearm(Header::default(), None);
     ambient::swap(&mut Some(Ambient::beside(shared.clone(), Header::default(), None)));
     let mut hooks = pin!(async {
@@ -212,7 +214,7 @@ async fn finish<S: Service>(
     poll_fn(|task| {
         let polled = hooks.as_mut().poll(task);
         if polled.is_pending() {
-            run.limit(task, due, Abandon::STOP_LATE);
+            run.limit_hook(task, due, Abandon::STOP_LATE);
         }
         polled
     })

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 pin_project! {
     /// One handler that runs beside others, on behalf of its own message.
@@ -21,13 +22,27 @@ pin_project! {
         books: &'a Books,
         // its deadline and grace
         limit: Tick,
-        method: u32,
+        waits: Waits,
     }
 }
 
+/// A handler that waits, as whoever looks from outside is shown it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// When it began; never: there is none.
+    pub(super) since: Tick,
+    /// Its deadline.
+    pub(super) due: Tick,
+    /// A position in the methods of its contract.
+    pub(super) method: u32,
+}
+
+/// Nobody is told of what has waited for less.
+const LONG: Duration = Duration::from_secs(1);
+
 impl<'a, F> Beside<'a, F> {
-    pub(super) fn new(handler: F, ambient: Ambient, books: &'a Books, limit: Tick, method: u32) -> Self {
-        Self { handler, ambient: Some(ambient), books, limit, method }
+    pub(super) fn new(handler: F, ambient: Ambient, books: &'a Books, limit: Tick, waits: Waits) -> Self {
+        Self { handler, ambient: Some(ambient), books, limit, waits }
     }
 }
 
@@ -36,7 +51,7 @@ impl<F: Future> Future for Beside<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.books.doing.store(*this.method, Ordering::Relaxed);
+        this.books.doing.store(this.waits.method, Ordering::Relaxed);
         // when the handler panics, its context stays in place: the driver takes away whatever it finds there
         ambient::swap(this.ambient);
         let polled = ending::alone_in_panic(|| this.handler.poll(cx));
@@ -54,6 +69,10 @@ struct Running<'a, F> {
     handlers: FuturesUnordered<Beside<'a, F>>,
     /// No limit of theirs is earlier.
     limit: Tick,
+    /// None of them began earlier.
+    eldest: Waits,
+    /// When that was last looked for among them.
+    looked: Tick,
 }
 
 impl<'a, F: Future<Output = ()>> Crowd<'a, F> {
@@ -67,8 +86,13 @@ impl<'a, F: Future<Output = ()>> Crowd<'a, F> {
     }
 
     pub(super) fn push(&mut self, beside: Beside<'a, F>) {
-        let none = || Box::new(Running { handlers: FuturesUnordered::new(), limit: Tick::NEVER });
+        let (eldest, looked) = (beside.waits, beside.waits.since);
+        let none =
+            || Box::new(Running { handlers: FuturesUnordered::new(), limit: Tick::NEVER, eldest, looked });
         let running = self.running.get_or_insert_with(none);
+        if running.handlers.is_empty() {
+            (running.eldest, running.looked) = (eldest, looked);
+        }
         running.limit = running.limit.earlier(beside.limit);
         running.handlers.push(beside);
     }
@@ -84,6 +108,19 @@ impl<'a, F: Future<Output = ()>> Crowd<'a, F> {
         ended
     }
 
+    /// The one that waits for longest, as of a second ago at the most.
+    pub(super) fn eldest(&mut self, now: Tick) -> Option<Waits> {
+        let running = self.running.as_mut().filter(|running| !running.handlers.is_empty())?;
+        // it may have ended: that matters once it is worth telling of, and to look each time would cost too much
+        if running.eldest.since.plus(LONG).passed(now) && running.looked.plus(LONG).passed(now) {
+            let waits = Pin::new(&mut running.handlers).iter_pin_mut().map(|beside| beside.waits);
+            let first = |a: Waits, b: Waits| if b.since.before(a.since) { b } else { a };
+            running.eldest = waits.reduce(first).unwrap_or(running.eldest);
+            running.looked = now;
+        }
+        Some(running.eldest)
+    }
+
     /// When the next of them will have run too long; or the method of one that has.
     pub(super) fn limit(&mut self, now: Tick) -> Result<Tick, u32> {
         let Some(running) = self.running.as_mut().filter(|running| !running.handlers.is_empty()) else {
@@ -94,7 +131,7 @@ impl<'a, F: Future<Output = ()>> Crowd<'a, F> {
             running.limit = Tick::NEVER;
             for beside in Pin::new(&mut running.handlers).iter_pin_mut() {
                 if beside.limit.passed(now) {
-                    return Err(beside.method);
+                    return Err(beside.waits.method);
                 }
                 running.limit = running.limit.earlier(beside.limit);
             }

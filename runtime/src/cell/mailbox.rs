@@ -7,8 +7,8 @@
 
 use super::bounds::Bounds;
 pub(crate) use super::hand::{CROWDED, Hand, Pace, URGENT};
-use super::queue::{BATCH, Door, Extra, LEVELS, Queue, Waiting};
-pub(crate) use super::queue::{Letter, Ticket};
+use super::queue::{BATCH, Door, Extra, Queue, Waiting};
+pub(crate) use super::queue::{LEVELS, Letter, Ticket};
 use super::ring::Ring;
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 use odeon_core::outcome::Overflow;
@@ -450,7 +450,9 @@ impl<T: Letter> Mailbox<T> {
     pub(crate) fn load(&self, pace: &Pace) -> Load {
         let mut queue = self.queue.lock();
         Self::refresh(&mut queue, pace);
-        Load { count: queue.count, bytes: queue.bytes, lost: queue.lost }
+        let lanes = std::array::from_fn(|level| u32::try_from(queue.len(level)).unwrap_or(u32::MAX));
+        let outside = queue.line().map_or(0, |line| u32::try_from(line.len()).unwrap_or(u32::MAX));
+        Load { count: queue.count, bytes: queue.bytes, lost: queue.lost, lanes, outside }
     }
 }
 
@@ -463,4 +465,8 @@ pub(crate) struct Load {
     pub(crate) bytes: u32,
     /// Letters evicted or thrown out since the beginning, wrapping.
     pub(crate) lost: u32,
+    /// Those that the driver has not taken, by class, the most critical first.
+    pub(crate) lanes: [u32; LEVELS],
+    /// Letters whose senders wait for room.
+    pub(crate) outside: u32,
 }

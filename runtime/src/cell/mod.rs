@@ -38,5 +38,5 @@ pub use port::{CellStatus, Phase};
 pub(crate) use shared::Admission;
 pub use shared::Handle;
 pub use tick::Tick;
-pub(crate) use wheel::Key as WheelKey;
 pub use wheel::Wheel;
+pub(crate) use wheel::{Key as WheelKey, Pending};

@@ -71,6 +71,15 @@ pub struct CellStatus {
     pub polling_for: Option<std::time::Duration>,
     /// Longest sampled poll.
     pub poll_max: std::time::Duration,
+    /// How long the handler or hook has been under way that waits for longest; none, if none waits, or one is being polled.
+    /// Where several run beside each other it may be as of a second ago.
+    pub held_for: Option<std::time::Duration>,
+    /// Its deadline, if it has one.
+    pub due: Tick,
+    /// Messages that were not taken yet, by class, the most critical first.
+    pub lanes: [u32; 4],
+    /// Messages whose senders wait for room.
+    pub outside: u32,
 }
 
 /// Where the life-cycle of a cell stands.

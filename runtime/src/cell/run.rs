@@ -3,7 +3,7 @@
 
 use super::Tick;
 use super::ambient::{self, Ambient};
-use super::crowd::{Beside, Crowd};
+use super::crowd::{Beside, Crowd, Waits};
 use super::ending;
 use super::mailbox::{CROWDED, Hand, Mailbox, URGENT};
 use super::port::Port;
@@ -88,7 +88,8 @@ pub(super) struct Run<'a, M: Message> {
     /// Handlers that ended and messages that had expired, not yet in the meter.
     handled: u32,
     expired: u32,
-    /// The deadline and the method of the handler in the activation's own slot.
+    /// When the handler in the activation's own slot began, or the hook; its deadline and method.
+    began: Tick,
     due: Tick,
     method: u16,
     /// When an orderly stop has taken too long; never, while nobody asked for one.
@@ -114,6 +115,7 @@ impl<'a, M: Message> Run<'a, M> {
             look_at: next_look(0),
             handled: 0,
             expired: 0,
+            began: Tick::NEVER,
             due: Tick::NEVER,
             method: 0,
             stop_due: Tick::NEVER,
@@ -246,6 +248,7 @@ impl<'a, M: Message> Run<'a, M> {
     #[inline(always)]
     pub(super) fn begin(&mut self, cx: &mut Cx) -> M {
         let Envelope { header, origin, message } = self.take();
+        self.began = self.shared.now();
         self.due = header.due();
         self.method = message.method() as u16;
         self.shared.books.doing.store(u32::from(self.method), Relaxed);
@@ -270,7 +273,7 @@ impl<'a, M: Message> Run<'a, M> {
         if handler.poll(task).is_ready() {
             return Poll::Ready(());
         }
-        self.hold(task, Ok(Tick::NEVER));
+        self.hold(task, Ok(Tick::NEVER), None);
         Poll::Pending
     }
 
@@ -293,7 +296,8 @@ impl<'a, M: Message> Run<'a, M> {
         if self.shared.kind().concurrency > 1 {
             self.crowd(task, crowd, cx, make);
         }
-        self.hold(task, crowd.limit(self.shared.now()));
+        let now = self.shared.now();
+        self.hold(task, crowd.limit(now), crowd.eldest(now));
         Poll::Pending
     }
 
@@ -331,9 +335,9 @@ impl<'a, M: Message> Run<'a, M> {
     fn beside<F>(&mut self, cx: &Cx, make: impl Fn(Cx, M) -> F) -> Beside<'a, F> {
         let Envelope { header, origin, message } = self.take();
         let ambient = Ambient::of(self.shared.clone(), header, origin.clone());
-        let method = message.method() as u32;
+        let waits = Waits { since: self.shared.now(), due: header.due(), method: message.method() as u32 };
         let handler = make(cx.fork(header, origin), message);
-        Beside::new(handler, ambient, &self.shared.books, self.limit_of(header.due()), method)
+        Beside::new(handler, ambient, &self.shared.books, self.limit_of(waits.due), waits)
     }
 
     /// When a handler with this deadline has run too long.
@@ -342,11 +346,12 @@ impl<'a, M: Message> Run<'a, M> {
     }
 
     /// Something waits: is it within its limits?
-    fn hold(&mut self, task: &Context<'_>, crowd: Result<Tick, u32>) {
+    fn hold(&mut self, task: &Context<'_>, crowd: Result<Tick, u32>, eldest: Option<Waits>) {
         let now = self.shared.now();
         let signal = self.shared.signal();
         self.publish();
         self.flush();
+        self.show(eldest);
         if signal & (DRAIN | STOP | LEAVE) != 0 {
             let stop_due = self.stop_due();
             self.limit(task, stop_due, Abandon::STOP_LATE);
@@ -364,6 +369,26 @@ impl<'a, M: Message> Run<'a, M> {
         }
     }
 
+    /// A hook of the activation begins.
+    pub(super) fn begin_hook(&mut self) {
+        (self.began, self.due) = (self.shared.now(), Tick::NEVER);
+    }
+
+    /// Tells whoever looks what waits for longest.
+    fn show(&self, beside: Option<Waits>) {
+        let own = Waits { since: self.began, due: self.due, method: u32::from(self.method) };
+        let books = &self.shared.books;
+        let shown = match beside {
+            Some(beside) if own.since.is_never() || beside.since.before(own.since) => beside,
+            _ => own,
+        };
+        if beside.is_some() {
+            books.doing.store(shown.method, Relaxed);
+        }
+        books.due.store(shown.due.raw(), Relaxed);
+        books.held.store(shown.since.raw(), Relaxed);
+    }
+
     /// Drops the activation once this is due, unless what it waits for ends before.
     pub(super) fn limit(&mut self, task: &Context<'_>, due: Tick, why: u32) {
         let now = self.shared.now();
@@ -372,6 +397,12 @@ impl<'a, M: Message> Run<'a, M> {
         } else {
             self.alarm.by(&self.shared.kind().wheel, due, now, task);
         }
+    }
+
+    /// The same for a hook, which waits alone.
+    pub(super) fn limit_hook(&mut self, task: &Context<'_>, due: Tick, why: u32) {
+        self.show(None);
+        self.limit(task, due, why);
     }
 
     /// Whether messages wait that were let in.
@@ -407,15 +438,16 @@ impl<'a, M: Message> Run<'a, M> {
         if ended > 0 || std::mem::replace(waited, true) {
             return Poll::Ready(());
         }
-        self.due = Tick::NEVER;
+        (self.began, self.due) = (Tick::NEVER, Tick::NEVER);
+        self.shared.books.held.store(Tick::NEVER.raw(), Relaxed);
         self.flush();
         if next == Next::Yield {
             task.waker().wake_by_ref();
         }
         if crowd.len() > 0 {
             self.idle_since = Tick::NEVER;
-            let limit = crowd.limit(self.shared.now());
-            self.hold(task, limit);
+            let now = self.shared.now();
+            self.hold(task, crowd.limit(now), crowd.eldest(now));
         } else if next == Next::Wait {
             self.idle(task);
         }
@@ -453,6 +485,7 @@ impl<M: Message> Drop for Run<'_, M> {
         if cut_short > 0 {
             self.shared.kind().meter.add_cut_short(u64::from(cut_short));
         }
+        self.shared.books.held.store(Tick::NEVER.raw(), Relaxed);
         self.alarm.cancel(&self.shared.kind().wheel);
     }
 }

@@ -67,6 +67,10 @@ pub(super) struct Books {
     pub(super) expired: AtomicU32,
     /// Longest sampled poll in microseconds.
     pub(super) poll_max: AtomicU32,
+    /// Between polls: since when the handler or hook is under way that waits for longest; zero, if none waits.
+    pub(super) held: AtomicU32,
+    /// Its deadline; zero, if it has none.
+    pub(super) due: AtomicU32,
     phase: AtomicU8,
 }
 
@@ -133,6 +137,8 @@ impl<M: Message> Shared<M> {
                 polls: AtomicU32::new(0),
                 expired: AtomicU32::new(0),
                 poll_max: AtomicU32::new(0),
+                held: AtomicU32::new(Tick::NEVER.raw()),
+                due: AtomicU32::new(Tick::NEVER.raw()),
                 phase: AtomicU8::new(Phase::Starting as u8),
             },
         }
@@ -343,7 +349,8 @@ impl<M: Message> Port for Shared<M> {
 
     fn status(&self) -> CellStatus {
         let load = self.mailbox.load(&self.pace);
-        let polling = Tick::from_raw(self.books.polling.load(Ordering::Relaxed));
+        let tick = |of: &AtomicU32| Tick::from_raw(of.load(Ordering::Relaxed));
+        let (polling, held, now) = (tick(&self.books.polling), tick(&self.books.held), self.kind.wheel.now());
         CellStatus {
             id: self.id,
             key: self.key.clone(),
@@ -354,7 +361,11 @@ impl<M: Message> Port for Shared<M> {
             expired: u64::from(self.books.expired.load(Ordering::Relaxed)),
             lost: u64::from(load.lost),
             current: self.doing(),
-            polling_for: (!polling.is_never()).then(|| self.kind.wheel.now().until(polling)),
+            polling_for: (!polling.is_never()).then(|| now.until(polling)),
+            held_for: (polling.is_never() && !held.is_never()).then(|| now.until(held)),
+            due: tick(&self.books.due),
+            lanes: load.lanes,
+            outside: load.outside,
             poll_max: Duration::from_micros(u64::from(self.books.poll_max.load(Ordering::Relaxed))),
         }
     }

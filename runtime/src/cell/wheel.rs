@@ -2,6 +2,10 @@
 //! task. One task of each executor sleeps until the earliest of its own; adding and removing an entry touch no timer
 //! of the executor. So a handler that blocks its executor holds up no deadline of those on others.
 
+mod look;
+
+pub(crate) use look::Pending;
+
 use super::Tick;
 use parking_lot::Mutex;
 use std::cell::Cell;

@@ -1,8 +1,10 @@
 //! Blocking work, every file access included: threads in production, inline under the simulator.
 
 use crate::service::context::BlockingError;
+use crate::telemetry::dump::BlockingDump;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use tokio::sync::oneshot;
 
@@ -16,6 +18,11 @@ pub trait Blocking: Send + Sync {
     /// # Errors
     /// The job, when the queue is full.
     fn run(&self, job: Job) -> Result<(), Job>;
+
+    /// How much it has to do, if that is counted.
+    fn look(&self) -> Option<BlockingDump> {
+        None
+    }
 }
 
 /// Runs work and waits for its result.
@@ -39,6 +46,17 @@ pub async fn run_blocking<T: Send + 'static>(
 #[derive(Debug)]
 pub struct Threads {
     queue: SyncSender<Job>,
+    threads: usize,
+    queue_max: usize,
+    counts: Arc<Counts>,
+}
+
+/// Jobs that wait for a thread, and threads that work. A job may be taken before it was counted as one that waits: the
+/// count is below zero then, for a moment.
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicIsize,
+    busy: AtomicUsize,
 }
 
 impl Threads {
@@ -48,21 +66,25 @@ impl Threads {
     /// The operating system refused a thread.
     pub fn start(count: usize, queue_max: usize) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(queue_max);
+        let counts = Arc::<Counts>::default();
         let jobs = Arc::new(Mutex::new(jobs));
         for i in 0..count.max(1) {
-            let jobs = jobs.clone();
-            std::thread::Builder::new().name(format!("blocking-{i}")).spawn(move || work(&jobs))?;
+            let (jobs, counts) = (jobs.clone(), counts.clone());
+            std::thread::Builder::new().name(format!("blocking-{i}")).spawn(move || work(&jobs, &counts))?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, threads: count.max(1), queue_max, counts })
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(jobs: &Mutex<Receiver<Job>>, counts: &Counts) {
     loop {
         let job = jobs.lock().recv();
         let Ok(job) = job else { return };
+        counts.waiting.fetch_sub(1, Relaxed);
+        counts.busy.fetch_add(1, Relaxed);
         // the one who waits learns of a panic by its dropped channel
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        counts.busy.fetch_sub(1, Relaxed);
     }
 }
 
@@ -70,6 +92,17 @@ impl Blocking for Threads {
     fn run(&self, job: Job) -> Result<(), Job> {
         self.queue.try_send(job).map_err(|e| match e {
             TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        })?;
+        self.counts.waiting.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    fn look(&self) -> Option<BlockingDump> {
+        Some(BlockingDump {
+            threads: self.threads,
+            busy: self.counts.busy.load(Relaxed),
+            waiting: usize::try_from(self.counts.waiting.load(Relaxed)).unwrap_or(0),
+            waiting_max: self.queue_max,
         })
     }
 }
@@ -121,6 +154,9 @@ mod tests {
         begun.await.expect("it began");
         threads.run(Box::new(|| {})).unwrap_or_else(|_| panic!("room for one to wait"));
         assert!(threads.run(Box::new(|| {})).is_err());
+        let seen = threads.look().expect("it counts");
+        let expected = BlockingDump { threads: 1, busy: 1, waiting: 1, waiting_max: 1 };
+        assert_eq!(seen, expected);
         release.send(()).expect("it waits");
     }
 }

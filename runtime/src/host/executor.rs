@@ -39,6 +39,12 @@ impl Executor {
         set.spawn_on(task, &self.runtime)
     }
 
+    /// Tasks on it, and those that others have woken and that it has not come to.
+    pub(crate) fn tasks(&self) -> (usize, usize) {
+        let metrics = self.runtime.metrics();
+        (metrics.num_alive_tasks(), metrics.global_queue_depth())
+    }
+
     /// Makes timers and sockets that are created meanwhile belong to it.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()

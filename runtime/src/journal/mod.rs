@@ -13,6 +13,7 @@ pub use files::OpenError;
 pub use queue::{AppendError, Appending};
 
 use crate::host::{Blocking, run_blocking};
+use crate::telemetry::dump::JournalDump;
 use bytes::Bytes;
 use files::Files;
 use odeon_core::journal::{GroupId, Index, Place, Record};
@@ -174,6 +175,11 @@ impl Journal {
     /// to have, and asking again does not tell (Rebello et al., Can Applications Recover from fsync Failures?, 2020).
     pub fn failure(&self) -> Option<Arc<str>> {
         self.0.failure()
+    }
+
+    /// What waits for the disk.
+    pub(crate) fn look(&self) -> JournalDump {
+        self.0.look()
     }
 
     /// Takes and gives nothing any more. Once this has ended somebody else may open the journal, whoever still has a

@@ -1,6 +1,7 @@
 //! Who waits for the disk. Whatever has gathered while it worked goes to it together.
 
 use super::Shared;
+use crate::telemetry::dump::{JournalDump, millis};
 use bytes::Bytes;
 use odeon_core::journal::{BATCH_HEAD, BODY_MAX, Contradiction, ENTRY_MAX, Record};
 use std::collections::VecDeque;
@@ -8,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Why records were not appended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +54,10 @@ pub(super) struct Queue {
     bytes: usize,
     /// A job is under way.
     is_writing: bool,
+    /// How many appends it has in its hands, and since when.
+    in_hand: Option<(usize, Instant)>,
+    /// When something was synced last.
+    synced: Option<Instant>,
 }
 
 struct Waiting {
@@ -89,11 +95,24 @@ impl Shared {
         Ok(Appending(appending))
     }
 
+    /// What waits for the disk.
+    pub(super) fn look(&self) -> JournalDump {
+        let queue = self.queue.lock();
+        JournalDump {
+            waiting: queue.waiting.len(),
+            waiting_bytes: queue.bytes,
+            writing: queue.in_hand.map_or(0, |(count, _)| count),
+            writing_ms: queue.in_hand.map(|(_, since)| millis(since.elapsed())),
+            synced_ms: queue.synced.map(|at| millis(at.elapsed())),
+            failure: self.failure().map(|why| why.to_string()),
+        }
+    }
+
     /// There is nobody to write: those who wait try again.
     fn give_up(&self) {
         let waiting = {
             let mut queue = self.queue.lock();
-            (queue.is_writing, queue.bytes) = (false, 0);
+            (queue.is_writing, queue.bytes, queue.in_hand) = (false, 0, None);
             std::mem::take(&mut queue.waiting)
         };
         for each in waiting {
@@ -125,6 +144,7 @@ impl Shared {
         }
         queue.bytes -= bytes;
         queue.is_writing = !batch.is_empty();
+        queue.in_hand = queue.is_writing.then(|| (batch.len(), Instant::now()));
         batch
     }
 
@@ -166,6 +186,7 @@ impl Shared {
         let mut files = self.files.lock();
         files.make_room(body.len(), || self.index.lock().summary())?;
         let mut at = files.commit(body)?;
+        self.queue.lock().synced = Some(Instant::now());
         let mut index = self.index.lock();
         let (mut purges, before) = (false, index.oldest());
         for record in batch.iter().flat_map(|each| &each.records) {

@@ -1,10 +1,9 @@
 //! The view as the state machine of the cluster group.
 
-use super::Standing;
 use crate::replication::{Freeze, StateMachine};
 use bytes::Bytes;
+use odeon_core::EntryId;
 use odeon_core::membership::{Command, View};
-use odeon_core::{EntryId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -53,21 +52,5 @@ impl StateMachine for Views {
         }
         self.0.send_replace(Arc::new(written.view));
         Ok(())
-    }
-}
-
-/// Logs how this node stands from now on.
-pub(super) fn tell(node: &NodeId, standing: &Standing) {
-    match standing {
-        Standing::Joining { waits_for } => tracing::info!(%node, waits_for, "the node joins the cluster"),
-        Standing::Refused { problems } => {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            tracing::error!(%node, problems = problems.join("; "), "the cluster refuses the node");
-        }
-        Standing::Member => tracing::info!(%node, "the node is a member of the cluster"),
-        Standing::Removed => {
-            tracing::error!(%node, "the node is a member no more: others have its work. Start it anew");
-        }
-        Standing::Left => tracing::info!(%node, "the node leaves the cluster"),
     }
 }

@@ -17,8 +17,10 @@ mod store;
 
 pub use start::{MembershipConfig, StartMembershipError};
 
+use crate::journal::Journal;
 use crate::node::{Node, NodeInner};
 use crate::replication::{Group, GroupStatus, ProposeError};
+use crate::telemetry::events::{Event, Events};
 use bytes::Bytes;
 use odeon_core::membership::{Card, Command, Lease, Outcome, Problem, Times, View};
 use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
@@ -58,6 +60,8 @@ struct Shared {
     node: NodeId,
     replica: ReplicaId,
     group: Group,
+    journal: Journal,
+    events: Events,
     view: watch::Receiver<Arc<View>>,
     standing: watch::Sender<Standing>,
     lease: Mutex<Lease>,
@@ -130,6 +134,16 @@ impl Membership {
         *self.0.standing.borrow() != Standing::Member || !self.holds_lease()
     }
 
+    /// Where its promises are written down.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    /// Where it is noted what happens to the node.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
     /// How long it may, if it may.
     pub(crate) fn lease_left(&self) -> Option<Duration> {
         let (ends, now) = (self.0.lease.lock().ends()?, self.0.now());
@@ -200,7 +214,7 @@ impl Shared {
             let is_over = matches!(now, Standing::Left | Standing::Removed);
             let changes = !is_over && *now != standing;
             if changes {
-                machine::tell(&self.node, &standing);
+                self.events.note(&Event::Standing { node: self.node.clone(), standing: standing.clone() });
                 *now = standing;
             }
             changes

@@ -152,6 +152,7 @@ async fn start(
         heartbeat: times.heartbeat,
         election: times.election_min..=times.election_max,
         snapshot_after,
+        events: node.inner().events.clone(),
         ..GroupConfig::new(CLUSTER, replica, me.name.clone(), directory.join("snapshots"))
     };
     let (views, view) = Views::new();
@@ -172,6 +173,8 @@ async fn start(
         node: me,
         replica,
         group,
+        journal: journal.clone(),
+        events: node.inner().events.clone(),
         view,
         standing: watch::Sender::new(Standing::Joining { waits_for }),
         lease: Mutex::new(Lease::new(times.lease, times.drift)),

@@ -2,6 +2,7 @@
 
 mod app;
 mod config;
+mod dump;
 mod stuck;
 mod withheld;
 
@@ -20,6 +21,7 @@ use crate::remote::{Core, Elsewhere, TooManyServices};
 use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
+use crate::telemetry::events::{Event, Events};
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
@@ -105,6 +107,8 @@ pub struct NodeInner {
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) registry: Registry,
     pub(crate) tree: Tree,
+    /// What has happened to it last.
+    pub(crate) events: Events,
     /// Where entities and singletons are, if the cluster group says so.
     pub(crate) placement: Option<Arc<Placement>>,
     /// One for each executor.
@@ -214,7 +218,8 @@ impl Node {
             clocks.push(control.clone());
         }
         let wheel = Wheel::new(clocks.len());
-        let tree = Tree::start(&control, host.seed).await.map_err(StartNodeError::Tree)?;
+        let events = Events::default();
+        let tree = Tree::start(&control, host.seed, &events).await.map_err(StartNodeError::Tree)?;
         let placement = config.placed.then(Arc::<Placement>::default);
         let inner = Arc::new(NodeInner {
             name: config.name.clone(),
@@ -222,6 +227,7 @@ impl Node {
             placement,
             wheel: wheel.clone(),
             tree,
+            events,
             nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
             links: OnceLock::new(),
             membership: OnceLock::new(),
@@ -378,7 +384,9 @@ impl Node {
     /// Stops it in order: no new work, services in reverse order of their start, each with what is in its
     /// mailboxes; what is not done within the time is killed. Returns how many activations had to be killed.
     pub async fn stop(&self, within: Duration) -> usize {
-        self.0.stopping.store(true, Ordering::Release);
+        if !self.0.stopping.swap(true, Ordering::AcqRel) {
+            self.0.events.note(&Event::Stopping);
+        }
         self.0.tree.stop(within).await
     }
 }

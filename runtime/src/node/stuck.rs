@@ -1,6 +1,7 @@
 //! Who blocks an executor: found from outside of it, because nobody on it can look.
 
 use super::Node;
+use crate::telemetry::events::Event;
 use odeon_core::{ActivationId, ServiceName};
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +34,11 @@ impl fmt::Display for Stuck {
 }
 
 impl Node {
+    /// Writes it to the log, and keeps it among the last events of the node.
+    pub fn note_stuck(&self, stuck: &Stuck) {
+        self.0.events.note(&Event::Stuck { stuck: stuck.clone() });
+    }
+
     /// The cells that have been in one poll for longer than this. Looks at every cell: call it from a thread that
     /// is no executor's, when an executor no longer answers.
     pub fn stuck(&self, longer_than: Duration) -> Vec<Stuck> {

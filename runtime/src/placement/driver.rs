@@ -2,11 +2,13 @@
 //! that is placed begins, moves or ends.
 
 use super::handoff::give;
+use super::news::changes;
 use super::{Place, Placed, Placement};
 use crate::cell::port::Port;
 use crate::membership::{Membership, Standing};
 use crate::reach::reached;
 use crate::remote::Links;
+use crate::telemetry::events::{Event, Events};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -34,7 +36,8 @@ pub(crate) async fn run(placement: Arc<Placement>, membership: Membership, links
         views: membership.views(),
         membership,
         links,
-        seen: 0,
+        seen: Arc::default(),
+        acts: false,
         settled: None,
         mine: Slots::new(),
         giving: BTreeSet::new(),
@@ -57,8 +60,10 @@ struct Driver {
     membership: Membership,
     links: Links,
     views: watch::Receiver<Arc<View>>,
-    /// The epoch of the last view that was looked at.
-    seen: u64,
+    /// The last view that was looked at.
+    seen: Arc<View>,
+    /// Whether this node acted as a member then.
+    acts: bool,
     /// What was so when all was as it should be: the epoch, whether this node acts as a member, and of how many services.
     settled: Option<(u64, bool, usize)>,
     /// The slots in which this node may have activations.
@@ -98,14 +103,19 @@ impl Driver {
         self.membership.lease_left().map_or(REST, |left| left.min(REST))
     }
 
-    fn look(&mut self, view: &View, doing: &Doing) {
-        if view.epoch != self.seen {
-            self.seen = view.epoch;
+    fn look(&mut self, view: &Arc<View>, doing: &Doing) {
+        if view.epoch != self.seen.epoch {
+            let changes = changes(&self.seen, view);
+            self.membership.events().note(&Event::View { epoch: view.epoch, changes });
+            self.seen = view.clone();
             self.links.cast_out(view.gone.iter().map(|(name, gone)| (name, gone.incarnation)));
             // whoever knows where something is looks again
             self.links.note_change();
         }
         let acts = self.membership.holds_lease() && self.membership.standing() == Standing::Member;
+        if std::mem::replace(&mut self.acts, acts) != acts {
+            self.membership.events().note(&Event::Lease { holds: acts });
+        }
         let services = self.placement.services.lock().clone();
         // renewals make other views of the same epoch
         let now = Some((view.epoch, acts, services.len()));
@@ -118,7 +128,7 @@ impl Driver {
             let lost: BTreeSet<SlotId> =
                 before.iter().filter(|slot| !now.is_some_and(|now| now.contains(slot))).copied().collect();
             if let Some(service) = services.get(name).filter(|_| !lost.is_empty()) {
-                end(&**service, &lost, view, self.membership.node());
+                end(self.membership.events(), &**service, &lost, view, self.membership.node());
             }
         }
         self.mine = mine;
@@ -203,13 +213,12 @@ fn owned(view: &View, services: &BTreeMap<ServiceName, Arc<dyn Placed>>, node: &
 }
 
 /// Ends what runs in slots that are not this node's any more.
-fn end(service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &View, node: &NodeId) {
+fn end(events: &Events, service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &View, node: &NodeId) {
     let cells = service.cells(Some(lost));
     if !cells.is_empty() {
         reached!(SLOTS_LOST);
         let name = service.service();
-        let activations = cells.len();
-        tracing::warn!(service = %name, activations, "activations end: the node may not have them any more");
+        events.note(&Event::SlotsLost { service: name.clone(), activations: cells.len() });
     }
     kill(cells);
     let is_elsewhere =

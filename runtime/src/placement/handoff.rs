@@ -6,6 +6,7 @@ use crate::cell::port::Port;
 use crate::membership::Membership;
 use crate::reach::reached;
 use crate::replication::Exchange;
+use crate::telemetry::events::Event;
 use bytes::{Bytes, BytesMut};
 use odeon_core::membership::{Command, Outcome};
 use odeon_core::placement::SlotId;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Bytes of what entities left that travel in one message.
 const PIECE: usize = 512 << 10;
@@ -57,6 +58,8 @@ pub(super) async fn give(
     let name = service.service().clone();
     let all: BTreeSet<SlotId> = slots.iter().map(|(slot, _)| *slot).collect();
     placement.given.lock().extend(all.iter().map(|slot| (name.clone(), *slot)));
+    let (events, begun) = (membership.events(), Instant::now());
+    events.note(&Event::Giving { service: name.clone(), to: to.clone(), slots: all.len() });
     let _given = Given { placement: &placement, service: &name, slots: &all };
     stop(&*service, &all).await;
     let left = service.left(&all);
@@ -84,6 +87,12 @@ pub(super) async fn give(
         |slot: &SlotId| view.owner_of(&name, *slot).is_none_or(|(owner, _)| owner != membership.node());
     let lost: BTreeSet<SlotId> = all.iter().filter(|slot| is_lost(slot)).copied().collect();
     service.lose(&lost, true);
+    events.note(&Event::Given {
+        service: name.clone(),
+        to: to.clone(),
+        slots: lost.len(),
+        took: begun.elapsed(),
+    });
 }
 
 /// From now on slots are where the view says.

@@ -90,6 +90,16 @@ impl Lines {
         }
     }
 
+    /// What waits, by slot: since when, how many messages and how many bytes.
+    pub(super) fn look(&self) -> Vec<(ServiceName, SlotId, Option<Instant>, usize, usize)> {
+        let lines = self.lines.lock();
+        let of = |((service, slot), line): (&(ServiceName, SlotId), &Line)| {
+            let since = line.waiting.front().map(|(since, _)| *since);
+            (service.clone(), *slot, since, line.waiting.len(), line.bytes)
+        };
+        lines.iter().map(of).collect()
+    }
+
     /// The slots for which something waits that nobody sends, and that may be tried now.
     pub(super) fn waiting(&self, now: Instant) -> Vec<(ServiceName, SlotId)> {
         let lines = self.lines.lock();

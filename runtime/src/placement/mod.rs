@@ -10,6 +10,7 @@
 mod driver;
 mod handoff;
 mod line;
+mod news;
 #[cfg(test)]
 mod tests;
 
@@ -19,14 +20,17 @@ pub(crate) use line::{Held, Room};
 
 use crate::cell::port::Port;
 use crate::membership::Membership;
+use crate::telemetry::dump::{LineDump, millis};
 use bytes::Bytes;
 use line::Lines;
 use odeon_core::membership::View;
 use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::{NodeId, Refusal, ServiceName};
 use parking_lot::Mutex;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -153,6 +157,39 @@ impl Placement {
     pub(crate) fn hold(&self, service: &ServiceName, key: Option<&str>, message: Box<dyn Held>) {
         self.lines.push(service, slot(key), message, Instant::now());
         self.look.notify_one();
+    }
+}
+
+impl Placement {
+    /// What waits because its receiver is nowhere, the longest first.
+    pub(crate) fn look(&self) -> Vec<LineDump> {
+        let now = Instant::now();
+        let of = |(service, slot, since, messages, bytes): (ServiceName, SlotId, Option<Instant>, _, _)| {
+            LineDump {
+                slot: slot.index(),
+                messages,
+                bytes,
+                for_ms: millis(since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))),
+                why: match self.place(&service, slot) {
+                    Place::Nowhere(why) => why.into(),
+                    Place::There(node, _) => format!("it is about to go on to {node}"),
+                    Place::Here => "its receiver is about to begin here".into(),
+                },
+                service: service.to_string(),
+            }
+        };
+        let mut lines: Vec<LineDump> = self.lines.look().into_iter().map(of).collect();
+        lines.sort_by_key(|line| Reverse(line.for_ms));
+        lines
+    }
+
+    /// How many slots of each service are being given to other nodes.
+    pub(crate) fn giving(&self) -> BTreeMap<String, usize> {
+        let mut giving = BTreeMap::new();
+        for (service, _) in &*self.given.lock() {
+            *giving.entry(service.to_string()).or_default() += 1;
+        }
+        giving
     }
 }
 

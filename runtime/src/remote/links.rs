@@ -11,6 +11,7 @@ use super::trust::{Subject, Trust};
 use crate::node::Node;
 use crate::replication::Exchange;
 use crate::supervision::{AddPartError, PartSpec, Running};
+use crate::telemetry::dump::PeerDump;
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
 use odeon_core::wire::version::VersionRange;
@@ -278,6 +279,11 @@ impl Links {
     /// All links, by the name of the peer.
     pub fn status(&self) -> Vec<LinkStatus> {
         self.0.status()
+    }
+
+    /// What waits for each peer, and what is under way; of those alone for which there is anything.
+    pub(crate) fn look(&self) -> Vec<PeerDump> {
+        self.0.all_peers().iter().filter_map(|peer| peer.look()).collect()
     }
 
     /// The clients that have a link, or had one lately: one entry for each run of a program.

@@ -18,6 +18,7 @@ use crate::reach::reached;
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
+use crate::telemetry::dump::PeerDump;
 use odeon_core::delivery::Books;
 use odeon_core::supervision::Exit;
 use odeon_core::wire::envelope::{CallId, Content, Head};
@@ -173,6 +174,16 @@ impl Peer {
     pub(super) fn is_busy(&self) -> bool {
         let unsettled = self.lanes.used().any(Lane::has_work);
         unsettled || self.pending.len() > 0 || self.inbound.is_busy() || self.large.queue().0 > 0
+    }
+
+    /// What waits for it, and what is under way, if anything is.
+    pub(super) fn look(&self) -> Option<PeerDump> {
+        self.is_busy().then(|| PeerDump {
+            node: self.node.to_string(),
+            connected: self.is_up(),
+            calls: self.pending.len(),
+            lanes: self.lanes.used().map(Lane::look).collect(),
+        })
     }
 
     /// Whether the session with it is over.

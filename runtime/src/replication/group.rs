@@ -11,6 +11,7 @@ use super::snapshot::Snapshots;
 use super::status::{GroupStatus, tell};
 use crate::host::Blocking;
 use crate::journal::Journal;
+use crate::telemetry::Events;
 use odeon_core::journal::GroupId;
 use odeon_core::{NodeName, ReplicaId};
 use openraft::async_runtime::WatchReceiver;
@@ -50,6 +51,8 @@ pub struct GroupConfig {
     pub election: RangeInclusive<Duration>,
     /// After so many entries another snapshot is taken. Default 5,000.
     pub snapshot_after: u64,
+    /// Where it is noted who leads. Default: nowhere but in the log.
+    pub events: Events,
 }
 
 impl GroupConfig {
@@ -63,6 +66,7 @@ impl GroupConfig {
             heartbeat: Duration::from_millis(150),
             election: Duration::from_millis(1_000)..=Duration::from_millis(1_400),
             snapshot_after: 5_000,
+            events: Events::default(),
         }
     }
 
@@ -156,7 +160,7 @@ impl Group {
         machine: Box<dyn StateMachine>,
     ) -> Result<Self, StartGroupError> {
         let raft_config = config.raft()?;
-        let GroupConfig { group, replica, snapshots, .. } = config;
+        let GroupConfig { group, replica, snapshots, events, .. } = config;
         let log = Log::open(group, journal.clone()).await.map_err(StartGroupError::Written)?;
         let snapshots = Snapshots::new(snapshots, group, blocking);
         let applier = Applier::open(machine, snapshots).await.map_err(StartGroupError::Written)?;
@@ -164,7 +168,7 @@ impl Group {
         let raft = Raft::new(replica, Arc::new(raft_config), peers, log, applier).await;
         let raft = raft.map_err(|error| StartGroupError::Ended(error.to_string()))?;
         exchange.seat(group, Some(Seat::new(replica, raft.clone())));
-        InSpan::spawn(tell(group, raft.metrics()));
+        InSpan::spawn(tell(group, raft.metrics(), events));
         let (contacts, said, turn) = Default::default();
         Ok(Self(Arc::new(Inner { group, replica, raft, exchange: exchange.clone(), contacts, said, turn })))
     }

@@ -2,6 +2,7 @@
 
 use super::message::entry_id;
 use super::raft::{LogId, Types};
+use crate::telemetry::events::{Event, Events};
 use odeon_core::journal::GroupId;
 use odeon_core::{EntryId, NodeName, ReplicaId};
 use openraft::alias::WatchReceiverOf;
@@ -43,6 +44,8 @@ pub struct GroupStatus {
     pub learners: BTreeMap<ReplicaId, NodeName>,
     /// The index of its last entry.
     pub last: Option<u64>,
+    /// The index of the last entry that a majority is known to have.
+    pub committed: Option<u64>,
     /// The last entry that it has applied.
     pub applied: Option<EntryId>,
     /// The last entry that is in its snapshot.
@@ -81,6 +84,7 @@ impl GroupStatus {
             voters,
             learners,
             last: metrics.last_log_index,
+            committed: index(&metrics.cluster_committed),
             applied: metrics.last_applied.as_ref().map(entry_id),
             snapshot: index(&metrics.snapshot),
             quorum_heard: metrics.last_quorum_acked.map(|at| at.elapsed()),
@@ -104,22 +108,23 @@ impl GroupStatus {
     }
 }
 
-/// Logs what becomes of the replica, until it ends.
-pub(super) async fn tell(group: GroupId, mut metrics: WatchReceiverOf<Types, RaftMetrics<Types>>) {
+/// Tells what becomes of the replica, until it ends.
+pub(super) async fn tell(
+    group: GroupId,
+    mut metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
+    events: Events,
+) {
     let mut before = None;
     loop {
         let status = GroupStatus::of(&metrics.borrow_and_update());
         let now = (status.role, status.leader.clone());
         if before.as_ref() != Some(&now) {
-            let (role, term) = (status.role, status.term);
-            match (&status.failure, &status.leader) {
-                (Some(failure), _) => tracing::error!(%group, failure, "a replica has ended"),
-                (None, _) if role == Role::Ended => tracing::info!(%group, "a replica has stopped"),
-                (None, Some((_, leader))) => {
-                    tracing::info!(%group, ?role, term, %leader, "a leader is known")
-                }
-                (None, None) => tracing::info!(%group, ?role, term, "no leader is known"),
-            }
+            let GroupStatus { role, term, failure, .. } = status.clone();
+            let leader = status.leader.clone().map(|(_, leader)| leader);
+            events.note(&match role == Role::Ended || failure.is_some() {
+                true => Event::ReplicaEnded { group, failure },
+                false => Event::Leader { group, role, term, leader },
+            });
             before = Some(now);
         }
         if status.role == Role::Ended || metrics.changed().await.is_err() {

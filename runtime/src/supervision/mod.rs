@@ -22,7 +22,9 @@ mod tests;
 mod tree;
 mod verdict;
 
+pub(crate) use node::phase_name;
 pub use node::{LastExit, Load, TreeNode, TreeNodeKind};
 pub use part::{AddPartError, PartSpec, Running};
 pub use policy::{OnFailure, RestartPolicy};
+pub(crate) use service::ServiceHost;
 pub(crate) use tree::Tree;

@@ -7,10 +7,12 @@ use super::child::{Child, Reports};
 use super::node::{LastExit, Load, TreeNode, TreeNodeKind, phase_name};
 use super::policy::{OnFailure, RestartPolicy};
 use super::resting::{self, Resting};
+use super::supervisor::Surroundings;
 use super::verdict::{Message, Verdicts};
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
+use crate::telemetry::events::Events;
 use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{ActivationId, Random, Refusal, ServiceName, Timestamp};
@@ -37,6 +39,7 @@ pub(crate) struct ServiceHost {
     pub(super) clock: Clock,
     pub(super) executor: Executor,
     pub(super) random: Mutex<Random>,
+    pub(super) events: Events,
     pub(super) cells: Cells,
     /// It was told to stop: no cell begins again, and no new one begins.
     pub(super) stopping: AtomicBool,
@@ -74,7 +77,7 @@ impl ServiceHost {
         name: ServiceName,
         (kind, placed): (ServiceKind, bool),
         policy: RestartPolicy,
-        (clock, executor, random): (Clock, Executor, Random),
+        (clock, executor, random, events): Surroundings,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
@@ -84,6 +87,7 @@ impl ServiceHost {
             clock,
             executor,
             random: Mutex::new(random),
+            events,
             cells: Cells::default(),
             stopping: AtomicBool::new(false),
             desk: Mutex::default(),
@@ -96,6 +100,11 @@ impl ServiceHost {
     /// The name of the service.
     pub(crate) fn name(&self) -> &ServiceName {
         &self.name
+    }
+
+    /// All that live.
+    pub(crate) fn cells(&self) -> Vec<Arc<dyn Port>> {
+        self.cells.all()
     }
 
     /// Whether it has an activation that runs, or is made of entities.

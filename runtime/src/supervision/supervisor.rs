@@ -5,6 +5,7 @@ use super::alarm::{Alarm, Clock};
 use super::child::{Child, Report, Reports};
 use super::node::{LastExit, TreeNode, TreeNodeKind};
 use crate::host::Executor;
+use crate::telemetry::events::{self, Events};
 use futures_util::future::BoxFuture;
 use odeon_core::Random;
 use odeon_core::supervision::{ChildName, ChildSpec, Effect, Event, Exit, Machine, Settings, StopReason};
@@ -42,6 +43,9 @@ pub(crate) enum AddError {
     },
 }
 
+/// What a supervisor works with: time, where it runs, chance, and where it notes what happens.
+pub(crate) type Surroundings = (Clock, Executor, Random, Events);
+
 /// Keeps children running. A child itself.
 #[derive(Clone)]
 pub(crate) struct Supervisor(Arc<Inner>);
@@ -50,6 +54,7 @@ struct Inner {
     name: ChildName,
     clock: Clock,
     executor: Executor,
+    events: Events,
     state: Mutex<State>,
 }
 
@@ -96,7 +101,7 @@ impl Supervisor {
     pub(crate) fn new(
         name: &str,
         settings: Settings,
-        (clock, executor, random): (Clock, Executor, Random),
+        (clock, executor, random, events): Surroundings,
         children: Vec<(ChildSpec, Box<dyn Child>)>,
     ) -> Self {
         let machine = Machine::new(settings, children.iter().map(|(spec, _)| spec.clone()));
@@ -113,7 +118,7 @@ impl Supervisor {
             actor: None,
             stop_early: false,
         };
-        Self(Arc::new(Inner { name: name.into(), clock, executor, state: Mutex::new(state) }))
+        Self(Arc::new(Inner { name: name.into(), clock, executor, events, state: Mutex::new(state) }))
     }
 
     /// Adds a child behind the others, and waits until it has started.
@@ -273,7 +278,8 @@ impl Inner {
                 }
             }
             Effect::Kill(name) => {
-                tracing::warn!(%supervisor, child = %name, "took too long: killed");
+                let supervisor = supervisor.to_string();
+                self.events.note(&events::Event::Killed { supervisor, name: name.to_string() });
                 if let Some(supervised) = state.children.get_mut(&name) {
                     supervised.child.kill();
                 }
@@ -290,7 +296,8 @@ impl Inner {
             }
             Effect::Stopped => self.end(myself, state, Exit::Stopped { reason: StopReason::Shutdown }),
             Effect::Escalate(failure) => {
-                tracing::error!(%supervisor, %failure, "gives up");
+                let (supervisor, why) = (supervisor.to_string(), failure.to_string());
+                self.events.note(&events::Event::GaveUp { supervisor, failure: why });
                 self.end(myself, state, failure.exit());
             }
         }
@@ -329,12 +336,12 @@ impl Inner {
                         // Whoever added it may have left.
                         let _ = added.send(Ok(()));
                     }
+                    self.events.note(&events::Event::Started { name: name.to_string(), start });
                 }
                 Report::Ended(exit) => {
                     supervised.last_exit = Some(exit.clone());
-                    if !exit.is_normal() {
-                        tracing::warn!(supervisor = %self.name, child = %name, %exit, "a child ended");
-                    }
+                    let (supervisor, name) = (self.name.to_string(), name.to_string());
+                    self.events.note(&events::Event::Ended { supervisor, name, exit: exit.clone() });
                 }
             }
         }

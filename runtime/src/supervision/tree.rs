@@ -11,6 +11,7 @@ use super::supervisor::{AddError, Supervisor};
 use crate::cell::port::{CellStatus, Overseer};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
+use crate::telemetry::events::Events;
 use odeon_core::supervision::{Backoff, ChildSpec, Exit, RestartLimits, Settings, Strategy};
 use odeon_core::{Random, ServiceName};
 use parking_lot::Mutex;
@@ -28,6 +29,7 @@ pub(crate) struct Tree {
     clock: Clock,
     executor: Executor,
     random: Mutex<Random>,
+    events: Events,
     root: Mutex<Supervisor>,
     base: Supervisor,
     services: Supervisor,
@@ -41,10 +43,10 @@ impl Tree {
     ///
     /// # Errors
     /// A person's reason why it did not start.
-    pub(crate) async fn start(executor: &Executor, seed: u64) -> Result<Tree, String> {
+    pub(crate) async fn start(executor: &Executor, seed: u64, events: &Events) -> Result<Tree, String> {
         let clock = Clock::start();
         let mut random = Random::seeded(seed);
-        let mut surroundings = || (clock, executor.clone(), random.fork());
+        let mut surroundings = || (clock, executor.clone(), random.fork(), events.clone());
         let base = Supervisor::new("base", Settings::default(), surroundings(), Vec::new());
         let services = Supervisor::new("services", services_settings(), surroundings(), Vec::new());
         let parts = Supervisor::new("parts", Settings::default(), surroundings(), Vec::new());
@@ -74,8 +76,8 @@ impl Tree {
             }
         }
         let (root, hosts, random) = (Mutex::new(root), Mutex::default(), Mutex::new(random));
-        let executor = executor.clone();
-        Ok(Tree { clock, executor, random, root, base, services, parts, hosts, ended: watching })
+        let (executor, events) = (executor.clone(), events.clone());
+        Ok(Tree { clock, executor, random, events, root, base, services, parts, hosts, ended: watching })
     }
 
     /// A host for the cells of a service, of a kind, that may be at other nodes or not. It starts last and stops first.
@@ -86,7 +88,7 @@ impl Tree {
         policy: &RestartPolicy,
     ) -> Arc<dyn Overseer> {
         let random = self.random.lock().fork();
-        let surroundings = (self.clock, self.executor.clone(), random);
+        let surroundings = (self.clock, self.executor.clone(), random, self.events.clone());
         let host = ServiceHost::new(name.clone(), kind, *policy, surroundings);
         let spec =
             ChildSpec::permanent(&name.to_string()).within(ChildSpec::START_WITHIN, SERVICE_DRAIN_WITHIN);
@@ -141,6 +143,11 @@ impl Tree {
     pub(crate) async fn snapshot(&self, cells_max: usize) -> TreeNode {
         let describing = self.root.lock().describe(cells_max);
         describing.await
+    }
+
+    /// The hosts of all services.
+    pub(crate) fn hosts(&self) -> Vec<Arc<ServiceHost>> {
+        self.hosts.lock().clone()
     }
 
     /// Cells that have been in one poll for longer than this, with their service.

@@ -7,6 +7,7 @@ use super::policy::OnFailure;
 use super::resting;
 use super::service::{BATCH, Failed, ServiceHost};
 use crate::cell::port::Port;
+use crate::telemetry::events::{Event, Then};
 use odeon_core::supervision::{Exit, Judge, StopReason, Verdict};
 use odeon_core::{ActivationId, Refusal, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -76,7 +77,6 @@ impl Verdicts {
 
     fn judge(&self, myself: &ActorRef<Message>, memory: &mut Memory, port: &Arc<dyn Port>, exit: Exit) {
         let host = &*self.0;
-        let (service, name) = (&host.name, cells::name(&**port));
         let cell = Arc::downgrade(port);
         if !host.cells.lives(&**port) {
             // It was told to stop while it waited, and is gone.
@@ -88,18 +88,21 @@ impl Verdicts {
         }
         let (now, subject) = (host.clock.now(), subject(&**port));
         let verdict = memory.judge.failed(&subject, now, &mut host.random.lock());
+        let note = |then| {
+            let (service, cell) = (host.name.clone(), cells::name(&**port));
+            host.events.note(&Event::Failed { service, cell, exit: exit.clone(), then });
+        };
         match verdict {
             Verdict::RestartNow => {
-                tracing::warn!(%service, cell = %name, %exit, "begins again");
+                note(Then::Again);
                 host.restart(&cell);
             }
             Verdict::RestartAfter(wait) => {
-                tracing::warn!(%service, cell = %name, %exit, ?wait, "begins again after a wait");
+                note(Then::After(wait));
                 host.desk.lock().due.insert((now + wait, port.id()), cell);
             }
             Verdict::GiveUp { until } => {
-                let rest = until.since(now);
-                tracing::error!(%service, cell = %name, %exit, ?rest, "failed too often");
+                note(Then::Rests(until.since(now)));
                 let why = resting::reason(&exit);
                 port.rest(why.clone());
                 match (host.policy.on_failure, subject) {
@@ -181,7 +184,7 @@ impl Verdicts {
         }
         if left > 0 {
             self.0.killed.fetch_add(left, Relaxed);
-            tracing::error!(service = %self.0.name, left, "killed cells do not come to an await: left behind");
+            self.0.events.note(&Event::LeftBehind { service: self.0.name.clone(), left });
         }
         let stopped = Exit::Stopped { reason: StopReason::Shutdown };
         self.0.desk.lock().outcome.get_or_insert(stopped);

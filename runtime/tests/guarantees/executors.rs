@@ -9,16 +9,16 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 /// Longer than anything here takes on the slowest machine.
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 /// Executors on threads of their own.
-struct Threads {
-    executors: Vec<Executor>,
+pub(super) struct Threads {
+    pub(super) executors: Vec<Executor>,
     running: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Threads {
-    fn start(count: usize) -> Self {
+    pub(super) fn start(count: usize) -> Self {
         let mut threads = Self { executors: Vec::new(), running: Vec::new() };
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -32,19 +32,23 @@ impl Threads {
     }
 
     /// Runs something on an executor and waits here for its result.
-    fn on<T: Send + 'static>(&self, index: usize, task: impl Future<Output = T> + Send + 'static) -> T {
+    pub(super) fn on<T: Send + 'static>(
+        &self,
+        index: usize,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> T {
         let (sender, receiver) = mpsc::channel();
         self.executors[index].spawn(async move { drop(sender.send(task.await)) });
         receiver.recv_timeout(LONG).expect("it ends")
     }
 
-    fn node(&self, app: App) -> Node {
+    pub(super) fn node(&self, app: App) -> Node {
         let host = Host { executors: self.executors.clone(), blocking: Arc::new(Inline), seed: 7 };
         let name: NodeName = "threads".parse().expect("a name");
         self.on(0, Node::start(host, NodeConfig::named(name), app)).expect("the node starts")
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         for (stop, thread) in self.running {
             stop.send(()).expect("it runs until now");
             thread.join().expect("no panic");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
 
+mod dump;
 mod ends;
 mod executors;
 mod failure;

@@ -113,6 +113,31 @@ async fn a_node_whose_handler_blocks_its_only_executor_is_looked_at_and_told_to_
 }
 
 #[tokio::test]
+async fn the_dump_of_a_node_whose_handler_blocks_its_only_executor_names_it() {
+    let (at_work, _release, directory) = blocked("dump", 1).await;
+    let remote = crate::remote::Remote::at(&directory).expect("it can be found");
+    let dump = async {
+        loop {
+            let dump = remote.dump().await.expect("it is told");
+            if dump.inside.stuck.count() > 0 {
+                return dump;
+            }
+        }
+    };
+    let dump = timeout(LIMIT, dump).await.expect("soon");
+    let stuck = &dump.inside.stuck.listed[0];
+    assert_eq!((&*stuck.cell.service, &*stuck.method, stuck.blocks), ("block", "block", true));
+    let [first, control] = &dump.inside.executors[..] else { panic!("{:?}", dump.inside.executors) };
+    assert_eq!((first.answered_us, first.control, control.control), (None, false, true));
+    assert!(control.answered_us.is_some(), "{control:?}");
+    let text = crate::commands::dump::text::of(&dump, crate::terminal::Terminal::plain()).join("\n");
+    for words in ["blocks executor 0", "blocked", "block #1 in block for", "control"] {
+        assert!(text.contains(words), "{words:?} is missing in\n{text}");
+    }
+    drop(at_work);
+}
+
+#[tokio::test]
 async fn one_blocked_executor_does_not_keep_new_connections_from_being_served() {
     let (at_work, _release, _) = blocked("accept", 2).await;
     let http = at_work.whereabouts.http;

@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod drain;
+pub(crate) mod dump;
 pub(crate) mod leave;
 pub(crate) mod links;
 pub(crate) mod members;

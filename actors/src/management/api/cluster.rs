@@ -146,6 +146,9 @@ pub struct ClusterStatus {
     /// The index of its last entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<u64>,
+    /// The last entry that a majority is known to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<u64>,
     /// The last entry that it has applied: all up to there are committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<u64>,

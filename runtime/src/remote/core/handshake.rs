@@ -8,6 +8,7 @@ use crate::remote::endpoint::{Incoming, Member};
 use crate::remote::keeper;
 use crate::remote::link::{Link, LinkEnd};
 use crate::remote::peer::Peer;
+use crate::telemetry::events::Event;
 use odeon_core::wire::admission::{Met, Ours, admit, confirm};
 use odeon_core::wire::duel::{Dial, Held};
 use odeon_core::wire::handshake::{Expected, Hello, Party, Reply, Turned, Welcome};
@@ -141,8 +142,8 @@ impl Core {
     /// Two processes say to be one node: once for each node, whoever looks here shall know.
     fn tell_of_twin(&self, whom: &Whom, turned: &Turned, connection: &Connection) {
         if !self.with(whom, |entry| std::mem::replace(&mut entry.twin_told, true)) {
-            let (address, advice) = (connection.remote_address(), turned.advice());
-            tracing::warn!(%address, reason = %turned, advice, "a second process says to be a node that is known");
+            let (address, turned) = (connection.remote_address(), turned.clone());
+            self.events.note(&Event::Twin { address, turned });
         }
     }
 
@@ -247,7 +248,8 @@ impl Core {
     fn up(self: &Arc<Self>, link: Link, whom: Whom, dial: Dial) {
         let core = self.clone();
         let (peer, connection) = (link.peer.clone(), link.connection.clone());
-        tracing::info!(peer = %peer.node, address = %connection.remote_address(), "a link is up");
+        let address = connection.remote_address();
+        self.events.note(&Event::LinkUp { peer: (*peer.node).clone(), address });
         self.executor.spawn(async move {
             let end: LinkEnd = link.run(core.clone()).await;
             let ended = (dial.dialer.name == peer.node.name).then_some(dial);
@@ -256,7 +258,7 @@ impl Core {
                 peer.end(&end.to_string(), "broken");
             }
             core.forget(&whom, &connection, ended);
-            tracing::info!(peer = %peer.node, reason = %end, "a link is down");
+            core.events.note(&Event::LinkDown { peer: (*peer.node).clone(), reason: end.to_string() });
         });
     }
 

@@ -19,6 +19,7 @@ use crate::host::Executor;
 use crate::node::NodeInner;
 use crate::reach::reached;
 use crate::replication::Exchange;
+use crate::telemetry::events::Events;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::{Known, Ours, Sessions};
 use odeon_core::wire::duel::{Dial, Held};
@@ -53,6 +54,7 @@ pub enum ConnectError {
 pub(crate) struct Core {
     pub(super) node: Weak<NodeInner>,
     pub(super) wheel: Arc<Wheel>,
+    pub(super) events: Events,
     /// All connections live on this one.
     pub(super) executor: Executor,
     endpoint: Endpoint,
@@ -130,9 +132,11 @@ impl Entry {
 
 impl Core {
     pub(super) fn new(node: &Arc<NodeInner>, executor: &Executor, endpoint: Endpoint, us: Ours) -> Arc<Self> {
+        endpoint.note_to(&node.events);
         Arc::new(Self {
             node: Arc::downgrade(node),
             wheel: node.wheel.clone(),
+            events: node.events.clone(),
             executor: executor.clone(),
             endpoint,
             us,

@@ -2,6 +2,7 @@
 
 use super::{Endpoint, Member};
 use crate::remote::trust::{Refusal, Stranger, Trust};
+use crate::telemetry::events::Event;
 use odeon_core::Retry;
 use quinn::ConnectionError;
 use std::net::SocketAddr;
@@ -159,7 +160,7 @@ impl Endpoint {
     /// Each stranger is told of once; the one who is told should know what to do.
     fn tell_of(&self, peer: SocketAddr, stranger: Stranger) -> HandshakeError {
         if self.is_new(peer.ip(), stranger.reason()) {
-            tracing::warn!(%peer, reason = %stranger, advice = stranger.advice(), "a stranger was refused");
+            self.note(&Event::Stranger { peer, stranger: stranger.clone() });
         }
         HandshakeError::Stranger { peer, stranger }
     }

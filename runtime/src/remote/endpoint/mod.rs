@@ -10,12 +10,13 @@ pub use transport::{MTU_ETHERNET, MTU_MAX, MTU_MIN, Transport};
 
 use crate::host::Executor;
 use crate::remote::trust::{Reason, Refusal, Strangers, Subject, Trust, server_name};
+use crate::telemetry::events::{Event, Events};
 use odeon_core::NodeName;
 use parking_lot::Mutex;
 use quinn::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tasks::Tasks;
 
@@ -40,6 +41,8 @@ struct Shared {
     /// What new handshakes use.
     trust: Mutex<Arc<Trust>>,
     strangers: Mutex<Strangers>,
+    /// Where it is noted who was turned away, besides the log.
+    events: OnceLock<Events>,
     transport: Arc<TransportConfig>,
     handshake_max: Duration,
     /// All of how dialers are answered but for the cryptography, which each handshake gets of its own.
@@ -103,9 +106,10 @@ impl Endpoint {
             Ok((quinn, local))
         });
         let (quinn, address) = opened.map_err(|error| BindError::Socket { address, error })?;
-        let (trust, strangers) = (Mutex::new(Arc::new(trust)), Mutex::default());
+        let (trust, strangers, events) = (Mutex::new(Arc::new(trust)), Mutex::default(), OnceLock::new());
+        let transport = config;
         let shared =
-            Shared { quinn, address, tasks, trust, strangers, transport: config, handshake_max, server };
+            Shared { quinn, address, tasks, trust, strangers, events, transport, handshake_max, server };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -189,6 +193,18 @@ impl Endpoint {
 
     fn handshake_max(&self) -> Duration {
         self.shared.handshake_max
+    }
+
+    /// From now on it is noted there who is turned away.
+    pub(in crate::remote) fn note_to(&self, events: &Events) {
+        let _ = self.shared.events.set(events.clone());
+    }
+
+    fn note(&self, event: &Event) {
+        match self.shared.events.get() {
+            Some(events) => events.note(event),
+            None => event.log(),
+        }
     }
 
     fn is_new(&self, address: IpAddr, reason: Reason) -> bool {

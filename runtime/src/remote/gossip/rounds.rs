@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::reach::reached;
 use crate::remote::core::{Core, Holding};
 use crate::supervision::{AddPartError, PartSpec, Running};
+use crate::telemetry::events::{Event, Events};
 use chitchat::{
     Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, Heartbeat, Version,
     spawn_chitchat,
@@ -169,7 +170,7 @@ impl Rounds {
             self.read(&mut chitchat)
         };
         if *before != now {
-            tell(&before, &now);
+            tell(&self.core.events, &before, &now);
             let moved = !before.alive().eq(now.alive()) || !before.suspects().eq(now.suspects());
             *self.core.gossip.members.lock() = Arc::new(now);
             if moved {
@@ -217,8 +218,8 @@ impl Rounds {
     }
 }
 
-/// Logs who has come and gone.
-fn tell(before: &Members, now: &Members) {
+/// Tells who has come and gone.
+fn tell(events: &Events, before: &Members, now: &Members) {
     for (name, member) in now.iter() {
         let was = before.of(name).filter(|was| was.incarnation == member.incarnation);
         let was_alive = was.is_some_and(|was| was.is_alive);
@@ -226,10 +227,10 @@ fn tell(before: &Members, now: &Members) {
         let address = member.address;
         if member.is_alive && !was_alive {
             reached!(HEARD_OF);
-            tracing::info!(%node, %address, version = member.version, "a node is heard of");
+            events.note(&Event::Heard { node, address, version: member.version.clone() });
         } else if was_alive && !member.is_alive {
             reached!(UNHEARD);
-            tracing::warn!(%node, %address, "nobody hears of a node any more");
+            events.note(&Event::Unheard { node, address });
         }
     }
 }

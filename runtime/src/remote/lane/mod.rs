@@ -3,6 +3,7 @@
 
 mod held;
 mod lanes;
+mod look;
 mod send;
 mod write;
 

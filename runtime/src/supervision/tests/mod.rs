@@ -7,11 +7,13 @@ mod watching;
 
 use super::alarm::Clock;
 use super::part::{Part, Running};
+use super::supervisor::Surroundings;
 use crate::cell::belongings::Rare;
 use crate::cell::kind::Kind;
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::cell::{Bounds, Tick, Wheel};
 use crate::host::Executor;
+use crate::telemetry::events::Events;
 use odeon_core::supervision::{Backoff, Exit, RestartLimits, StopReason};
 use odeon_core::{ActivationId, Random, Refusal};
 use parking_lot::Mutex;
@@ -56,8 +58,8 @@ fn executor() -> Executor {
     Executor::new(tokio::runtime::Handle::current(), 0)
 }
 
-fn surroundings() -> (Clock, Executor, Random) {
-    (Clock::start(), executor(), Random::seeded(1))
+fn surroundings() -> Surroundings {
+    (Clock::start(), executor(), Random::seeded(1), Events::default())
 }
 
 /// Quick, so that tests wait for milliseconds.
@@ -265,6 +267,10 @@ impl Port for FakeCell {
             current: self.doing(),
             polling_for: None,
             poll_max: Duration::from_micros(self.id.0),
+            held_for: None,
+            due: Tick::NEVER,
+            lanes: [0; 4],
+            outside: 0,
         }
     }
 }

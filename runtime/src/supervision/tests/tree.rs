@@ -8,7 +8,7 @@ use crate::supervision::policy::{OnFailure, RestartPolicy};
 use crate::supervision::tree::Tree;
 
 async fn tree_of(services: &[(&str, ServiceKind, OnFailure)]) -> (Tree, Vec<Arc<dyn Overseer>>) {
-    let tree = Tree::start(&executor(), 1).await.expect("it starts");
+    let tree = Tree::start(&executor(), 1, &Events::default()).await.expect("it starts");
     let mut overseers = Vec::new();
     for (name, kind, on_failure) in services {
         let policy = RestartPolicy { on_failure: *on_failure, limits: quick_limits(0) };
