@@ -90,7 +90,7 @@ fn a_node_of_a_cluster_is_dumped_by_its_name_with_its_links_and_its_view() {
         ("peer-heard", "@1 is heard of"),
         ("standing", "two@1 is a member of the cluster"),
         ("view", "two@1 is a member"),
-        ("view", "slots of counter have another owner"),
+        ("slots", "slots of counter are here now"),
         ("lease-held", "the node holds its lease"),
         ("leader", "leads group 0"),
     ];

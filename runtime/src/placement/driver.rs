@@ -105,8 +105,10 @@ impl Driver {
 
     fn look(&mut self, view: &Arc<View>, doing: &Doing) {
         if view.epoch != self.seen.epoch {
-            let changes = changes(&self.seen, view);
-            self.membership.events().note(&Event::View { epoch: view.epoch, changes });
+            let (epoch, (members, slots)) = (view.epoch, changes(&self.seen, view, self.membership.node()));
+            let members = members.map(|changes| Event::View { epoch, changes });
+            let slots = slots.map(|changes| Event::Slots { epoch, changes });
+            members.iter().chain(&slots).for_each(|event| self.membership.events().note(event));
             self.seen = view.clone();
             self.links.cast_out(view.gone.iter().map(|(name, gone)| (name, gone.incarnation)));
             // whoever knows where something is looks again

@@ -1,12 +1,12 @@
 //! What another view of the cluster has that the last one had not, for people.
 
-use odeon_core::ServiceName;
 use odeon_core::membership::{Member, MemberState, View};
-use odeon_core::placement::{Slot, Table};
+use odeon_core::placement::Table;
+use odeon_core::{NodeId, ServiceName};
 
-/// What has changed from one view to a later one, in a line.
-pub(super) fn changes(before: &View, now: &View) -> String {
-    let mut changes = Vec::new();
+/// What has changed from one view to a later one: the members, in a line, and the slots of a node, in another.
+pub(super) fn changes(before: &View, now: &View, node: &NodeId) -> (Option<String>, Option<String>) {
+    let (mut changes, mut slots) = (Vec::new(), Vec::new());
     for member in now.members.values() {
         let was = before.member(&member.card.node);
         changes.extend(news_of(was, member));
@@ -21,11 +21,12 @@ pub(super) fn changes(before: &View, now: &View) -> String {
         changes.push(format!("the feature level is {}", now.level));
     }
     for (service, table) in &now.tables {
-        changes.extend(moved(service, before.tables.get(service).map(|table| &**table), table));
+        slots.extend(moved(service, before.tables.get(service).map(|table| &**table), table, node));
     }
     let ended = before.tables.keys().filter(|service| !now.tables.contains_key(*service));
-    changes.extend(ended.map(|service| format!("no member offers {service} any more")));
-    if changes.is_empty() { "a member says something else of itself".into() } else { changes.join("; ") }
+    slots.extend(ended.map(|service| format!("no member offers {service} any more")));
+    let line = |all: Vec<String>| (!all.is_empty()).then(|| all.join("; "));
+    (line(changes), line(slots))
 }
 
 fn news_of(was: Option<&Member>, member: &Member) -> Option<String> {
@@ -40,19 +41,22 @@ fn news_of(was: Option<&Member>, member: &Member) -> Option<String> {
     }
 }
 
-/// How many slots of a service have other owners, and how many are to have.
-fn moved(service: &ServiceName, before: Option<&Table>, now: &Table) -> Option<String> {
-    let count = |differs: &dyn Fn(Option<&Slot<'_>>, &Slot<'_>) -> bool| {
-        let was = |slot| before.and_then(|before| before.slot(slot));
-        now.slots().filter(|(slot, found)| differs(was(*slot).as_ref(), found)).count()
-    };
-    let owned = count(&|was, now| was.map(|was| was.owner) != Some(now.owner));
-    let lost = count(&|was, now| now.owner.is_none() && was.is_some_and(|was| was.owner.is_some()));
-    let to_move = count(&|was, now| now.to.is_some() && was.map(|was| was.to) != Some(now.to));
+/// How many slots of a service have come to this node, were taken from it, or have nobody any more. What it gives away
+/// itself is told where it does so.
+fn moved(service: &ServiceName, before: Option<&Table>, now: &Table, node: &NodeId) -> Option<String> {
+    let (mut came, mut taken, mut lost) = (0, 0, 0);
+    for (slot, found) in now.slots() {
+        let was = before.and_then(|before| before.slot(slot));
+        let (owner, next) = was.map_or((None, None), |was| (was.owner, was.to));
+        let (was_here, is_here) = (owner == Some(node), found.owner == Some(node));
+        came += usize::from(is_here && !was_here);
+        taken += usize::from(was_here && !is_here && found.owner != next);
+        lost += usize::from(found.owner.is_none() && owner.is_some());
+    }
     let parts = [
-        (owned > lost).then(|| format!("{} slots of {service} have another owner", owned - lost)),
-        (lost > 0).then(|| format!("{lost} slots of {service} have none")),
-        (to_move > 0).then(|| format!("{to_move} slots of {service} shall go to another node")),
+        (came > 0).then(|| format!("{came} slots of {service} are here now")),
+        (taken > 0).then(|| format!("{taken} slots of {service} were taken from here")),
+        (lost > 0).then(|| format!("{lost} slots of {service} have no owner")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
@@ -61,8 +65,8 @@ fn moved(service: &ServiceName, before: Option<&Table>, now: &Table) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use odeon_core::ReplicaId;
     use odeon_core::membership::{Card, Gone, LevelRange, Reason};
-    use odeon_core::{NodeId, ReplicaId};
 
     fn member(name: &str, incarnation: u64, state: MemberState) -> Member {
         let node = NodeId { name: name.parse().expect("a name"), incarnation };
@@ -94,15 +98,46 @@ mod tests {
         let gone = |incarnation, reason| Gone { incarnation, reason, since: 5 };
         now.gone.insert("east".parse().expect("a name"), gone(1, Reason::Restarted));
         now.gone.insert("south".parse().expect("a name"), gone(1, Reason::LeaseEnded));
+        let north = NodeId { name: "north".parse().expect("a name"), incarnation: 1 };
+        let members = |before: &View, now: &View| changes(before, now, &north).0.expect("there is news");
         assert_eq!(
-            changes(&before, &now),
+            members(&before, &now),
             "east@2 is a member; north@1 is draining; west@1 is a member; \
              east@1 is a member no more: it has come back as a later incarnation; \
              south@1 is a member no more: its lease has ended"
         );
+        let same = View { epoch: 6, ..now.clone() };
+        assert_eq!(changes(&now, &same, &north), (None, None), "slots of others were placed");
+    }
+
+    #[test]
+    fn slots_that_come_here_are_told_and_those_of_others_are_not() {
+        let offer = odeon_core::membership::Offer {
+            service: "cart".parse().expect("a name"),
+            kind: odeon_core::membership::OfferKind::Entity,
+            contract: "cart".into(),
+            major: 1,
+            minor: 0,
+        };
+        let offering = |name| {
+            let mut member = member(name, 1, MemberState::Up);
+            member.card.offers.push(offer.clone());
+            member
+        };
+        let before = view(4, vec![offering("north"), offering("south")]);
+        let mut now = before.clone();
+        for place in odeon_core::placement::plan(&before) {
+            now.apply(5, place);
+        }
+        let north = &before.members.values().next().expect("two of them").card.node;
+        let owned = now.tables.values().next().expect("a table").slots_of(north).count();
+        assert!(owned > 0);
         assert_eq!(
-            changes(&now, &View { epoch: 6, ..now.clone() }),
-            "a member says something else of itself"
+            changes(&before, &now, north),
+            (None, Some(format!("{owned} slots of cart are here now")))
         );
+        let west = NodeId { name: "west".parse().expect("a name"), incarnation: 1 };
+        assert_eq!(changes(&before, &now, &west), (None, None));
+        assert_eq!(changes(&now, &now.clone(), north), (None, None));
     }
 }

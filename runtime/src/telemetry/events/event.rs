@@ -1,5 +1,6 @@
 //! What can happen in the life of a node: as a line of its log, and as people read it later.
 
+use super::Sort;
 use crate::membership::Standing;
 use crate::node::Stuck;
 use crate::remote::trust::Stranger;
@@ -48,8 +49,10 @@ pub(crate) enum Event {
     Standing { node: NodeId, standing: Standing },
     /// Whether this node may act as the member that it is.
     Lease { holds: bool },
-    /// The cluster has another view.
+    /// The cluster has other members.
     View { epoch: u64, changes: String },
+    /// Slots have come to this node, were taken from it, or have no owner.
+    Slots { epoch: u64, changes: String },
     /// Who leads a group, or that nobody is known to.
     Leader { group: GroupId, role: Role, term: u64, leader: Option<NodeName> },
     /// The replica of a group has ended, by itself if there is a failure.
@@ -95,6 +98,7 @@ impl Event {
             Self::Lease { holds: true } => "lease-held",
             Self::Lease { holds: false } => "lease-lost",
             Self::View { .. } => "view",
+            Self::Slots { .. } => "slots",
             Self::Leader { .. } => "leader",
             Self::ReplicaEnded { .. } => "replica-ended",
             Self::Giving { .. } => "handoff-begun",
@@ -103,9 +107,13 @@ impl Event {
         }
     }
 
-    /// Whether it is about one activation: of those there may be very many.
-    pub(super) fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. })
+    /// Where it is kept.
+    pub(super) fn sort(&self) -> Sort {
+        match self {
+            Self::Failed { .. } => Sort::Failure,
+            Self::Slots { .. } | Self::Giving { .. } | Self::Given { .. } => Sort::Slots,
+            _ => Sort::Other,
+        }
     }
 
     /// Writes it to the log. What a busy cluster does all the time is for those who ask for it.
@@ -137,7 +145,9 @@ impl Event {
             }
             Self::Stopping => tracing::debug!("the node is asked to stop"),
             Self::Lease { holds } => tracing::debug!(holds, "the lease of the node"),
-            Self::View { epoch, changes } => tracing::debug!(epoch, changes, "the cluster has another view"),
+            Self::View { epoch, changes } | Self::Slots { epoch, changes } => {
+                tracing::debug!(epoch, changes, "the cluster has another view");
+            }
             Self::Giving { service, to, slots } => {
                 tracing::debug!(%service, %to, slots, "slots are given away")
             }
@@ -245,7 +255,9 @@ impl fmt::Display for Event {
             Self::Lease { holds: false } => {
                 write!(f, "the node holds no lease: it has nothing that there may be once in the cluster")
             }
-            Self::View { epoch, changes } => write!(f, "epoch {epoch}: {changes}"),
+            Self::View { epoch, changes } | Self::Slots { epoch, changes } => {
+                write!(f, "epoch {epoch}: {changes}")
+            }
             Self::Leader { group, role, term, leader: Some(leader) } => {
                 write!(f, "{leader} leads {group} in term {term}; this replica: {role:?}")
             }

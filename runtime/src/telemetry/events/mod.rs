@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many failures of activations are kept, and how many of all other events. A service that fails again and again
-/// shall not push out what has happened to the links.
+/// How many events of each sort are kept: a service that fails again and again, or slots on the move, shall not push out
+/// what has happened to the links.
 const KEPT: usize = 256;
 /// Bytes of the text of an event; of a longer one the end is not kept.
 const TEXT_MAX: usize = 1_024;
@@ -34,8 +34,22 @@ struct Ring {
 struct Shelves {
     /// Of all that were ever noted.
     count: u64,
-    failures: VecDeque<Noted>,
-    others: VecDeque<Noted>,
+    of: [VecDeque<Noted>; Sort::COUNT],
+}
+
+/// Sorts of events, of which each has a place of its own.
+#[derive(Clone, Copy)]
+enum Sort {
+    /// Failures of activations.
+    Failure,
+    /// Slots that go from one node to another.
+    Slots,
+    /// All else.
+    Other,
+}
+
+impl Sort {
+    const COUNT: usize = 3;
 }
 
 /// An event that was noted.
@@ -76,7 +90,7 @@ impl Events {
         let mut shelves = self.0.shelves.lock();
         shelves.count += 1;
         let noted = Noted { number: shelves.count, ago: at, kind: event.kind(), text };
-        let shelf = if event.is_failure() { &mut shelves.failures } else { &mut shelves.others };
+        let shelf = &mut shelves.of[event.sort() as usize];
         if shelf.len() >= KEPT {
             shelf.pop_front();
         }
@@ -88,8 +102,7 @@ impl Events {
         let now = self.0.origin.elapsed();
         let (mut last, count) = {
             let shelves = self.0.shelves.lock();
-            let all = shelves.failures.iter().chain(&shelves.others);
-            (all.cloned().collect::<Vec<_>>(), shelves.count)
+            (shelves.of.iter().flatten().cloned().collect::<Vec<_>>(), shelves.count)
         };
         last.sort_unstable_by_key(|noted| noted.number);
         for noted in &mut last {
