@@ -12,6 +12,7 @@ use super::core::{Core, Entry};
 use super::endpoint::Transport;
 use super::peer::Peer;
 use crate::reach::reached;
+use crate::telemetry::events::Event;
 use bytes::Bytes;
 use odeon_core::NodeId;
 use odeon_core::membership::{Detector, Finding, Health};
@@ -73,14 +74,14 @@ impl Probes {
             if seen.detector.look(heard, self.missed, self.health) == Finding::Suspected {
                 reached!(SUSPECTED);
                 let silent = self.every * seen.detector.silent();
-                tracing::warn!(peer = %peer.node, ?silent, "a peer is suspect: nothing comes from it");
+                core.events.note(&Event::Suspected { peer: (*peer.node).clone(), silent });
             }
             let is_suspect = seen.detector.is_suspect();
             // a new connection ends the suspicion of the old one
             if peer.suspicion.set(is_suspect.then_some(now)) {
                 if !is_suspect {
                     reached!(TRUSTED);
-                    tracing::info!(peer = %peer.node, "a suspect peer is heard again");
+                    core.events.note(&Event::Trusted { peer: (*peer.node).clone() });
                 }
                 core.changes.note();
             }

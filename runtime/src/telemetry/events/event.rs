@@ -37,6 +37,10 @@ pub(crate) enum Event {
     LinkDown { peer: NodeId, reason: String },
     /// There was none for too long: its session is over.
     PeerGivenUp { peer: NodeId, problem: String },
+    /// Nothing has come from a peer for so long.
+    Suspected { peer: NodeId, silent: Duration },
+    /// It was suspect, and is heard.
+    Trusted { peer: NodeId },
     /// Gossip tells of a node.
     Heard { node: NodeId, address: SocketAddr, version: String },
     /// Nobody hears of it any more.
@@ -90,6 +94,8 @@ impl Event {
             Self::LinkUp { .. } => "link-up",
             Self::LinkDown { .. } => "link-down",
             Self::PeerGivenUp { .. } => "peer-given-up",
+            Self::Suspected { .. } => "peer-suspected",
+            Self::Trusted { .. } => "peer-trusted",
             Self::Heard { .. } => "peer-heard",
             Self::Unheard { .. } => "peer-unheard",
             Self::Stranger { .. } => "stranger",
@@ -171,6 +177,8 @@ impl Event {
             Self::LinkUp { .. }
             | Self::LinkDown { .. }
             | Self::PeerGivenUp { .. }
+            | Self::Suspected { .. }
+            | Self::Trusted { .. }
             | Self::Heard { .. }
             | Self::Unheard { .. }
             | Self::Stranger { .. }
@@ -183,6 +191,10 @@ impl Event {
             Self::LinkUp { peer, address } => tracing::info!(%peer, %address, "a link is up"),
             Self::LinkDown { peer, reason } => tracing::info!(%peer, %reason, "a link is down"),
             Self::PeerGivenUp { peer, problem } => tracing::warn!(%peer, %problem, "a peer is given up"),
+            Self::Suspected { peer, silent } => {
+                tracing::warn!(%peer, ?silent, "a peer is suspect: nothing comes from it");
+            }
+            Self::Trusted { peer } => tracing::info!(%peer, "a suspect peer is heard again"),
             Self::Heard { node, address, version } => {
                 tracing::info!(%node, %address, version, "a node is heard of");
             }
@@ -242,6 +254,10 @@ impl fmt::Display for Event {
             Self::LinkUp { peer, address } => write!(f, "a link to {peer} is up, at {address}"),
             Self::LinkDown { peer, reason } => write!(f, "the link to {peer} is down: {reason}"),
             Self::PeerGivenUp { peer, problem } => write!(f, "{peer} is given up: {problem}"),
+            Self::Suspected { peer, silent } => {
+                write!(f, "{peer} is suspect: nothing comes from it for {silent:.1?}")
+            }
+            Self::Trusted { peer } => write!(f, "{peer}, which was suspect, is heard again"),
             Self::Heard { node, address, version } => {
                 write!(f, "{node} is heard of, at {address}, of version {version}")
             }
