@@ -61,6 +61,7 @@ async fn linked(authority: &Authority, name: &str, app: App) -> (Node, Links) {
     let credentials = authority.issue(&name, valid, now).expect("credentials");
     let config = LinksConfig {
         address: (Ipv4Addr::LOCALHOST, 0).into(),
+        advertise: None,
         trust: Trust::new(&credentials, now).expect("they are good"),
         incarnation: 1,
         artifact: None,

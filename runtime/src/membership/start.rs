@@ -160,7 +160,7 @@ async fn start(
     let card = Card {
         node: me.clone(),
         replica,
-        address: links.local_address().to_string(),
+        address: links.advertised().to_string(),
         host,
         zone,
         version: env!("CARGO_PKG_VERSION").into(),

@@ -33,6 +33,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 pub struct LinksConfig {
     /// Where to listen (UDP); port 0 for any.
     pub address: SocketAddr,
+    /// Where others dial it, if that is elsewhere: behind a translation of addresses, or on a host with several networks.
+    pub advertise: Option<SocketAddr>,
     /// Who this node is, and whom it trusts.
     pub trust: Trust,
     /// Counts the starts of a node of this name: greater each time.
@@ -167,7 +169,7 @@ impl Links {
             run: super::random().unwrap_or(0),
             versions: VersionRange::SPOKEN,
             artifact: config.artifact.map(ArtifactDigest),
-            address: endpoint.local_address().to_string(),
+            address: config.advertise.unwrap_or(endpoint.local_address()).to_string(),
             features: Features::default(),
             is_client: false,
             session_next: 1,
@@ -246,6 +248,11 @@ impl Links {
     /// Where it listens.
     pub fn local_address(&self) -> SocketAddr {
         self.0.address()
+    }
+
+    /// Where it says that others find it; an address of no network is one that listens on all.
+    pub fn advertised(&self) -> SocketAddr {
+        self.0.advertised()
     }
 
     /// Dials a node at an address, and waits until there is a link to it. Whoever does not wait any more does not stop the

@@ -218,6 +218,7 @@ async fn roles_are_not_exchanged() {
     let venus = Node::start(host, venus, App::new()).await.expect("the node starts");
     let config = LinksConfig {
         address: (Ipv4Addr::LOCALHOST, 0).into(),
+        advertise: None,
         trust: cluster.client_trust("venus"),
         incarnation: 1,
         artifact: None,

@@ -95,6 +95,28 @@ async fn nodes_that_listen_on_all_interfaces_find_each_other_by_the_address_of_t
 }
 
 #[tokio::test]
+async fn a_node_is_found_where_it_says_that_it_is() {
+    let cluster = Cluster::new();
+    let free = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let port = free.local_addr().expect("it is bound").port();
+    drop(free);
+    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let said = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port));
+    let mars = cluster.advertised(all, Some(said), "mars", 1, App::new()).await.expect("the port is free");
+    let venus = cluster.node("venus", App::new()).await;
+    let pluto = cluster.node("pluto", App::new()).await;
+    venus.links.connect((Ipv4Addr::LOCALHOST, port).into()).await.expect("a link");
+    pluto.links.connect(venus.links.local_address()).await.expect("a link");
+    eventually("pluto has a link to mars", || knows(&pluto, &["mars@1"])).await;
+    let address = |node: &Linked| {
+        let links = node.links.status();
+        links.into_iter().find(|link| link.node.name.as_str() == "mars").and_then(|link| link.address)
+    };
+    assert_eq!(address(&pluto), Some(said));
+    assert_eq!((mars.links.local_address(), mars.links.advertised()), (all, said));
+}
+
+#[tokio::test]
 async fn a_service_that_is_registered_later_is_called_from_everywhere() {
     let [mars, venus, pluto] = three().await;
     let references = [&mars, &venus].map(|node| node.node.service::<PlaceRef>("late").expect("a name"));

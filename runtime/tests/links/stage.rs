@@ -49,6 +49,18 @@ impl Cluster {
         incarnation: u64,
         app: App,
     ) -> Result<Linked, StartLinksError> {
+        self.advertised(address, None, name, incarnation, app).await
+    }
+
+    /// The same of one that tells others where it is found.
+    pub(crate) async fn advertised(
+        &self,
+        address: SocketAddr,
+        advertise: Option<SocketAddr>,
+        name: &str,
+        incarnation: u64,
+        app: App,
+    ) -> Result<Linked, StartLinksError> {
         let name: NodeName = name.parse().expect("a name");
         let executor = Executor::new(tokio::runtime::Handle::current(), 0);
         let host = Host { executors: vec![executor], blocking: Arc::new(Inline), seed: 7 };
@@ -56,6 +68,7 @@ impl Cluster {
         let trust = self.node_trust(name.as_str());
         let config = LinksConfig {
             address,
+            advertise,
             trust,
             incarnation,
             artifact: Some([7; 32]),

@@ -69,6 +69,7 @@ async fn start_so(machine: &Machine, pass: &Pass, port: u16, placed: bool, app: 
     let node = Node::start(host, config, app).await.expect("the node starts");
     let config = LinksConfig {
         address: SocketAddr::from((machine.address, port)),
+        advertise: None,
         trust: pass.trust(),
         incarnation: machine.incarnation,
         artifact: Some([7; 32]),

@@ -75,7 +75,8 @@ impl Prepared {
     pub(crate) async fn start(self, node: &Node, blocking: &Arc<dyn Blocking>) -> Result<Cluster, Failure> {
         let Self { config, directory, trust, life, incarnation, artifact } = self;
         let transport = Transport { mtu_max: config.mtu_max, ..Transport::default() };
-        let wanted = LinksConfig { address: config.listen, trust, incarnation, artifact, transport };
+        let (address, advertise) = (config.listen, config.advertise);
+        let wanted = LinksConfig { address, advertise, trust, incarnation, artifact, transport };
         let links = Links::start(node, wanted).await.map_err(|e| cannot_start(&e))?;
         let peers = Peers {
             node: node.clone(),

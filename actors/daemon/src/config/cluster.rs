@@ -23,6 +23,9 @@ pub(crate) struct Section {
     /// Where other nodes find this one (QUIC, so a UDP port).
     #[serde(deserialize_with = "listen::optional")]
     listen: Option<SocketAddr>,
+    /// Where they dial it, if that is elsewhere.
+    #[serde(deserialize_with = "advertise")]
+    advertise: Option<SocketAddr>,
     /// The directory with ca.pem, node.pem and node.key.
     credentials: Option<PathBuf>,
     /// Nodes by which this one finds all others; one that runs is enough.
@@ -48,6 +51,9 @@ pub(crate) struct Section {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Cluster {
     pub(crate) listen: SocketAddr,
+    /// None: where it listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) advertise: Option<SocketAddr>,
     pub(crate) credentials: PathBuf,
     pub(crate) peers: Vec<PeerAddress>,
     /// In bytes of UDP payload.
@@ -91,6 +97,7 @@ impl Cluster {
         };
         Ok(Some(Self {
             listen: flags.cluster_listen.or(section.listen).unwrap_or(LISTEN_DEFAULT),
+            advertise: section.advertise,
             credentials,
             peers,
             mtu_max: section.mtu_max.unwrap_or(Transport::default().mtu_max),
@@ -188,6 +195,19 @@ impl Serialize for PeerAddress {
     }
 }
 
+/// One address that others can dial.
+fn advertise<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    let can_be_dialed = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() > 0;
+    let wrong = |text: String| {
+        let text = format!(
+            "{text:?} is no address that others can dial: expected IP:PORT of this node, as they see it"
+        );
+        de::Error::custom(text)
+    };
+    text.map(|text| text.parse().ok().filter(can_be_dialed).ok_or_else(|| wrong(text))).transpose()
+}
+
 fn mtu<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     let told = Option::<u64>::deserialize(from)?;
     let fits = |told: u64| u16::try_from(told).ok().filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu));
@@ -240,6 +260,17 @@ mod tests {
             "fd00::2:7000",
         ] {
             assert_eq!(wrong.parse::<PeerAddress>(), Err(PeerAddressError(wrong.into())));
+        }
+    }
+
+    #[test]
+    fn what_is_advertised_can_be_dialed() {
+        let read = |address: &str| toml::from_str::<Section>(&format!("advertise = \"{address}\""));
+        let good = read("203.0.113.7:7000").expect("it can be dialed");
+        assert_eq!(good.advertise, "203.0.113.7:7000".parse().ok());
+        for wrong in ["0.0.0.0:7000", "[::]:7000", "203.0.113.7:0", "203.0.113.7", "north.lan:7000"] {
+            let error = read(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("no address that others can dial"), "{error}");
         }
     }
 

@@ -171,6 +171,12 @@ impl Core {
         self.endpoint.local_address()
     }
 
+    /// Where it says that others find it.
+    pub(super) fn advertised(&self) -> SocketAddr {
+        // a client says nothing
+        self.us.address.parse().unwrap_or_else(|_| self.address())
+    }
+
     pub(super) fn us(&self) -> &NodeId {
         &self.us.node
     }

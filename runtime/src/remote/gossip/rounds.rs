@@ -88,7 +88,7 @@ async fn run(core: Arc<Core>, last: Last, mut running: Running) -> Result<(), St
 /// Where others are told that this node listens. One that listens on all interfaces does not know by which of its
 /// addresses it can be reached; the one of its first link is one.
 fn advertised(core: &Core) -> Option<SocketAddr> {
-    let mut address = core.address();
+    let mut address = core.advertised();
     if address.ip().is_unspecified() {
         let entries = core.peers.lock();
         let connections = entries.values().filter_map(|entry| entry.held.as_ref()).filter(|held| held.is_up);

@@ -22,6 +22,7 @@ async fn node(authority: &Authority, name: &str) -> (Node, Links) {
     let credentials = authority.issue(&name, Duration::from_secs(3_600), today()).expect("credentials");
     let config = LinksConfig {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        advertise: None,
         trust: Trust::new(&credentials, today()).expect("they are good"),
         incarnation: 1,
         artifact: None,

@@ -105,6 +105,7 @@ pub async fn node(
     let credentials = authority.issue(&name, VALID, now)?;
     let config = LinksConfig {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        advertise: None,
         trust: Trust::new(&credentials, now)?,
         incarnation: 1,
         // both processes are the same program
