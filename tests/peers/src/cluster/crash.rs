@@ -18,6 +18,8 @@ const NODES: usize = 3;
 const AGAIN_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks at whether they do.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// `up` gives up a node that has ended three times within 10 s of its start: none is killed that early.
+const LIVED_MIN: Duration = Duration::from_secs(12);
 /// Callers go on for so long when all is over.
 const AFTERWARDS: Duration = Duration::from_secs(1);
 
@@ -70,6 +72,8 @@ impl Kills {
         let at = self.turns.next(&up.nodes).await?;
         let (killed, others): (&Node, Vec<&Node>) =
             (&up.nodes[at], up.nodes.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, n)| n).collect());
+        let lived = killed.console()?.uptime().await?;
+        sleep(LIVED_MIN.saturating_sub(lived)).await;
         let mut called = Vec::new();
         for node in &others {
             called.push(node.whereabouts()?.http);

@@ -68,11 +68,14 @@ pub async fn idle(settings: &Settings) -> Result<Report> {
         100.0 * after.saturating_sub(*before).as_secs_f64() / time.as_secs_f64()
     };
     let shares: Vec<f64> = before.iter().zip(used()?).map(share).collect();
-    let resident = |pid: &u32| Ok(machine::resident_of(*pid)? as f64 / 1e6);
-    let resident: Vec<f64> = processes.iter().map(resident).collect::<Result<_>>()?;
+    let megabytes = |of: fn(u32) -> Result<u64>| {
+        processes.iter().map(|pid| Ok(of(*pid)? as f64 / 1e6)).collect::<Result<Vec<_>>>()
+    };
+    let (resident, anonymous) = (megabytes(machine::resident_of)?, megabytes(machine::anonymous_of)?);
     eprintln!("idle: {resident:.1?} MB, {shares:.2?} % of a core in {time:?}");
     let rows = vec![
         Row::new("each of five idle nodes, resident, MB", Wanted::Each(30.0), 1, resident),
+        Row::new("– of that no file is behind, MB", Wanted::Nothing, 1, anonymous),
         Row::new("– CPU, % of a core", Wanted::Each(1.0), 2, shares),
     ];
     Ok(Report { rows, notes: Vec::new() })

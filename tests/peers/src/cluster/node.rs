@@ -3,7 +3,7 @@
 use super::http::{Connection, request};
 use anyhow::{Context, Result, bail, ensure};
 use odeon::core::membership::MemberState;
-use odeon_actors::management::api::{Members, Processes, StandingKind};
+use odeon_actors::management::api::{Members, Processes, StandingKind, Status};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::BTreeSet;
@@ -177,6 +177,15 @@ impl Console {
     /// It cannot be asked.
     pub async fn members(&mut self) -> Result<Members> {
         self.get("/api/v1/members").await
+    }
+
+    /// How long it has been running.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub async fn uptime(&mut self) -> Result<Duration> {
+        let status: Status = self.get("/api/v1/status").await?;
+        Ok(Duration::from_millis(status.uptime_ms))
     }
 
     /// Its links.
