@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`workload`] is what is measured; [`peer`] is the work, written once over what a system must
 //! offer; [`systems`] has one file a system; [`links`] is the same between two processes; [`rounds`] interleaves child
-//! processes; [`table`] prints.
+//! processes; [`table`] prints. [`cluster`] is about Odeon alone: a cluster of real nodes.
 
+pub mod cluster;
 pub mod executors;
 pub mod layouts;
 pub mod links;

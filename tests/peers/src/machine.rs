@@ -28,6 +28,11 @@ pub fn resident_of(pid: u32) -> Result<u64> {
     status_bytes(&pid.to_string(), "VmRSS")
 }
 
+/// Those of them that no file is behind: what a process has written, which others cannot share.
+pub fn anonymous_of(pid: u32) -> Result<u64> {
+    status_bytes(&pid.to_string(), "RssAnon")
+}
+
 /// Most resident bytes that this process ever had.
 pub fn resident_max() -> Result<u64> {
     status_bytes("self", "VmHWM")
