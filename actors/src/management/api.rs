@@ -1,11 +1,13 @@
 //! What the management interface says and is told, in JSON. The command line reads the same types.
 
 mod cluster;
+mod topics;
 
 pub use cluster::{
     ClusterStatus, Decided, GoneSummary, MemberRole, MemberSummary, Members, OfferSummary, RemoveRequest,
     ReplicaRole, ReplicaSummary, StandingKind, UpgradeRequest,
 };
+pub use topics::{TopicDetail, TopicMember, TopicSummary, Topics};
 
 use odeon::TreeNode;
 use odeon::core::{Criticality, Retry};

@@ -17,6 +17,7 @@ mod node_links;
 mod node_members;
 mod node_places;
 mod node_shop;
+mod node_topics;
 mod node_watches;
 mod quic_trust;
 mod udp_ping;
@@ -97,6 +98,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-places",
         about: "Entities and a singleton are at one node each, through restarts in order and every misfortune",
         run: node_places::run,
+    },
+    Scenario {
+        name: "node-topics",
+        about: "Real nodes publish to members that come, go and fail on all of them; each is told once, in order",
+        run: node_topics::run,
     },
     Scenario {
         name: "group-write",
