@@ -21,6 +21,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(50);
 const DIAL_EVERY: Duration = Duration::from_millis(200);
 /// An entity that hears nothing for so long is passivated.
 const IDLE: Duration = Duration::from_millis(400);
+/// A handler that runs for so long past its deadline is ended, and its activation with it.
+const GRACE: Duration = Duration::from_millis(50);
 /// Entities that are members from their start, those that join and leave, and those that never join.
 const KEYS: [std::ops::Range<u64>; 3] = [0..3, 3..6, 6..8];
 /// What is published to.
@@ -46,7 +48,8 @@ trait Reader {
     async fn ping(&self, cx: &Cx);
     async fn join(&self, cx: &Cx);
     async fn leave(&self, cx: &Cx);
-    async fn panic(&self, cx: &Cx);
+    /// Does not end before it is ended.
+    async fn overrun(&self, cx: &Cx);
     async fn end(&self, cx: &Cx);
 }
 
@@ -105,8 +108,8 @@ impl Reader for Reading {
         cx.leave(TOPIC).expect("a name");
         self.board.open(|b| b.leaves(self.life));
     }
-    async fn panic(&self, _: &Cx) {
-        panic!("as the scenario wants");
+    async fn overrun(&self, _: &Cx) {
+        std::future::pending::<()>().await;
     }
     async fn end(&self, cx: &Cx) {
         cx.stop();
@@ -130,11 +133,14 @@ async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
         let (board, me, is_placed) = (board.clone(), me.clone(), start.is_placed);
         move |cx: Cx| std::future::ready(Reading::begin(&cx, &board, &me, is_placed))
     };
-    let options = ServiceOptions { passivate_after: Some(IDLE), ..ServiceOptions::of(ServiceKind::Entity) };
+    let options = |kind| {
+        let passivate_after = (kind == ServiceKind::Entity).then_some(IDLE);
+        ServiceOptions { passivate_after, grace: GRACE, ..ServiceOptions::of(kind) }
+    };
     let app = App::new()
-        .entity_with("board", options, make.clone())
-        .singleton("clerk", make.clone())
-        .service("cache", make);
+        .entity_with("board", options(ServiceKind::Entity), make.clone())
+        .singleton_with("clerk", options(ServiceKind::Singleton), make.clone())
+        .service_with("cache", options(ServiceKind::Stateless), make);
     let (node, links) = match start.is_placed {
         true => linked::start_placed(machine, &start.pass, port, app).await,
         false => linked::start(machine, &start.pass, port, app).await,
@@ -242,7 +248,7 @@ async fn stir(node: Node, board: Books<Board>) {
             2 | 3 if !is_entity || !KEYS[2].contains(&key) => reader.leave().within(within).await,
             4 if is_entity => reader.end().within(within).await,
             // not so often that it is given up
-            5 if random.below(8) == 0 => reader.panic().within(within).await,
+            5 if random.below(8) == 0 => reader.overrun().within(GRACE).await,
             _ => reader.ping().within(within).await,
         };
         if done.is_err() {
