@@ -51,7 +51,7 @@ impl Market for Exchange {
         let boards: Topic<BoardRef> = cx.topic("price").expect("it is a name");
         let published = boards.publish(|board| board.changed(cents)).await;
         for (board, refusal) in &published.refused {
-            tracing::warn!(board = %board.service, node = %board.node, %refusal, "a board does not hear of a price");
+            tracing::warn!(node = %board.node, %refusal, "a board does not hear of a price");
         }
         published.told
     }
