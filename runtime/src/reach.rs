@@ -75,7 +75,9 @@ points! {
     DIALED = "gossip: a node was dialed of which others told";
     DATAGRAM = "gossip: a message went as a datagram";
     NO_OUTLET = "gossip: a message was dropped, for the node it was for was not connected";
-    ASKED = "gossip: a list of services that did not come was asked for";
+    ASKED = "gossip: a list that did not come was asked for";
+
+    MEMBERS_MISSED = "topics: what was heard of a list goes on from what was not";
 
     RELAYED = "clients: a message was passed on to another node";
     RELAY_WAITED = "clients: a message waited at the node that passes it on";

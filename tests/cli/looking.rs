@@ -20,6 +20,7 @@ fn what_is_shown_to_people_names_what_runs() {
     shows(&["services", "counter"], &["add(amount: integer) -> integer", "/v1/counter/", "Adds an amount"]);
     shows(&["ps"], &["SERVICE", "counter", "apples", "up"]);
     shows(&["ps", "counter"], &["apples"]);
+    shows(&["topics"], &["No topic has members that this node knows of."]);
     shows(&["tree"], &["counter", "entities", "└─ apples", "waiting 0", "greeter", "stateless"]);
 }
 
@@ -61,6 +62,7 @@ fn what_does_not_exist_is_an_error() {
     let _node = place.up(&[]);
     place.run(&["services", "gretter"]).fails(1, &["gretter"]);
     place.run(&["ps", "gretter"]).fails(1, &["gretter"]);
+    place.run(&["topics", "gretter"]).fails(1, &["the topic gretter has no members"]);
 }
 
 #[test]

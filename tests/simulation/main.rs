@@ -75,6 +75,11 @@ fn entities_are_at_one_node_each_through_restarts_in_order_and_every_misfortune(
     scenario(sim, "node-places");
 }
 
+#[odeon_simulator::test(seeds = 20, twice)]
+fn what_is_published_reaches_each_member_once_through_every_misfortune(sim: &mut Simulation) {
+    scenario(sim, "node-topics");
+}
+
 #[odeon_simulator::test(seeds = 5)]
 fn a_lone_write_takes_one_round_trip(sim: &mut Simulation) {
     scenario(sim, "group-write");

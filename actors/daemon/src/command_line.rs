@@ -2,7 +2,7 @@
 
 use crate::commands::{
     self, bench, call, cluster, config, doctor, drain, dump, leave, links, members, new, node, ps, services,
-    status, stop, tree, up,
+    status, stop, topics, tree, up,
 };
 use crate::exit::{CODES, Code, Failure};
 use crate::program::Invocation;
@@ -46,6 +46,9 @@ enum Command {
     /// Show the links to other nodes: who is connected, what became of messages, rates
     #[command(after_help = links::EXAMPLES)]
     Links(links::Arguments),
+    /// List topics, or show the members of one: who is told of what is published to it
+    #[command(after_help = topics::EXAMPLES)]
+    Topics(topics::Arguments),
     /// Show the members of the cluster, and those that are none any more and why
     #[command(after_help = members::EXAMPLES)]
     Members(members::Arguments),
@@ -106,6 +109,7 @@ pub(crate) fn run(
         Command::Call(arguments) => commands::block_on(call::run(invocation, &arguments)),
         Command::Tree(arguments) => commands::block_on(tree::run(invocation, &arguments)),
         Command::Links(arguments) => commands::block_on(links::run(invocation, &arguments)),
+        Command::Topics(arguments) => commands::block_on(topics::run(invocation, &arguments)),
         Command::Members(arguments) => commands::block_on(members::run(invocation, &arguments)),
         Command::Dump(arguments) => commands::block_on(dump::run(invocation, &arguments)),
         Command::Bench(arguments) => commands::block_on(bench::run(invocation, &arguments)),

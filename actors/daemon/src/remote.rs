@@ -15,7 +15,7 @@ use odeon_actors::gateway::request::service_segment;
 use odeon_actors::http::{OutcomeKind, ProblemBody};
 use odeon_actors::management::api::{
     CallRequest, CallResponse, ClusterStatus, Decided, Dump, Links, Members, Processes, RemoveRequest,
-    ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
+    ServiceDetail, Services, Status, StopAccepted, StopRequest, TopicDetail, Topics, Tree, UpgradeRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -140,6 +140,16 @@ impl Remote {
     /// The links to other nodes.
     pub(crate) async fn links(&self) -> Result<Links, Failure> {
         self.get("/api/v1/links").await
+    }
+
+    /// All topics.
+    pub(crate) async fn topics(&self) -> Result<Topics, Failure> {
+        self.get("/api/v1/topics").await
+    }
+
+    /// One topic with its members.
+    pub(crate) async fn topic(&self, name: &ServiceName) -> Result<TopicDetail, Failure> {
+        self.get(&format!("/api/v1/topics/{}", service_segment(name))).await
     }
 
     /// The members of its cluster.

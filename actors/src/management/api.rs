@@ -2,6 +2,7 @@
 
 mod cluster;
 mod dump;
+mod topics;
 
 pub use cluster::{
     ClusterStatus, Decided, GoneSummary, MemberRole, MemberSummary, Members, OfferSummary, RemoveRequest,
@@ -9,6 +10,7 @@ pub use cluster::{
 };
 pub use dump::Dump;
 pub use odeon::telemetry::dump as inside;
+pub use topics::{TopicDetail, TopicMember, TopicSummary, Topics};
 
 use odeon::TreeNode;
 use odeon::core::{Criticality, Retry};

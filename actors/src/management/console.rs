@@ -5,7 +5,7 @@ use super::api::{
 };
 use super::metrics::{OPENMETRICS, Snapshot};
 use super::operation::{Ask, Operation, find};
-use super::{ManagementConfig, cluster, openapi, view};
+use super::{ManagementConfig, cluster, openapi, topics, view};
 use crate::gateway::meter::CLASSES;
 use crate::gateway::request::{WITHIN_MAX, Wishes, read_service};
 use crate::gateway::{
@@ -155,6 +155,11 @@ impl Console {
             Ask::Tree => said(StatusCode::OK, &Tree { root: self.node.tree(entities(uri)?).await }),
             Ask::Processes => said(StatusCode::OK, &view::processes(&self.node.tree(entities(uri)?).await)),
             Ask::Links => said(StatusCode::OK, &view::links(&self.node)),
+            Ask::Topics => said(StatusCode::OK, &topics::all(&self.node)),
+            Ask::Topic => {
+                let name = read_service(name).map_err(|e| e.problem())?;
+                said(StatusCode::OK, &topics::one(&self.node, &name)?)
+            }
             Ask::Members => {
                 said(StatusCode::OK, &cluster::members(&self.node, &cluster::membership(&self.node)?))
             }

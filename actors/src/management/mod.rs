@@ -1,7 +1,7 @@
 //! The management interface: what people, monitors and the command line ask a node, on a port of its own.
 //!
 //! Reading order: [`api`] (what is said), `operation` (the table of what can be asked), `console` (who answers),
-//! `view` and `cluster` (the node and its cluster in terms of the api), `metrics`, [`token`], `openapi`.
+//! `view`, `topics` and `cluster` (the node and its cluster in terms of the api), `metrics`, [`token`], `openapi`.
 //!
 //! Architecture invariant: the token is made and kept by whoever starts this; nothing here reads a file.
 
@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod operation;
 pub mod token;
+mod topics;
 mod view;
 
 use crate::gateway::Gateway;

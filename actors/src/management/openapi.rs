@@ -2,7 +2,8 @@
 
 use super::api::{
     CallRequest, CallResponse, ClusterStatus, Decided, Dump, Health, Links, Members, Processes, Readiness,
-    RemoveRequest, ServiceDetail, Services, Status, StopAccepted, StopRequest, Tree, UpgradeRequest,
+    RemoveRequest, ServiceDetail, Services, Status, StopAccepted, StopRequest, TopicDetail, Topics, Tree,
+    UpgradeRequest,
 };
 use super::metrics::OPENMETRICS;
 use super::operation::{Ask, OPERATIONS, Operation};
@@ -79,6 +80,8 @@ fn answer(ask: Ask, generator: &mut SchemaGenerator) -> (&'static str, Value) {
         Ask::Tree => ("200", generator.subschema_for::<Tree>()),
         Ask::Processes => ("200", generator.subschema_for::<Processes>()),
         Ask::Links => ("200", generator.subschema_for::<Links>()),
+        Ask::Topics => ("200", generator.subschema_for::<Topics>()),
+        Ask::Topic => ("200", generator.subschema_for::<TopicDetail>()),
         Ask::Members => ("200", generator.subschema_for::<Members>()),
         Ask::Cluster => ("200", generator.subschema_for::<ClusterStatus>()),
         Ask::Dump => ("200", generator.subschema_for::<Dump>()),
@@ -98,6 +101,10 @@ fn parameters(ask: Ask) -> Vec<Value> {
     match ask {
         Ask::Service => {
             let about = "The service: name, or namespace.name.";
+            vec![parameter("name", "path", about, json!({ "type": "string" }))]
+        }
+        Ask::Topic => {
+            let about = "The topic: name, or namespace.name.";
             vec![parameter("name", "path", about, json!({ "type": "string" }))]
         }
         Ask::Tree | Ask::Processes => {

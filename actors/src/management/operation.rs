@@ -14,6 +14,8 @@ pub(super) enum Ask {
     Tree,
     Processes,
     Links,
+    Topics,
+    Topic,
     Members,
     Cluster,
     Dump,
@@ -60,7 +62,7 @@ impl Operation {
 }
 
 /// All of them.
-pub(super) const OPERATIONS: [Operation; 18] = [
+pub(super) const OPERATIONS: [Operation; 20] = [
     Operation::get(Ask::Health, "/healthz", "Whether the process runs.").open(),
     Operation::get(Ask::Readiness, "/readyz", "Whether the node takes requests, and what it waits for.")
         .open(),
@@ -71,6 +73,8 @@ pub(super) const OPERATIONS: [Operation; 18] = [
     Operation::get(Ask::Tree, "/api/v1/tree", "The supervision tree with the busiest activations."),
     Operation::get(Ask::Processes, "/api/v1/ps", "The busiest activations of each service."),
     Operation::get(Ask::Links, "/api/v1/links", "The links to other nodes and what became of messages."),
+    Operation::get(Ask::Topics, "/api/v1/topics", "All topics that have members, as this node knows them."),
+    Operation::get(Ask::Topic, "/api/v1/topics/{name}", "A topic with its members."),
     Operation::get(
         Ask::Members,
         "/api/v1/members",

@@ -10,3 +10,4 @@ mod management;
 mod problems;
 mod services;
 mod stopping;
+mod topics;

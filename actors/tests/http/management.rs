@@ -20,8 +20,8 @@ const SECRET: &str = "a-token-for-the-tests";
 const BEARER: &str = "Bearer a-token-for-the-tests";
 
 /// A node with everything, and a connection to its management.
-struct Stage {
-    node: Node,
+pub(crate) struct Stage {
+    pub(crate) node: Node,
     gateway: Gateway,
     management: Management,
     stops: mpsc::UnboundedReceiver<StopRequest>,
@@ -29,7 +29,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (node, gateway) = gateway(GatewayConfig::default()).await;
         let (asked, stops) = mpsc::unbounded_channel();
         let token = Token::new(SECRET).expect("a token");
@@ -44,11 +44,11 @@ impl Stage {
         Self { node, gateway, management, stops, client }
     }
 
-    async fn get(&mut self, path: &str) -> Seen {
+    pub(crate) async fn get(&mut self, path: &str) -> Seen {
         self.client.send(Method::GET, path, &[("authorization", BEARER)], "").await
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> T {
+    pub(crate) async fn read<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> T {
         let seen = self.get(path).await;
         assert_eq!(seen.status, 200, "{}", seen.text());
         serde_json::from_slice(&seen.body).unwrap_or_else(|e| panic!("{e}: {}", seen.text()))

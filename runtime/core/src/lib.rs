@@ -6,7 +6,8 @@
 //! Reading order: [`id`], [`cluster`], [`time`], [`random`] are the words; [`outcome`] and [`criticality`] say how
 //! calls end and which go first; [`trace`] follows them; [`supervision`] decides about restarts; [`wire`] is what nodes
 //! say to each other, and whom they listen to; [`delivery`] brings messages there; [`rendezvous`] says who has a key;
-//! [`membership`] says who belongs together, and [`placement`] which of them has which entities and singletons.
+//! [`membership`] says who belongs together, and [`placement`] which of them has which entities and singletons;
+//! [`topics`] says who receives what is published.
 
 pub mod cluster;
 pub mod criticality;
@@ -21,6 +22,7 @@ pub mod rendezvous;
 pub mod replication;
 pub mod supervision;
 pub mod time;
+pub mod topics;
 pub mod trace;
 pub mod wire;
 

@@ -3,9 +3,11 @@
 
 use super::port::Port;
 use super::watchers::{Watcher, Watchers, Watching};
+use crate::topics::Membership;
 use odeon_core::supervision::Exit;
-use odeon_core::{Random, Refusal};
+use odeon_core::{Random, Refusal, ServiceName};
 use parking_lot::{MappedMutexGuard, MutexGuard};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -32,6 +34,8 @@ pub(crate) struct Belongings {
     pub(crate) tasks: JoinSet<()>,
     /// The activation's own stream of chance.
     pub(crate) random: Random,
+    /// The topics of which it is told.
+    pub(crate) memberships: BTreeMap<ServiceName, Membership>,
     /// Its overseer tells them when it ends, which is after all this was dropped.
     watchers: Option<Arc<Watchers>>,
 }
@@ -39,7 +43,12 @@ pub(crate) struct Belongings {
 impl Belongings {
     /// None yet, with a seed for chance.
     fn new(seed: u64) -> Self {
-        Self { tasks: JoinSet::new(), random: Random::seeded(seed), watchers: None }
+        Self {
+            tasks: JoinSet::new(),
+            random: Random::seeded(seed),
+            memberships: BTreeMap::new(),
+            watchers: None,
+        }
     }
 
     /// Those of a cell, made when first used.

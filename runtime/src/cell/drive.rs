@@ -211,13 +211,14 @@ impl<M: Message> Shared<M> {
         if matches!(exit, Exit::Panicked { .. }) {
             self.kind().meter.add_panic();
         }
+        // whoever finds it running has done so before its belongings are gone
+        self.set_phase(Phase::Waiting);
         // tasks and timers die with it
         let rare = std::mem::take(&mut *self.rare().lock());
         // outside of the lock: what tasks held is dropped, and may come back to it
         drop(rare);
         let left = self.signal() & LEAVE != 0;
         self.lower(KILL | FAIL | REST | RESTART | GIVE_UP | LEAVE);
-        self.set_phase(Phase::Waiting);
         if self.kind().overseer.ended(self, exit) {
             return After::Verdict;
         }

@@ -5,7 +5,7 @@ use super::port::Overseer;
 use super::wheel::Wheel;
 use crate::host::Executor;
 use crate::node::NodeInner;
-use crate::service::contract::Method;
+use crate::service::contract::{ContractVersion, Method};
 use crate::telemetry::ServiceMeter;
 use odeon_core::ServiceName;
 use std::sync::{Arc, Weak};
@@ -14,7 +14,12 @@ use std::time::Duration;
 /// What all cells of one service on one node share.
 pub(crate) struct Kind {
     pub(crate) service: ServiceName,
+    /// The name of its contract on the wire.
+    pub(crate) contract: &'static str,
+    pub(crate) version: ContractVersion,
     pub(crate) methods: &'static [Method],
+    /// Whether the cluster group says where its activations are.
+    pub(crate) is_placed: bool,
     pub(crate) node: Weak<NodeInner>,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) executors: Vec<Executor>,

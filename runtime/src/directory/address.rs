@@ -1,6 +1,6 @@
 //! Where a reference's messages go.
 
-use super::away::{Away, BEHIND_OTHERS, Far};
+use super::away::{Away, BEHIND_OTHERS, Far, There};
 use super::delivery::{Delivery, Picked};
 use super::provider::Provide;
 use crate::cell::{Handle, Wheel};
@@ -41,6 +41,8 @@ pub(super) enum Route<M: Message> {
     /// The activation of a key, or a singleton that is placed: looked up at the first message and after each
     /// passivation.
     Keyed { provider: Arc<dyn Provide<M>>, cached: Cached<M>, away: Option<Box<Away>> },
+    /// On one other node.
+    There(Box<There>),
     /// Not provided when the reference was made, or read from bytes: looked up when used.
     Late(Box<Late<M>>),
 }
@@ -121,6 +123,11 @@ impl<M: Message> Address<M> {
         Self(Arc::new(Whereabouts { locator, route }))
     }
 
+    /// To a receiver of one other node, and to no other one.
+    pub(super) fn pinned(locator: Locator, there: There) -> Self {
+        Self(Arc::new(Whereabouts { locator, route: Route::There(Box::new(there)) }))
+    }
+
     /// Read from bytes: bound to the node of the handler that uses it first. For generated references.
     #[doc(hidden)]
     pub fn unbound<C: Contract<Message = M>>(locator: Locator) -> Self {
@@ -151,6 +158,7 @@ impl<M: Message> Address<M> {
                 Err(refusal) => late.there(&self.0.locator, refusal).ok(),
             },
             Route::Keyed { away: Some(away), .. } => away.elsewhere(self.0.locator.key.as_ref()),
+            Route::There(there) => there.find(&self.0.locator).ok(),
             Route::Keyed { .. } | Route::Instances(_) => None,
         }
     }
@@ -162,7 +170,7 @@ impl<M: Message> Whereabouts<M> {
     pub(crate) fn known(&self) -> Option<Delivery<'_, M>> {
         match &self.route {
             Route::Keyed { cached, .. } => Some(Delivery { handle: cached.first()?, whereabouts: self }),
-            Route::Instances(_) | Route::Late(_) => None,
+            Route::Instances(_) | Route::There(_) | Route::Late(_) => None,
         }
     }
 
@@ -171,6 +179,7 @@ impl<M: Message> Whereabouts<M> {
     pub(crate) fn wheel(&self) -> Option<&Wheel> {
         match &self.route {
             Route::Keyed { provider, .. } | Route::Instances(provider) => Some(provider.wheel()),
+            Route::There(there) => Some(&there.wheel),
             Route::Late(late) => match late.found.get() {
                 Some(address) => address.0.wheel(),
                 None => late.wheel.get().map(|wheel| &**wheel),
@@ -194,6 +203,7 @@ impl<M: Message> Whereabouts<M> {
                 }
             },
             Route::Instances(provider) => provider.pick(None)?,
+            Route::There(there) => return there.find(&self.locator).map(Choice::There),
             Route::Late(late) => {
                 if let Some(target) = late.far.known() {
                     return Ok(Choice::There(target));
@@ -245,7 +255,7 @@ impl<M: Message> Whereabouts<M> {
                 Err(Refusal::Moved { .. }) => away.find(key).map(Choice::There),
                 Err(refusal) => Err(refusal),
             },
-            Route::Keyed { .. } | Route::Instances(_) => self.pick(),
+            Route::Keyed { .. } | Route::Instances(_) | Route::There(_) => self.pick(),
             Route::Late(late) => match self.found(late) {
                 Ok(address) => address.0.pick_first(),
                 Err(refusal) => late.first_there(&self.locator, refusal).map(Choice::There),
@@ -260,7 +270,7 @@ impl<M: Message> Whereabouts<M> {
             Route::Keyed { away: Some(away), .. } => {
                 Some((away.placement.clone(), away.service.clone(), key))
             }
-            Route::Keyed { .. } | Route::Instances(_) => None,
+            Route::Keyed { .. } | Route::Instances(_) | Route::There(_) => None,
             Route::Late(late) => {
                 let node = late.far.node(&self.locator).ok()?;
                 let service = node.registry.bound(&self.locator.service).clone();
@@ -280,6 +290,7 @@ impl<M: Message> Whereabouts<M> {
         match &self.route {
             Route::Instances(provider) => provider.find(None),
             Route::Keyed { provider, .. } => provider.find(self.locator.key.as_ref()),
+            Route::There(_) => None,
             Route::Late(late) => self.found(late).ok()?.find(),
         }
     }

@@ -1,11 +1,11 @@
 //! What a reference needs to find its receiver on another node.
 
 use super::address::Locator;
-use crate::cell::ambient;
+use crate::cell::{Wheel, ambient};
 use crate::node::NodeInner;
 use crate::placement::{Placement, unplaced};
 use crate::remote::{Rota, Spoken, Target};
-use odeon_core::{Refusal, ServiceName};
+use odeon_core::{NodeId, Refusal, ServiceName};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -51,6 +51,37 @@ impl Far {
         let target = rota.next_at_once();
         *there = Some(rota);
         Ok(Some(target))
+    }
+}
+
+/// A receiver that is meant on one other node, whatever there is of its service elsewhere.
+pub(super) struct There {
+    node: Weak<NodeInner>,
+    pub(super) wheel: Arc<Wheel>,
+    on: NodeId,
+    spoken: Spoken,
+    target: Mutex<Option<Arc<Target>>>,
+}
+
+impl There {
+    pub(super) fn new(node: &Arc<NodeInner>, on: NodeId, spoken: Spoken) -> Self {
+        let wheel = node.wheel.clone();
+        Self { node: Arc::downgrade(node), wheel, on, spoken, target: Mutex::new(None) }
+    }
+
+    /// The receiver, as long as its node lives in this incarnation.
+    ///
+    /// # Errors
+    /// There is no such node, or it has no such service.
+    pub(super) fn find(&self, locator: &Locator) -> Result<Arc<Target>, Refusal> {
+        let mut target = self.target.lock();
+        if let Some(known) = target.as_ref().filter(|known| known.is_current()) {
+            return Ok(known.clone());
+        }
+        let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
+        let links = node.links.get().ok_or(Refusal::Stopped)?;
+        let found = links.find_on(&self.on, &locator.service, locator.key.as_ref(), self.spoken)?;
+        Ok(target.insert(found).clone())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The names of a node: which service provides which, and what each name is bound to.
 
 use super::address::{Address, Locator};
-use super::away::Away;
+use super::away::{Away, There};
 use super::dynamic::{ByName, Dynamic, ServiceDescription, ServiceKind};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
@@ -11,7 +11,7 @@ use crate::remote::Spoken;
 use crate::service::contract::Contract;
 use crate::service::message::Message;
 use dashmap::DashMap;
-use odeon_core::{Refusal, ServiceName};
+use odeon_core::{NodeId, Refusal, ServiceName};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -100,7 +100,14 @@ impl Registry {
         node: Weak<NodeInner>,
     ) -> Result<Address<C::Message>, RefError> {
         let service: ServiceName = name.parse()?;
-        let locator = Locator { service, key: key.map(Arc::from) };
+        self.locate::<C>(Locator { service, key: key.map(Arc::from) }, node)
+    }
+
+    fn locate<C: Contract>(
+        &self,
+        locator: Locator,
+        node: Weak<NodeInner>,
+    ) -> Result<Address<C::Message>, RefError> {
         let Some(entry) = self.entries.get(self.bound(&locator.service)) else {
             return Ok(Address::late(locator, node, Spoken::of::<C>()));
         };
@@ -109,6 +116,24 @@ impl Registry {
         drop(entry);
         let away = self.away(&locator.service, &node, Spoken::of::<C>());
         Ok(Address::to_provider(locator, provider, away))
+    }
+
+    /// The address of a member of a group: on this other node, if one is given, and nowhere else.
+    ///
+    /// # Errors
+    /// This node provides the name under another contract.
+    pub(crate) fn member<C: Contract>(
+        &self,
+        service: &ServiceName,
+        key: Option<&Arc<str>>,
+        on: Option<&NodeId>,
+        node: &Arc<NodeInner>,
+    ) -> Result<Address<C::Message>, Refusal> {
+        let locator = Locator { service: service.clone(), key: key.cloned() };
+        match on {
+            Some(on) => Ok(Address::pinned(locator, There::new(node, on.clone(), Spoken::of::<C>()))),
+            None => self.locate::<C>(locator, Arc::downgrade(node)).map_err(RefError::into_refusal),
+        }
     }
 }
 

@@ -279,7 +279,10 @@ impl<S: Service> Prepared<S> {
         let options = &self.options;
         Arc::new(Kind {
             service: self.service.clone(),
+            contract: S::Contract::NAME,
+            version: S::Contract::VERSION,
             methods: S::Contract::METHODS,
+            is_placed: node.placement.is_some() && self.kind != ServiceKind::Stateless,
             node: Arc::downgrade(node),
             wheel: node.wheel.clone(),
             executors: node.host.executors.clone(),

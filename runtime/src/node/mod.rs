@@ -22,6 +22,7 @@ use crate::service::contract::{Contract, ContractVersion};
 use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
 use crate::telemetry::events::{Event, Events};
+use crate::topics::Topics;
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
@@ -58,6 +59,22 @@ pub enum RefError {
     /// The node has stopped.
     #[error("the node has stopped")]
     NoNode,
+}
+
+impl RefError {
+    /// The same for a message that was to be sent.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::Version { service, contract, have, want } => Refusal::WrongContract {
+                service: service.to_string(),
+                have: format!("{contract} {have}"),
+                want: format!("{contract} {want}"),
+            },
+            Self::Name(error) => Refusal::UnknownService { service: error.to_string() },
+            Self::NoNode => Refusal::Stopped,
+        }
+    }
 }
 
 /// Why a node did not start. Nothing of it runs.
@@ -113,6 +130,8 @@ pub struct NodeInner {
     pub(crate) placement: Option<Arc<Placement>>,
     /// One for each executor.
     pub(crate) nurseries: Box<[Nursery]>,
+    /// Who receives what is published, as far as it knows.
+    pub(crate) topics: Arc<Topics>,
     /// The links to other nodes, if it has any.
     pub(crate) links: OnceLock<Arc<Core>>,
     /// What it is in its cluster, if that has a group that says so.
@@ -229,6 +248,7 @@ impl Node {
             tree,
             events,
             nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
+            topics: Topics::new(config.name.clone()),
             links: OnceLock::new(),
             membership: OnceLock::new(),
             seeds: AtomicU64::new(1),

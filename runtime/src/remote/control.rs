@@ -4,6 +4,7 @@
 use super::watches::{Seen, Wish};
 use bytes::Bytes;
 use odeon_core::delivery::Receipt;
+use odeon_core::topics::News;
 use odeon_core::wire::limits;
 use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
@@ -34,6 +35,10 @@ pub(super) enum Control {
     Seen(Vec<Seen>),
     /// That these are not wanted any more is known.
     Unwatched(Vec<u64>),
+    /// What has changed in the list of members that the sender has of groups. Only for those who can read it.
+    Topics(News),
+    /// The sender knows that list of the receiver up to this number only. Only for those who can read it.
+    WantTopics(u64),
 }
 
 impl Control {

@@ -226,12 +226,13 @@ async fn write_control(
     }
     peer.wanted_watches.reconnected();
     peer.watched.reconnected();
+    peer.groups.reconnected();
     loop {
         for message in peer.replication.take_urgent() {
             control::write(&mut stream, &Control::Replicas(message)).await?;
         }
         let watches = peer.wanted_watches.take().into_iter().chain(peer.watched.take());
-        for message in watches.collect::<Vec<_>>() {
+        for message in watches.chain(peer.groups.take()).collect::<Vec<_>>() {
             control::write(&mut stream, &message).await?;
         }
         tokio::select! {
@@ -281,6 +282,8 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
                 peer.teller.remind();
             }
             Control::Unwatched(ids) => peer.wanted_watches.forgotten(&ids),
+            Control::Topics(news) => peer.hears_topics(news),
+            Control::WantTopics(known) => peer.tell_topics_since(known),
             Control::WantServices => peer.outbox.tell_services(),
             Control::Gossip(message) => core.gossip.heard(&peer, message),
             Control::Replicas(message) => core.replicas_hear(&peer, &message),

@@ -170,13 +170,14 @@ impl Links {
             versions: VersionRange::SPOKEN,
             artifact: config.artifact.map(ArtifactDigest),
             address: config.advertise.unwrap_or(endpoint.local_address()).to_string(),
-            features: Features::default(),
+            features: Features::TOPICS,
             is_client: false,
             session_next: 1,
         };
         let core = Core::new(inner, &executor, endpoint, us);
         core.offer(inner)?;
         inner.links.set(core.clone()).map_err(|_| StartLinksError::Again)?;
+        inner.topics.call(core.us().clone());
         // what was registered in between
         core.offer(inner)?;
         let spec = PartSpec::new("links").stop_within(2 * CLOSE_WITHIN).outlives_services();
@@ -361,11 +362,13 @@ async fn accept(
     let mut pulse = Pulse::default();
     let mut look = pin!(core.wheel.sleep(look_every));
     let mut probe = pin!(core.wheel.sleep(probes.every()));
+    let mut spread = pin!(core.clone().spread_topics());
     running.ready();
     loop {
         let incoming = tokio::select! {
             biased;
             () = running.stopping() => break,
+            never = spread.as_mut() => match never {},
             () = look.as_mut() => {
                 pulse.look(&core);
                 look.set(core.wheel.sleep(look_every));

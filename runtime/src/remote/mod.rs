@@ -29,6 +29,7 @@ mod relay;
 mod replication;
 mod reply;
 mod target;
+mod topics;
 pub mod trust;
 mod watches;
 
@@ -43,7 +44,7 @@ pub use gossip::Liveness;
 pub use links::{LinkStatus, Links, LinksConfig, RenewError, StartLinksError};
 pub use offers::TooManyServices;
 pub(crate) use providers::Rota;
-pub(crate) use receipts::Receipts;
+pub(crate) use receipts::{Receipts, Teller};
 pub(crate) use reply::{Answering, Left};
 pub(crate) use target::{Spoken, Target};
 pub use trust::{Authority, Credentials, Stranger, Subject, Trust};

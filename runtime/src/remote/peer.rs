@@ -12,6 +12,7 @@ use super::providers::Changes;
 use super::receipts::Teller;
 use super::replication;
 use super::target::{LANES, Target, class_of};
+use super::topics::Groups;
 use super::watches::{Wanted, Watched};
 use crate::cell::{Tick, Wheel};
 use crate::reach::reached;
@@ -51,6 +52,8 @@ pub(crate) struct Peer {
     pub(super) teller: Arc<Teller>,
     /// What it offers.
     services: Mutex<Arc<Services>>,
+    /// What it and we say of members of groups.
+    pub(super) groups: Groups,
     same_artifact: AtomicBool,
     targets: AtomicU64,
     gone: OnceLock<Refusal>,
@@ -81,6 +84,7 @@ impl Peer {
         let last = last.filter(|last| *last.node == node);
         let past = last.map(Self::books).unwrap_or_default();
         let outcast = AtomicBool::new(core.is_outcast(&node));
+        let groups = Groups::new(&core.topics, &node, core.is_outcast(&node));
         Arc::new(Self {
             node: Arc::new(node),
             client,
@@ -95,6 +99,7 @@ impl Peer {
             inbound: Inbound::new(&teller),
             teller,
             services: Mutex::default(),
+            groups,
             same_artifact: AtomicBool::new(false),
             targets: AtomicU64::new(1),
             gone: OnceLock::new(),
@@ -211,6 +216,7 @@ impl Peer {
         self.wanted_watches.end(&down);
         self.watched.end(&down);
         self.inbound.end();
+        self.groups.end();
     }
 
     /// The cluster has removed it: what was under way is lost, and nothing that it asks for is done. Replicas still hear

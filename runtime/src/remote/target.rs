@@ -193,7 +193,7 @@ impl Target {
 
     /// Whether it may still be sent to.
     #[inline]
-    pub(super) fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         !self.peer.is_gone()
     }
 }

@@ -131,6 +131,10 @@ impl Cx {
         self.port.kind().node.upgrade().map(Node::of)
     }
 
+    pub(crate) fn port(&self) -> &Arc<dyn Port> {
+        &self.port
+    }
+
     fn inner(&self) -> Option<Arc<NodeInner>> {
         self.port.kind().node.upgrade()
     }

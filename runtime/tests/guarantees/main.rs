@@ -11,6 +11,7 @@ mod mailbox;
 mod outcome;
 mod stuck;
 mod time;
+mod topics;
 mod traces;
 mod watches;
 

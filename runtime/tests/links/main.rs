@@ -11,4 +11,5 @@ mod large;
 mod many;
 mod members;
 mod stage;
+mod topics;
 mod watches;

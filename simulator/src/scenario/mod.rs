@@ -19,6 +19,7 @@ mod node_members;
 mod node_places;
 mod node_shop;
 mod node_suspects;
+mod node_topics;
 mod node_watches;
 mod quic_trust;
 mod udp_ping;
@@ -109,6 +110,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-alone",
         about: "Nodes lose contact to the cluster group: what is stateless goes on, what is volatile stops in time",
         run: node_alone::run,
+    },
+    Scenario {
+        name: "node-topics",
+        about: "Real nodes publish to members that come, go and fail on all of them; each is told once, in order",
+        run: node_topics::run,
     },
     Scenario {
         name: "group-write",

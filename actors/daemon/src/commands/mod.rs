@@ -16,6 +16,7 @@ pub(crate) mod ps;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod topics;
 pub(crate) mod tree;
 pub(crate) mod up;
 

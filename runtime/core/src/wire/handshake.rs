@@ -35,6 +35,14 @@ impl fmt::Debug for ArtifactDigest {
 pub struct Features(pub u64);
 
 impl Features {
+    /// It tells of the members that it has of groups, and listens to others telling of theirs.
+    pub const TOPICS: Self = Self(1);
+
+    /// Whether it can do all of this.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// What both can do.
     #[must_use]
     pub const fn shared_with(self, other: Self) -> Self {

@@ -393,7 +393,10 @@ impl World {
         let seen = Arc::new(Seen { ready: AtomicBool::new(true), ..Seen::default() });
         let kind = Kind {
             service: "probe".parse().expect("a name"),
+            contract: ProbeRef::NAME,
+            version: ProbeRef::VERSION,
             methods: ProbeRef::METHODS,
+            is_placed: false,
             node: Weak::new(),
             wheel: wheel.clone(),
             executors,

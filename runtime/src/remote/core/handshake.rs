@@ -233,6 +233,7 @@ impl Core {
         let replicating = peer.set_up(true);
         self.replicas_lose(&peer);
         peer.set_artifact(met.same_artifact);
+        peer.groups.agree(met.features);
         *peer.inbound.session.lock() = Some(session);
         (entry.incarnation, entry.run) = (node.incarnation, party.run);
         entry.peer = Some(peer.clone());

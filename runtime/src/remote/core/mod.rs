@@ -20,6 +20,7 @@ use crate::node::NodeInner;
 use crate::reach::reached;
 use crate::replication::Exchange;
 use crate::telemetry::events::Events;
+use crate::topics::Topics;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::{Known, Ours, Sessions};
 use odeon_core::wire::duel::{Dial, Held};
@@ -69,6 +70,8 @@ pub(crate) struct Core {
     random: Mutex<Random>,
     /// What this node offers.
     pub(super) offers: Offers,
+    /// Who receives what is published.
+    pub(super) topics: Arc<Topics>,
     pub(super) gossip: Gossip,
     /// Of what leads messages to one peer or another.
     pub(super) changes: Arc<Changes>,
@@ -147,6 +150,7 @@ impl Core {
             closed: AtomicBool::new(false),
             random: Mutex::new(Random::seeded(node.next_seed())),
             offers: Offers::default(),
+            topics: node.topics.clone(),
             gossip: Gossip::default(),
             changes: Arc::default(),
             ways: Ways::default(),

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 /// The version number of a node's list of services.
 pub(super) const SERVICES: &str = "services";
+/// The version number of a node's list of members of groups.
+pub(super) const TOPICS: &str = "topics";
 /// The version of the program.
 pub(super) const VERSION: &str = "odeon";
 
@@ -47,6 +49,8 @@ pub(in crate::remote) struct Member {
     pub(in crate::remote) is_alive: bool,
     /// The number of its list of services; 0 if that was not heard of yet.
     pub(in crate::remote) services: u64,
+    /// The number of its list of members of groups; 0 if there are none, or that was not heard of yet.
+    pub(in crate::remote) topics: u64,
     /// The version of Odeon that it runs; empty if that was not heard of yet.
     pub(in crate::remote) version: String,
     /// Whom it suspects.
@@ -72,11 +76,13 @@ impl Members {
         for (id, state) in chitchat.node_states() {
             // what cannot be a name was not said by a node of ours
             let Some(name) = id.node_id.parse().ok().filter(|_| id.node_id != own.node_id) else { continue };
+            let number = |key: &str| state.get(key).and_then(|number| number.parse().ok()).unwrap_or(0);
             let member = Member {
                 incarnation: id.generation_id,
                 address: id.gossip_advertise_addr,
                 is_alive: live.contains(id),
-                services: state.get(SERVICES).and_then(|number| number.parse().ok()).unwrap_or(0),
+                services: number(SERVICES),
+                topics: number(TOPICS),
                 version: state.get(VERSION).unwrap_or_default().to_owned(),
                 suspects: state.get(SUSPECTS).map(read_suspects).unwrap_or_default(),
             };
@@ -168,7 +174,15 @@ mod tests {
 
     fn member(incarnation: u64, port: u16, is_alive: bool) -> Member {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Member { incarnation, address, is_alive, services: 0, version: String::new(), suspects: Vec::new() }
+        Member {
+            incarnation,
+            address,
+            is_alive,
+            services: 0,
+            topics: 0,
+            version: String::new(),
+            suspects: Vec::new(),
+        }
     }
 
     #[test]

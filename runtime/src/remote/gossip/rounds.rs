@@ -1,7 +1,7 @@
 //! Gossip at work: a part of the node that runs chitchat and looks, at each round, at what it has learned.
 
 use super::dials::Dials;
-use super::members::{Members, SERVICES, SUSPECTS, VERSION, write_suspects};
+use super::members::{Members, SERVICES, SUSPECTS, TOPICS, VERSION, write_suspects};
 use super::wire::Wire;
 use crate::node::Node;
 use crate::reach::reached;
@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// A round of gossip: each time a node talks to up to three others that live, and now and then to one that does not.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Rounds after which a peer is asked for a list of services that should have come by itself.
+/// Rounds after which a peer is asked for a list that should have come by itself.
 const PATIENCE: u32 = 4;
 
 /// When chitchat believes a node to be dead: the time since it was heard of is more than [`PHI`] times the mean of the
@@ -149,7 +149,7 @@ struct Rounds {
     chitchat: ChitchatHandle,
     last: Last,
     dials: Dials,
-    /// Rounds for which some peer's list of services has not come.
+    /// Rounds for which some list of a peer has not come.
     behind: u32,
 }
 
@@ -185,12 +185,13 @@ impl Rounds {
         let own = chitchat.self_node_state();
         own.set(SERVICES, self.core.offers.number());
         own.set(SUSPECTS, write_suspects(&self.core.suspects()));
+        own.set(TOPICS, self.core.topics.number());
         *self.last.lock() = Some((own.heartbeat(), own.max_version()));
         self.core.gossip.digest.lock().set(chitchat.node_states().keys());
         Members::of_chitchat(chitchat)
     }
 
-    /// Gossips with peers that it has not heard of, and asks those for their services of whom too few are known.
+    /// Gossips with peers that it has not heard of, and asks those for their lists of which too little is known.
     fn greet(&mut self) {
         let members = self.core.gossip.members();
         let mut strangers = Vec::new();
@@ -200,8 +201,13 @@ impl Rounds {
             match members.of(&peer.node.name).filter(|member| member.incarnation >= peer.node.incarnation) {
                 None => strangers.extend(entry.dialable()),
                 Some(member) if member.incarnation > peer.node.incarnation => {}
-                Some(member) if member.services > peer.services().number => behind.push(peer.clone()),
-                Some(_) => {}
+                Some(member) => {
+                    let services = member.services > peer.services().number;
+                    let topics = peer.groups.is_behind(member.topics);
+                    if services || topics {
+                        behind.push((peer.clone(), services, topics));
+                    }
+                }
             }
         }
         for address in strangers {
@@ -213,7 +219,14 @@ impl Rounds {
         if self.behind >= PATIENCE {
             self.behind = 0;
             reached!(ASKED);
-            behind.iter().for_each(|peer| peer.outbox.want_services());
+            for (peer, services, topics) in behind {
+                if services {
+                    peer.outbox.want_services();
+                }
+                if topics {
+                    peer.want_topics();
+                }
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::cell::kind::Kind;
 use crate::cell::port::{CellStatus, Overseer, Phase, Port};
 use crate::cell::{Bounds, Tick, Wheel};
 use crate::host::Executor;
+use crate::service::contract::ContractVersion;
 use crate::telemetry::events::Events;
 use odeon_core::supervision::{Backoff, Exit, RestartLimits, StopReason};
 use odeon_core::{ActivationId, Random, Refusal};
@@ -87,7 +88,10 @@ fn polite(name: &'static str, log: &Log) -> Part {
 fn kind(overseer: Arc<dyn Overseer>) -> Kind {
     Kind {
         service: "fake".parse().expect("a name"),
+        contract: "fake",
+        version: ContractVersion { major: 1, minor: 0 },
         methods: &[],
+        is_placed: false,
         node: Weak::new(),
         wheel: Wheel::new(1),
         executors: vec![executor()],

@@ -1,0 +1,137 @@
+//! Two to five real nodes publish to one topic, whose members are entities, a singleton and a stateless service of all of
+//! them: they join and leave, are passivated, fail and end, while packets are lost, paths are cut, machines stand still
+//! and crash. In some runs the cluster group says where entities and the singleton are. Nobody is told who never joined,
+//! nobody is told twice or out of order, and each publication says of each member what became of it. In the end all nodes
+//! know the same members, those that there are, and what is published reaches each of them.
+
+mod board;
+mod program;
+
+use self::board::Board;
+use self::program::{Start, serve};
+use super::books::Books;
+use super::linked::Cluster;
+use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
+use crate::{HostId, Simulation};
+use odeon::core::NodeName;
+use std::time::Duration;
+
+const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
+/// After all faults are healed each node has a link to each other one within this time, and all are members if there is a
+/// group.
+const LINKED_WITHIN: Duration = Duration::from_secs(60);
+/// From then on all know the same members within this time.
+const KNOWN_WITHIN: Duration = Duration::from_secs(20);
+/// What was published has come within this time.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
+
+/// The script.
+pub(super) fn run(sim: &mut Simulation) {
+    let board = Books::<Board>::default();
+    let is_placed = sim.random().is_multiple_of(2);
+    board.open(|b| b.is_placed = is_placed);
+    let hosts = nodes(sim, &board, is_placed);
+    for host in &hosts {
+        sim.start(*host);
+        let apart = milliseconds(sim, 0, 2_000);
+        sim.run_for(apart);
+    }
+    for _ in 0..1 + sim.random() % 6 {
+        misfortune(sim, &hosts);
+        let calm = milliseconds(sim, 0, 4_000);
+        sim.run_for(calm);
+        tell(sim, &board);
+    }
+    heal(sim, &hosts);
+    settle(sim, &board, hosts.len());
+    tell(sim, &board);
+}
+
+/// Nobody joins or leaves any more: all nodes know who has joined, and what is published reaches all of them.
+fn settle(sim: &mut Simulation, board: &Books<Board>, count: usize) {
+    board.open(|b| b.is_calm = true);
+    let linked = sim.demand("each node has a link to each other one, and its place", LINKED_WITHIN, |_| {
+        board.open(|b| b.living.len() == count && b.strangers().is_empty() && b.are_placed())
+    });
+    if !linked {
+        let strangers = board.open(|b| b.strangers());
+        sim.violation(format!("no link, or no place: {strangers:?}"));
+    }
+    let known = sim.demand("each node knows all members, and no other ones", KNOWN_WITHIN, |_| {
+        board.open(|b| b.unknown().is_empty())
+    });
+    if !known {
+        let unknown = board.open(|b| b.unknown());
+        sim.violation(format!("other members are known than there are: {unknown:#?}"));
+    }
+    board.open(Board::mark);
+    sim.run_for(Duration::from_secs(2));
+    board.open(|b| b.is_silent = true);
+    let heard = sim.demand("each member has heard all that was published", HEARD_WITHIN, |_| {
+        board.open(|b| b.unheard().is_empty())
+    });
+    if !heard {
+        let unheard = board.open(|b| b.unheard());
+        sim.violation(format!("not heard: {unheard:#?}"));
+    }
+}
+
+fn tell(sim: &mut Simulation, board: &Books<Board>) {
+    for broken in board.open(|b| std::mem::take(&mut b.broken)) {
+        sim.violation(broken);
+    }
+}
+
+fn nodes(sim: &mut Simulation, board: &Books<Board>, is_placed: bool) -> Vec<HostId> {
+    let cluster = Cluster::new(sim);
+    let count = if is_placed { 3 + sim.random() % 3 } else { 2 + sim.random() % 4 };
+    let names: Vec<NodeName> =
+        NAMES[..count as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let mut hosts = Vec::new();
+    for name in &names {
+        let start = Start { pass: cluster.node(name), names: names.clone(), is_placed };
+        hosts.push(sim.host(name.as_str(), {
+            let board = board.clone();
+            move |machine| serve(machine, start.clone(), board.clone())
+        }));
+    }
+    hosts
+}
+
+/// One thing that goes wrong, for a while.
+fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
+    let at = (sim.random() % hosts.len() as u64) as usize;
+    let one = hosts[at];
+    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
+    let other = others[(sim.random() % others.len() as u64) as usize];
+    match sim.random() % 6 {
+        0 | 1 => {
+            crash(sim, one);
+            let away = milliseconds(sim, 0, 8_000);
+            sim.run_for(away);
+            sim.start(one);
+        }
+        2 => {
+            cut(sim, one, other);
+            let cut = milliseconds(sim, 100, 15_000);
+            sim.run_for(cut);
+        }
+        3 => {
+            cut_off(sim, one, &others);
+            let cut = milliseconds(sim, 1_000, 45_000);
+            sim.run_for(cut);
+        }
+        4 => {
+            sim.pause(one);
+            let pause = milliseconds(sim, 100, 14_000);
+            sim.run_for(pause);
+        }
+        _ => {
+            storm(sim, 8_000);
+        }
+    }
+    // most are over before the next one begins
+    if !sim.random().is_multiple_of(4) {
+        heal(sim, hosts);
+    }
+}
