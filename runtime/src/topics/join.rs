@@ -27,9 +27,9 @@ pub enum JoinError {
         /// The service that would have joined.
         service: ServiceName,
         /// What it speaks.
-        have: topics::Contract,
+        have: String,
         /// What is published.
-        want: topics::Contract,
+        want: String,
     },
     /// There is no room, or the group speaks something else.
     #[error(transparent)]
@@ -91,6 +91,7 @@ impl Cx {
         let kind = port.kind();
         let (have, want) = (kind.version, R::VERSION);
         if kind.contract != R::NAME || !have.serves(want) {
+            let written = |name, version| written(name, version).to_string();
             let (have, want) = (written(kind.contract, have), written(R::NAME, want));
             return Err(JoinError::Contract { topic, service: kind.service.clone(), have, want });
         }
