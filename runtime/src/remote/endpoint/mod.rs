@@ -25,7 +25,7 @@ use tasks::Tasks;
 const WAITING_MAX: usize = 1_024;
 const WAITING_BYTES_MAX: u64 = 4 << 20;
 /// The code with which a node that stops closes its connections.
-const STOPPING: VarInt = VarInt::from_u32(0);
+pub(in crate::remote) const STOPPING: VarInt = VarInt::from_u32(0);
 
 /// A UDP port at which members of the cluster find this node, and from which it dials them. Clones are handles.
 #[derive(Clone, Debug)]
