@@ -8,7 +8,6 @@ use super::net::{Cut, Net, say};
 use super::story::eventually;
 use odeon_tests::history::{End, Event, History, Line, TALLIES};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 use tokio::time::Instant;
 
 const ALL: [&str; 3] = ["north", "south", "west"];
