@@ -49,13 +49,13 @@ fn are_answered(lines: &[Line], callers: &[String], but_by: &str) -> bool {
     callers.iter().all(|caller| heard.iter().filter(|(of, _)| of == caller).count() == TALLIES)
 }
 
-/// The longest time between two answers of one key to one caller, and whose that was.
-fn longest_silence(lines: &[Line]) -> Option<(u64, &str, &str)> {
+/// The longest time until an answer of one key to one caller from a place in the history on, and whose that was.
+fn longest_silence(lines: &[Line], from: usize) -> Option<(u64, &str, &str)> {
     let mut last = BTreeMap::new();
-    let silences = lines.iter().filter_map(|line| {
+    let silences = lines.iter().enumerate().filter_map(|(at, line)| {
         let Event::Ended { key, end: End::Answered(_), .. } = &line.event else { return None };
         let before = last.insert((line.node.as_str(), key.as_str()), line.at_ms)?;
-        Some((line.at_ms - before, line.node.as_str(), key.as_str()))
+        (at >= from).then(|| (line.at_ms - before, line.node.as_str(), key.as_str()))
     });
     silences.max()
 }
@@ -160,8 +160,8 @@ impl Cluster {
             let reason = eventually(&format!("{} sees that {lost} is gone", daemon.name), is_gone).await;
             self.say(&format!("for {} {lost} is gone: {reason}", daemon.name));
         }
-        let silence = longest_silence(&self.lines()[from..]).map(|s| format!("{s:?}"));
-        self.say(&format!("the longest silence in milliseconds, whose and of what: {silence:?}"));
+        let silence = longest_silence(self.lines(), from).map(|s| format!("{s:?}")).unwrap_or_default();
+        self.say(&format!("the longest silence in milliseconds, whose and of what: {silence}"));
     }
 
     /// A member is cut off until it has nothing any more, and the others go on. Then it comes back by itself.
@@ -249,6 +249,10 @@ impl Cluster {
         let told = log.lines().find(|line| line.contains("No space left on device"));
         let told = told.unwrap_or_else(|| panic!("it does not say that its disk is full:\n{log}")).to_owned();
         assert!(told.contains(&directory), "where is missing in {told}");
+        let last =
+            log.lines().rfind(|line| line.starts_with("error: ")).expect("the last word is for people");
+        assert!(last.contains("No space left on device") && last.contains(&directory), "{last}");
+        assert!(!log.contains("panicked"), "{log}");
         self.say(&format!("{host} has ended after {:?}: {told}", since.elapsed()));
         self.go_on_without(host, from, since).await;
 
