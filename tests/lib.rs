@@ -1,3 +1,4 @@
 //! What the test levels share.
 
+pub mod history;
 pub mod traffic;

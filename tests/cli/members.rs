@@ -197,6 +197,8 @@ fn a_node_that_stood_still_is_suspect_and_removed_and_comes_back_in_its_process(
     south.until_error("the node was removed from its cluster: it comes back");
     let expected = [("north", "@1 up"), ("south", "@2 up"), ("east", "@1 up"), ("south", "@1 lease-ended")];
     until_listed(&place, "north", &expected);
+    // the others hear of it before it does
+    south.until_error("the node is up");
     assert_eq!(process("south"), same);
     place.run(&["status", "--dir", "south"]).ok();
     for (name, node) in [("south", south), ("north", north), ("east", east)] {

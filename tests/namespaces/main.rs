@@ -1,16 +1,21 @@
 //! Real processes that call each other, each in a network namespace of its own whose link goes down and up under load:
-//! the books balance, and who reads along sees nothing in clear.
+//! the books balance, and who reads along sees nothing in clear. Members of a cluster, of which one is cut off, or has a
+//! full disk: these want `ODEON_FAULTS=1`.
 //!
-//! Needs Linux, root and `ip` (iproute2). Where they are missing the tests pass and say so on standard error; with
-//! `ODEON_REQUIRE_NAMESPACES=1` they fail.
+//! Needs Linux, root, `ip` (iproute2), and `nsenter` and `mount` (util-linux). Where there can be no namespaces the tests
+//! pass and say so on standard error; with `ODEON_REQUIRE_NAMESPACES=1` they fail.
 #![cfg(target_os = "linux")]
 
 mod books;
 mod capture;
+mod cluster;
 mod daemon;
+mod disk;
+mod laws;
 mod net;
 mod story;
 
+use cluster::Cluster;
 use net::Cut;
 use story::Story;
 
@@ -41,4 +46,27 @@ async fn two_processes_say_what_is_lost_when_an_outage_outlasts_their_patience()
     story.lasting_outage("south", Cut::Cable).await;
     story.rest().await;
     assert!(story.accounts_are_true() > 0, "an outage of half a minute has lost something");
+}
+
+#[tokio::test]
+async fn a_member_that_is_cut_off_under_load_has_nothing_any_more_and_comes_back_in_its_process() {
+    let Some(mut cluster) = Cluster::begin("cut-off", None).await else { return };
+    let (_, host) = cluster.leader_and_other().await;
+    cluster.cut_off(host).await;
+    cluster.rest(host).await;
+}
+
+#[tokio::test]
+async fn so_does_the_one_that_leads_the_cluster_group() {
+    let Some(mut cluster) = Cluster::begin("leader-cut-off", None).await else { return };
+    let (host, _) = cluster.leader_and_other().await;
+    cluster.cut_off(host).await;
+    cluster.rest(host).await;
+}
+
+#[tokio::test]
+async fn a_member_whose_disk_is_full_says_so_and_ends_and_the_others_go_on_until_it_is_started_with_room() {
+    let Some(mut cluster) = Cluster::begin("full-disk", Some("south")).await else { return };
+    cluster.fill_disk("south").await;
+    cluster.rest("south").await;
 }

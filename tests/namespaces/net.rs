@@ -6,11 +6,15 @@ use std::fs::File;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The namespace of the switch.
 pub(crate) const SWITCH: &str = "switch";
+/// Makes it a failure that there can be no namespaces.
+const REQUIRED: &str = "ODEON_REQUIRE_NAMESPACES";
 /// What the plug of a host is called inside.
 const PLUG: &str = "eth0";
 
@@ -33,11 +37,23 @@ pub(crate) struct Net {
 }
 
 impl Net {
+    /// Builds it for a test. None: this machine has no namespaces for us, which is said.
+    pub(crate) fn of(test: &str, hosts: &[&'static str]) -> Option<Rc<Self>> {
+        let problem = match Self::build(hosts) {
+            Ok(net) => return Some(Rc::new(net)),
+            Err(problem) => problem,
+        };
+        let required = std::env::var_os(REQUIRED).is_some_and(|set| set != "0" && !set.is_empty());
+        assert!(!required, "{REQUIRED} is set, but there are no network namespaces: {problem}");
+        say(&format!("SKIPPED: the test {test:?} of processes in network namespaces: {problem}"));
+        None
+    }
+
     /// Builds it.
     ///
     /// # Errors
     /// What this machine does not let anybody do, for people.
-    pub(crate) fn build(hosts: &[&'static str]) -> Result<Self, String> {
+    fn build(hosts: &[&'static str]) -> Result<Self, String> {
         static BUILT: AtomicU32 = AtomicU32::new(0);
         let number = BUILT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("odeon-{}-{number}", std::process::id());
@@ -102,10 +118,14 @@ impl Net {
         set.expect("what was made can be changed");
     }
 
+    /// The namespace of a host, or of the switch, as a file.
+    pub(crate) fn path(&self, place: &str) -> PathBuf {
+        Path::new("/run/netns").join(self.namespace(place))
+    }
+
     /// Does something at a host, or at the switch. What it opens there stays there.
     pub(crate) fn at<T: Send>(&self, place: &str, act: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.namespace(place));
-        let namespace = File::open(path).expect("it was made");
+        let namespace = File::open(self.path(place)).expect("it was made");
         // a thread of its own, for no other may be moved
         std::thread::scope(|threads| {
             let moved = threads.spawn(|| {
@@ -127,6 +147,12 @@ impl Drop for Net {
             }
         }
     }
+}
+
+/// Says something to whoever runs the tests. Not by eprintln!: what is printed by tests that pass is not shown.
+pub(crate) fn say(words: &str) {
+    let mut out = std::io::stderr();
+    out.write_all(format!("{words}\n").as_bytes()).expect("there is a standard error");
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {

@@ -2,10 +2,9 @@
 
 use super::books;
 use super::capture::{self, Capture, Seen};
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Bond, Daemon, Site};
 use super::net::{Cut, Net, SWITCH};
 use odeon_tests::traffic::{MARKER, SERVICE};
-use std::io::Write;
 use std::net::UdpSocket;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,8 +18,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const FLOW: u64 = 100;
 /// What must not be readable, beside the marker: names of services, contracts and methods.
 const NAMES: [&str; 3] = [SERVICE, "weigh_consignment", "note_waybill"];
-/// Makes it a failure that there can be no namespaces.
-const REQUIRED: &str = "ODEON_REQUIRE_NAMESPACES";
 
 /// A cluster under load. Processes end before their network does.
 pub(crate) struct Story {
@@ -30,7 +27,7 @@ pub(crate) struct Story {
 }
 
 /// Waits for a fact.
-async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
     let limit = Instant::now() + LIMIT;
     loop {
         if let Some(found) = fact() {
@@ -44,21 +41,10 @@ async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
 impl Story {
     /// All nodes are up and send to each other. None: this machine has no namespaces for us.
     pub(crate) async fn begin(test: &str, hosts: &[&'static str]) -> Option<Self> {
-        let net = match Net::build(hosts) {
-            Ok(net) => Rc::new(net),
-            Err(problem) => {
-                let required = std::env::var_os(REQUIRED).is_some_and(|set| set != "0" && !set.is_empty());
-                assert!(!required, "{REQUIRED} is set, but there are no network namespaces: {problem}");
-                let told =
-                    format!("SKIPPED: the test {test:?} of processes in network namespaces: {problem}\n");
-                // not by eprintln!: what is printed by tests that pass is not shown
-                std::io::stderr().write_all(told.as_bytes()).expect("there is a standard error");
-                return None;
-            }
-        };
+        let net = Net::of(test, hosts)?;
         let words: Vec<String> = [MARKER].iter().chain(&NAMES).map(ToString::to_string).collect();
         let capture = Capture::begin(net.at(SWITCH, capture::open), &words);
-        let daemons = Daemon::start_all(&net, &daemon::place(test), hosts);
+        let daemons = Site::prepare(&net, daemon::place(test), hosts, Bond::Links).start_all();
         let story = Self { daemons, capture, net };
         for (from, to) in story.pairs() {
             eventually(&format!("{} meets {to}", from.name), || from.link(to).filter(|link| link.connected))

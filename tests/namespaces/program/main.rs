@@ -1,15 +1,25 @@
 //! A node under load, for the test `namespaces`: it has a service that others call, and calls theirs until it is told
-//! to end. What became of everything it tells as `traffic`.
+//! to end. What became of everything it tells as `traffic`. As a member of a cluster it has entities that count, calls
+//! all of them, and writes down what happens in the cluster's history.
 
 mod bridge;
+mod callers;
+mod diary;
 mod ledger;
+mod tally;
 mod traffic;
 
 use bridge::Scale;
+use callers::Crowd;
+use diary::Diary;
 use ledger::Ledger;
+use odeon::prelude::*;
 use odeon_daemon::Exit;
+use odeon_tests::history::callers_of;
 use odeon_tests::traffic::NODE_VARIABLE;
+use std::future::ready;
 use std::sync::Arc;
+use tally::Counting;
 use traffic::Crossing;
 
 fn main() -> Exit {
@@ -17,7 +27,11 @@ fn main() -> Exit {
     odeon_daemon::main(|app| {
         let ledger = Arc::new(Ledger::default());
         let (arriving, leaving) = (ledger.clone(), ledger);
+        let diary = Arc::new(Diary::open());
+        let calling = diary.clone();
         app.entity(&bridge::service_of(&node), move || Scale::new(arriving.clone()))
+            .entity(tally::SERVICE, move |cx: Cx| ready(Counting::begin(&cx, &diary)))
+            .service(&callers_of(&node), move || Crowd::new(calling.clone()))
             .singleton("traffic", move || Crossing::new(node.clone(), leaving.clone()))
     })
 }

@@ -2,13 +2,16 @@
 
 use crate::config::Group;
 use crate::exit::Failure;
-use odeon::core::membership::{Command, MemberState, Outcome};
+use odeon::core::membership::{Command, MemberState, Outcome, View};
 use odeon::membership::{Membership, MembershipConfig, Standing, StartMembershipError};
 use odeon::remote::Links;
 use odeon::{Node, PartSpec, Running};
 use std::convert::Infallible;
+use std::future::pending;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch::Receiver;
 
 /// Who keeps a node from being ready that is no member.
 const STANDING: &str = "cluster";
@@ -85,8 +88,16 @@ async fn tell(node: &Node, membership: &Membership) -> Infallible {
         }
         tokio::select! {
             _ = membership.until(|now| *now != standing) => {}
-            changed = views.changed() => changed.expect("the replica publishes views as long as there is a handle"),
+            () = change(&mut views) => {}
         }
+    }
+}
+
+/// Waits for another view. A replica that has ended, as one whose disk is full, publishes none any more; why, its own part
+/// says.
+async fn change(views: &mut Receiver<Arc<View>>) {
+    if views.changed().await.is_err() {
+        pending().await
     }
 }
 
