@@ -1,7 +1,7 @@
 //! Who receives what is published to a topic, anywhere in the cluster.
 //!
 //! Reading order: each node has a numbered list of its own members ([`own`]), and tells others what has changed since they
-//! heard ([`News`]); what it has heard of theirs is in [`heard`]; [`Table`] has both, and says who the members of a group
+//! heard ([`News`]); what it has heard of theirs is in `heard`; [`Table`] has both, and says who the members of a group
 //! are. Lists are evidence: each says what was so when its node wrote it.
 //!
 //! Architecture invariant: whoever has heard all news of a list knows it as it is, in whatever pieces and however often
