@@ -1,6 +1,6 @@
 //! Who receives what is published to a topic, anywhere in the cluster.
 //!
-//! Reading order: each node has a numbered list of its own members ([`own`]), and tells others what has changed since they
+//! Reading order: each node has a numbered list of its own members (`own`), and tells others what has changed since they
 //! heard ([`News`]); what it has heard of theirs is in `heard`; [`Table`] has both, and says who the members of a group
 //! are. Lists are evidence: each says what was so when its node wrote it.
 //!
