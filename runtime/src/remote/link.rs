@@ -2,6 +2,7 @@
 
 use super::control::{self, CONTROL_MAX, Control, ControlError};
 use super::core::Core;
+use super::endpoint::STOPPING;
 use super::inbound::Nonsense;
 use super::lane::{Connected, Lane, priority};
 use super::large;
@@ -14,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use odeon_core::wire::limits;
 use odeon_core::wire::session::LaneCounts;
 use odeon_core::wire::varint;
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -106,9 +107,19 @@ impl Link {
                 () = connected.unwritten() => begin_writers(&mut tasks),
             }
         };
+        // before this side closes it, which takes the place of the reason
+        if has_left(&connection) {
+            peer.groups.leave();
+        }
         connection.close(BROKEN, end.to_string().as_bytes());
         end
     }
+}
+
+/// Whether the peer has closed it because it stops.
+fn has_left(connection: &Connection) -> bool {
+    let reason = connection.close_reason();
+    matches!(reason, Some(ConnectionError::ApplicationClosed(close)) if close.error_code == STOPPING)
 }
 
 type Ended = Result<(), LinkEnd>;

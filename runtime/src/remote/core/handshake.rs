@@ -4,7 +4,7 @@ use super::{ConnectError, Core, Entry, Holding, TURNED};
 use crate::reach::reached;
 use crate::remote::clients::Whom;
 use crate::remote::control::{self, HANDSHAKE_MAX};
-use crate::remote::endpoint::{Incoming, Member, STOPPING};
+use crate::remote::endpoint::{Incoming, Member};
 use crate::remote::keeper;
 use crate::remote::link::{Link, LinkEnd};
 use crate::remote::peer::Peer;
@@ -14,7 +14,7 @@ use odeon_core::wire::duel::{Dial, Held};
 use odeon_core::wire::handshake::{Expected, Hello, Party, Reply, Turned, Welcome};
 use odeon_core::wire::session::{Resume, SessionId};
 use odeon_core::{NodeId, NodeName};
-use quinn::{Connection, ConnectionError, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -254,9 +254,6 @@ impl Core {
         self.executor.spawn(async move {
             let end: LinkEnd = link.run(core.clone()).await;
             let ended = (dial.dialer.name == peer.node.name).then_some(dial);
-            if has_left(&connection) {
-                peer.groups.leave();
-            }
             if end.is_for_good() {
                 // over another connection the same would come again
                 peer.end(&end.to_string(), "broken");
@@ -287,12 +284,6 @@ impl Core {
             self.expect_back(client, lost);
         }
     }
-}
-
-/// Whether the peer has closed it because it stops.
-fn has_left(connection: &Connection) -> bool {
-    let reason = connection.close_reason();
-    matches!(reason, Some(ConnectionError::ApplicationClosed(close)) if close.error_code == STOPPING)
 }
 
 /// Where to dial a peer that says where it listens. One that listens on all interfaces does not know by which of its
