@@ -2,7 +2,7 @@
 
 use super::control::{self, CONTROL_MAX, Control, ControlError};
 use super::core::Core;
-use super::endpoint::STOPPING;
+use super::endpoint::{STOPPING, close};
 use super::inbound::Nonsense;
 use super::lane::{Connected, Lane, priority};
 use super::large;
@@ -75,7 +75,7 @@ impl Link {
         let connected = match peer.lanes.resume(&received) {
             Ok(connected) => connected,
             Err(error) => {
-                connection.close(BROKEN, error.to_string().as_bytes());
+                close(&connection, BROKEN, error.to_string().as_bytes());
                 return LinkEnd::False(error.to_string());
             }
         };
@@ -111,7 +111,7 @@ impl Link {
         if has_left(&connection) {
             peer.groups.leave();
         }
-        connection.close(BROKEN, end.to_string().as_bytes());
+        close(&connection, BROKEN, end.to_string().as_bytes());
         end
     }
 }

@@ -3,7 +3,7 @@
 //! peer that crashed meanwhile would be missed for minutes.
 
 use super::core::{Core, Entry};
-use super::endpoint::Transport;
+use super::endpoint::{Transport, close};
 use crate::reach::reached;
 use quinn::{Connection, VarInt};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl Pulse {
             let was = last.get(&connection.stable_id()).copied().unwrap_or_default();
             let silent = if packets == was.packets { was.silent + 1 } else { 0 };
             if silent > LOOKS {
-                connection.close(SILENT, b"nothing was heard");
+                close(&connection, SILENT, b"nothing was heard");
                 reached!(SILENT);
             }
             self.0.insert(connection.stable_id(), Beat { packets, silent });

@@ -35,6 +35,30 @@ async fn a_closed_endpoint_tells_its_peers_why_and_leaves_no_task() {
     .await;
 }
 
+/// What a path may carry at once is used up, so nothing more may be sent: the end is told all the same.
+#[tokio::test]
+async fn an_endpoint_that_is_closed_while_much_is_under_way_still_tells_its_peers_why() {
+    let ours = authority(1);
+    for turns in 0..20 {
+        let (north, south) = (endpoint(&ours, "north"), endpoint(&ours, "south"));
+        let (dialled, dialler) = tokio::join!(answer(&north), soon(south.connect(north.local_address())));
+        let (dialled, dialler) = (dialled.expect("a member"), dialler.expect("a member"));
+        let mut stream = dialled.connection.open_uni().await.expect("a stream");
+        stream.write_all(&[7; 500_000]).await.expect("there is room for it");
+        // so far it gets
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        assert!(north.close("upgrade", WITHIN).await);
+        let end = soon(dialler.connection.closed()).await;
+        let ConnectionError::ApplicationClosed(close) = end else {
+            panic!("after {turns} turns nobody told why: {end}")
+        };
+        assert_eq!(&close.reason[..], b"upgrade");
+        south.close("", WITHIN).await;
+    }
+}
+
 #[tokio::test]
 async fn a_closed_endpoint_neither_dials_nor_is_reached() {
     let ours = authority(1);

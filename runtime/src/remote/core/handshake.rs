@@ -4,7 +4,7 @@ use super::{ConnectError, Core, Entry, Holding, TURNED};
 use crate::reach::reached;
 use crate::remote::clients::Whom;
 use crate::remote::control::{self, HANDSHAKE_MAX};
-use crate::remote::endpoint::{Incoming, Member};
+use crate::remote::endpoint::{Incoming, Member, close};
 use crate::remote::keeper;
 use crate::remote::link::{Link, LinkEnd};
 use crate::remote::peer::Peer;
@@ -32,14 +32,14 @@ impl Core {
         let member = self.endpoint.connect(address).await?;
         let (node, connection) = (member.name().clone(), member.connection);
         if let Some(expected) = expected.filter(|expected| **expected != node) {
-            connection.close(TURNED, b"another node was expected here");
+            close(&connection, TURNED, b"another node was expected here");
             return Err(ConnectError::Broken(format!("{address} is {node}, not {expected} as it was")));
         }
         let (ours, hello) = {
             let mut peers = self.peers.lock();
             let entry = peers.entry(node.clone()).or_default();
             if let Some(holding) = entry.held.as_ref().filter(|h| h.connection.close_reason().is_none()) {
-                connection.close(TURNED, b"there is a link already");
+                close(&connection, TURNED, b"there is a link already");
                 reached!(DIALED_TWICE);
                 let stays = holding.held.dial.clone();
                 return match &entry.peer {
@@ -61,7 +61,7 @@ impl Core {
             self.confirmed(&node, &connection, address, (&ours, &hello, &welcome), streams)
         });
         if let Err(error) = &up {
-            connection.close(TURNED, error.to_string().as_bytes());
+            close(&connection, TURNED, error.to_string().as_bytes());
             self.forget(&Whom::Node(node), &connection, None);
         }
         up
@@ -110,7 +110,7 @@ impl Core {
                 let _ = to.finish();
                 // the dialer closes it once it has read why; one that does not is closed here
                 let _ = tokio::time::timeout(HANDSHAKE_WITHIN, connection.closed()).await;
-                connection.close(TURNED, turned.to_string().as_bytes());
+                close(&connection, TURNED, turned.to_string().as_bytes());
                 return Err(ConnectError::Turned(turned));
             }
         };
@@ -132,7 +132,7 @@ impl Core {
                 Err(ConnectError::Broken(error.to_string()))
             }
             (_, Err(error)) => {
-                connection.close(TURNED, error.to_string().as_bytes());
+                close(&connection, TURNED, error.to_string().as_bytes());
                 self.forget(&whom, &connection, None);
                 Err(error)
             }
@@ -157,7 +157,7 @@ impl Core {
         self.may_come(whom, hello)?;
         // a connection that gives way ends before it is told what has come over it
         if let Some(old) = self.gives_way(whom, hello) {
-            old.close(TURNED, b"the peer has dialed anew");
+            close(&old, TURNED, b"the peer has dialed anew");
             reached!(GAVE_WAY);
             self.forget(whom, &old, None);
         }

@@ -4,7 +4,7 @@ mod handshake;
 
 use super::clients::Clients;
 use super::elsewhere::Ways;
-use super::endpoint::{Endpoint, HandshakeError, Incoming};
+use super::endpoint::{Endpoint, HandshakeError, Incoming, close};
 use super::gossip::Gossip;
 use super::keeper;
 use super::links::{LinkStatus, RenewError};
@@ -242,7 +242,7 @@ impl Core {
     pub(super) fn drop_connections(&self) {
         let drop_of = |entry: &Entry| {
             if let Some(holding) = &entry.held {
-                holding.connection.close(TURNED, b"dropped");
+                close(&holding.connection, TURNED, b"dropped");
             }
         };
         self.peers.lock().values().for_each(drop_of);

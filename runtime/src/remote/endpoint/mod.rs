@@ -1,16 +1,19 @@
 //! The QUIC endpoint of a node (quinn): it dials, it is dialled, and it knows members from strangers.
 
+mod congestion;
 mod handshake;
 mod socket;
 mod tasks;
 mod transport;
 
+pub(in crate::remote) use congestion::close;
 pub use handshake::{HandshakeError, Incoming, refused};
 pub use transport::{MTU_ETHERNET, MTU_MAX, MTU_MIN, Transport};
 
 use crate::host::Executor;
 use crate::remote::trust::{Reason, Refusal, Strangers, Subject, Trust, server_name};
 use crate::telemetry::events::{Event, Events};
+use congestion::Closing;
 use odeon_core::NodeName;
 use parking_lot::Mutex;
 use quinn::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt};
@@ -38,6 +41,8 @@ struct Shared {
     quinn: quinn::Endpoint,
     address: SocketAddr,
     tasks: Arc<Tasks>,
+    /// Set before its connections are closed.
+    closing: Closing,
     /// What new handshakes use.
     trust: Mutex<Arc<Trust>>,
     strangers: Mutex<Strangers>,
@@ -95,7 +100,8 @@ impl Endpoint {
         if !transport.mtu_works() {
             return Err(BindError::Mtu(transport.mtu_max));
         }
-        let config = transport.config();
+        let closing = Closing::default();
+        let config = transport.config(closing.clone());
         let server = server(&trust, config.clone());
         let tasks = Arc::new(Tasks::on(executor, packet_max(transport)));
         let handshake_max = transport.handshake_max;
@@ -108,8 +114,18 @@ impl Endpoint {
         let (quinn, address) = opened.map_err(|error| BindError::Socket { address, error })?;
         let (trust, strangers, events) = (Mutex::new(Arc::new(trust)), Mutex::default(), OnceLock::new());
         let transport = config;
-        let shared =
-            Shared { quinn, address, tasks, trust, strangers, events, transport, handshake_max, server };
+        let shared = Shared {
+            quinn,
+            address,
+            tasks,
+            closing,
+            trust,
+            strangers,
+            events,
+            transport,
+            handshake_max,
+            server,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -174,7 +190,7 @@ impl Endpoint {
     ///
     /// Answers whether all ended in order.
     pub async fn close(&self, reason: &str, within: Duration) -> bool {
-        self.shared.quinn.close(STOPPING, reason.as_bytes());
+        self.close_at_once(reason);
         let idle = tokio::time::timeout(within, self.shared.quinn.wait_idle()).await.is_ok();
         self.shared.tasks.abort();
         idle
@@ -182,6 +198,7 @@ impl Endpoint {
 
     /// The same for whoever cannot wait: peers are told as far as the tasks of the endpoint still run.
     pub(in crate::remote) fn close_at_once(&self, reason: &str) {
+        self.shared.closing.set();
         self.shared.quinn.close(STOPPING, reason.as_bytes());
     }
 

@@ -1,5 +1,6 @@
 //! How connections behave: times, windows and packet sizes, each with its reason.
 
+use super::congestion::{Closing, Congestion};
 use crate::remote::target::LANES;
 use odeon_core::membership::Times;
 use quinn::{MtuDiscoveryConfig, TransportConfig, VarInt};
@@ -69,7 +70,7 @@ impl Default for Transport {
 
 impl Transport {
     /// The one place where quinn is told how to behave.
-    pub(super) fn config(&self) -> Arc<TransportConfig> {
+    pub(super) fn config(&self, closing: Closing) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
         let lanes_and_replicas = VarInt::from_u32(LANES as u32 + 1);
         let bodies_and_control = VarInt::from_u32(self.bodies_max.saturating_add(1));
@@ -77,6 +78,7 @@ impl Transport {
         let idle = self.idle_max.try_into().unwrap_or(VarInt::MAX.into());
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(self.mtu_max);
+        let congestion = Congestion::new(closing);
         // The congestion control stays quinn's CUBIC: BBR reached half of its throughput on loopback.
         config
             .max_idle_timeout(Some(idle))
@@ -90,6 +92,7 @@ impl Transport {
             .datagram_send_buffer_size(datagrams)
             .initial_rtt(ROUND_TRIP_INITIAL)
             .initial_mtu(MTU_MIN)
+            .congestion_controller_factory(Arc::new(congestion))
             .mtu_discovery_config(Some(discovery));
         Arc::new(config)
     }
