@@ -1,16 +1,33 @@
 //! Nodes with links, as the scenarios start them: who lets them in, and what they begin with.
 
 use super::{DAY, today};
+use crate::reach::reached;
 use crate::{Machine, Simulation};
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::{Executor, Host, Inline};
+use odeon::membership::{Membership, MembershipConfig};
 use odeon::prelude::*;
 use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust};
 use odeon::{Node, NodeConfig};
+use std::iter::{Cycle, Rev};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::slice::Iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// What nodes are called, in this order.
+pub(super) const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
+
+/// The names of some nodes: so many.
+pub(super) fn names(sim: &mut Simulation, count: RangeInclusive<usize>) -> Vec<NodeName> {
+    let spread = (count.end() - count.start() + 1) as u64;
+    let count = count.start() + (sim.random() % spread) as usize;
+    NAMES[..count].iter().map(|name| name.parse().expect("a name")).collect()
+}
 
 /// The cluster of one run.
 pub(super) struct Cluster {
@@ -79,21 +96,86 @@ async fn start_so(machine: &Machine, pass: &Pass, port: u16, placed: bool, app: 
     (node, links)
 }
 
+/// Those who form the cluster group, and vote at first.
+pub(super) const FOUNDERS: usize = 3;
+
+/// Makes the node a member of the cluster that its names' first ones form. None: it was cut off while it started, and
+/// its machine goes down.
+pub(super) async fn join(
+    machine: &Machine,
+    names: &[NodeName],
+    (node, links): (&Node, &Links),
+    tune: impl FnOnce(&mut MembershipConfig),
+) -> Option<Membership> {
+    let founders = names[..FOUNDERS].iter().cloned();
+    let mut config = MembershipConfig::new(machine.directory.join("cluster"), founders);
+    tune(&mut config);
+    match Membership::start(node, links, config).await {
+        Ok(membership) => Some(membership),
+        Err(error) => {
+            tracing::info!(%error, "the node cannot be a member: its machine goes down");
+            reached("members: a node was cut off while it started");
+            None
+        }
+    }
+}
+
+/// Lives one life after the other, each as a later incarnation, as long as they end because the node was a member no
+/// more: so whoever looks after it would do.
+pub(super) async fn live_again<F: Future<Output = bool>>(mut machine: Machine, life: impl Fn(Machine) -> F) {
+    machine.incarnation *= 1_000;
+    while life(machine.clone()).await {
+        machine.incarnation += 1;
+    }
+}
+
+/// Where a node listens: in each incarnation at another port.
+pub(super) fn port(machine: &Machine) -> u16 {
+    const PORT: u16 = 7_000;
+    PORT + (machine.incarnation % 10_000) as u16
+}
+
+/// The tasks of a program, on all executors of its machine in turn, the last one first.
+pub(super) struct Tasks<'a> {
+    executors: Cycle<Rev<Iter<'a, Handle>>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl<'a> Tasks<'a> {
+    pub(super) fn on(machine: &'a Machine) -> Self {
+        Self { executors: machine.executors.iter().rev().cycle(), tasks: Vec::new() }
+    }
+
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(self.executors.next().expect("a machine has an executor").spawn(task));
+    }
+
+    /// Ends them where they stand.
+    pub(super) fn abort(&self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// A dial is waited for so long; it goes on if it takes longer.
 const DIAL_WITHIN: Duration = Duration::from_millis(100);
+/// Those to whom there is no link are dialed so often.
+const DIAL_EVERY: Duration = Duration::from_millis(200);
 
-/// Dials each of these nodes to which there is no link, wherever it is by now.
-pub(super) async fn dial_all(
-    links: &Links,
-    names: &[NodeName],
+/// Dials each of these nodes whenever there is no link to it, wherever it is by then.
+pub(super) async fn keep_linked(
+    links: Links,
+    names: Vec<NodeName>,
     address_of: impl Fn(&NodeName) -> Option<SocketAddr>,
 ) {
-    let status = links.status();
-    let is_linked = |name: &NodeName| status.iter().any(|link| link.connected && link.node.name == *name);
-    for name in names.iter().filter(|name| **name != links.node().name && !is_linked(name)) {
-        let Some(address) = address_of(name) else { continue };
-        if let Ok(Err(error)) = timeout(DIAL_WITHIN, links.connect(address)).await {
-            tracing::debug!(%name, %error, "a node is not reached");
+    loop {
+        let status = links.status();
+        let is_linked = |name: &NodeName| status.iter().any(|link| link.connected && link.node.name == *name);
+        for name in names.iter().filter(|name| **name != links.node().name && !is_linked(name)) {
+            let Some(address) = address_of(name) else { continue };
+            if let Ok(Err(error)) = timeout(DIAL_WITHIN, links.connect(address)).await {
+                tracing::debug!(%name, %error, "a node is not reached");
+            }
         }
+        sleep(DIAL_EVERY).await;
     }
 }

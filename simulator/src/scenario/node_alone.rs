@@ -8,16 +8,15 @@ mod board;
 mod program;
 
 use self::board::{Board, Receiver};
-use self::program::{FOUNDERS, Start, serve};
+use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
+use super::linked::{Cluster, FOUNDERS, names};
 use super::weather::{crash, cut_off, heal, milliseconds};
 use crate::{HostId, Simulation};
 use odeon::core::NodeName;
 use odeon::core::membership::Times;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// Without faults all nodes are members within this time.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
 /// From then on everything answers within this time.
@@ -32,8 +31,7 @@ const IN_HAND: Duration = Duration::from_millis(500);
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
     let board = Books::<Board>::default();
-    let names: Vec<NodeName> =
-        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 3..=5);
     let hosts = nodes(sim, &names, &board);
     heal(sim, &hosts);
     for _ in 0..1 + sim.random() % 2 {

@@ -7,8 +7,8 @@ mod program;
 use self::program::{Board, Caller, Start, call, serve};
 use super::books::Books;
 use super::linked::Cluster;
-use super::weather::{cut, heal, milliseconds, storm};
-use crate::{Crash, HostId, Simulation};
+use super::weather::{choose, crash_for, cut_for, heal, milliseconds, mostly_heal, pause_for, storm};
+use crate::{HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
 
@@ -69,32 +69,12 @@ fn hosts(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let (one, other) = (hosts[at], hosts[(at + 1) % hosts.len()]);
+    let (_, one, others) = choose(sim, hosts);
     match sim.random() % 5 {
-        0 => {
-            let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
-            let away = milliseconds(sim, 0, 15_000);
-            sim.crash(one, how);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        1 | 2 => {
-            cut(sim, one, other);
-            let cut = milliseconds(sim, 100, 20_000);
-            sim.run_for(cut);
-        }
-        3 => {
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 14_000);
-            sim.run_for(pause);
-        }
-        _ => {
-            storm(sim, 8_000);
-        }
+        0 => crash_for(sim, one, 0..15_000),
+        1 | 2 => cut_for(sim, one, &others, 100..20_000),
+        3 => pause_for(sim, one, 100..14_000),
+        _ => storm(sim, 8_000),
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        heal(sim, hosts);
-    }
+    mostly_heal(sim, hosts);
 }

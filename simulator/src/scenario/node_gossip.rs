@@ -8,13 +8,13 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
-use super::weather::{cut, cut_off, heal, milliseconds, storm};
-use crate::{Crash, HostId, Simulation};
-use odeon::core::NodeName;
+use super::linked::{Cluster, names};
+use super::weather::{
+    choose, crash_for, cut_for, cut_off_for, heal, milliseconds, mostly_heal, pause_for, storm,
+};
+use crate::{HostId, Simulation};
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed each node has a link to each other one within this time: a connection that is dead
 /// ends after ten seconds, a dial fails after five, pauses are of five at the most, and a node that has forgotten the
 /// others is reached by its seed.
@@ -74,8 +74,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 /// The nodes of the cluster. The first one knows the second, each other one knows one before it.
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let names: Vec<NodeName> =
-        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 3..=5);
     let mut hosts = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let seed = if at == 0 { 1 } else { (sim.random() % at as u64) as usize };
@@ -98,42 +97,17 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let one = hosts[at];
-    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
-    let other = others[(sim.random() % others.len() as u64) as usize];
+    let (_, one, others) = choose(sim, hosts);
     match sim.random() % 6 {
-        0 | 1 => {
-            let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
-            let away = milliseconds(sim, 0, 20_000);
-            sim.crash(one, how);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        2 => {
-            cut(sim, one, other);
-            let cut = milliseconds(sim, 100, 30_000);
-            sim.run_for(cut);
-        }
+        0 | 1 => crash_for(sim, one, 0..20_000),
+        2 => cut_for(sim, one, &others, 100..30_000),
         3 => {
-            cut_off(sim, one, &others);
             // now and then for so long that all have forgotten it
             let long = sim.random().is_multiple_of(4);
-            let cut =
-                if long { milliseconds(sim, 300_000, 400_000) } else { milliseconds(sim, 1_000, 40_000) };
-            sim.run_for(cut);
+            cut_off_for(sim, one, &others, if long { 300_000..400_000 } else { 1_000..40_000 });
         }
-        4 => {
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 14_000);
-            sim.run_for(pause);
-        }
-        _ => {
-            storm(sim, 10_000);
-        }
+        4 => pause_for(sim, one, 100..14_000),
+        _ => storm(sim, 10_000),
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        heal(sim, hosts);
-    }
+    mostly_heal(sim, hosts);
 }

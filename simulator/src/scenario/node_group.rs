@@ -9,13 +9,14 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
-use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
+use super::linked::{Cluster, names};
+use super::weather::{
+    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off_for, heal, milliseconds, mostly_heal,
+    pause_for, storm,
+};
 use crate::{Crash, HostId, Simulation};
-use odeon::core::NodeName;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed a command that is proposed on any node is applied within this time: a connection that is
 /// dead ends after ten seconds, a dial fails after five, an election takes two, and a replica that is far behind is
 /// given a snapshot.
@@ -67,8 +68,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let names: Vec<NodeName> =
-        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 3..=5);
     let seed = sim.random();
     let mut hosts = Vec::new();
     for name in &names {
@@ -83,57 +83,18 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let one = hosts[at];
-    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
+    let (_, one, others) = choose(sim, hosts);
     match sim.random() % 8 {
-        0 => {
-            crash(sim, one);
-            let away = milliseconds(sim, 0, 15_000);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        1 => {
-            // within a write or a sync
-            let calls = sim.random() % 40;
-            sim.crash_at_file_call(one, calls, Crash::Power, None);
-            sim.run_until(Duration::from_secs(10), |sim| !sim.is_up(one));
-            sim.crash(one, Crash::Power);
-            let away = milliseconds(sim, 0, 5_000);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        2 => {
-            // all of them at once
-            hosts.iter().for_each(|host| crash(sim, *host));
-            hosts.iter().for_each(|host| sim.start(*host));
-        }
-        3 => {
-            // one way, or both
-            let other = others[(sim.random() % others.len() as u64) as usize];
-            cut(sim, one, other);
-            let cut = milliseconds(sim, 100, 20_000);
-            sim.run_for(cut);
-        }
-        4 => {
-            cut_off(sim, one, &others);
-            let cut = milliseconds(sim, 1_000, 20_000);
-            sim.run_for(cut);
-        }
-        5 => {
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 14_000);
-            sim.run_for(pause);
-        }
+        0 => crash_for(sim, one, 0..15_000),
+        1 => crash_within_write(sim, one, 0..5_000),
+        2 => crash_all(sim, hosts),
+        3 => cut_for(sim, one, &others, 100..20_000),
+        4 => cut_off_for(sim, one, &others, 1_000..20_000),
+        5 => pause_for(sim, one, 100..14_000),
         6 => lose_disk(sim, one, board),
-        _ => {
-            storm(sim, 10_000);
-        }
+        _ => storm(sim, 10_000),
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        heal(sim, hosts);
-    }
+    mostly_heal(sim, hosts);
 }
 
 /// A disk is replaced by an empty one, once: of what was confirmed a majority of the others may have lost one more.

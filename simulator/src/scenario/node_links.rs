@@ -1,6 +1,6 @@
 //! Two to five real nodes call each other over links, while packets are lost, doubled and late, paths are cut, and
-//! nodes stand still, crash and come back. No call runs twice or ends falsely, casts keep their order, and in the end
-//! the books of every link tell what really happened.
+//! nodes stand still, crash, stop in order and come back. No call runs twice or ends falsely, casts keep their order,
+//! who stops is noticed, and in the end the books of every link tell what really happened.
 
 mod board;
 mod by_name;
@@ -10,8 +10,8 @@ mod program;
 use self::board::{Board, Phase};
 use self::program::{PORT, Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
-use super::weather::{cut, heal, milliseconds, storm};
+use super::linked::{Cluster, NAMES, names};
+use super::weather::{choose, cut_for, heal, milliseconds, mostly_heal, pause_for, storm};
 use crate::{Crash, HostId, Simulation};
 use odeon::ServiceOptions;
 use odeon::core::NodeName;
@@ -19,13 +19,17 @@ use odeon::directory::ServiceKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed each node is answered by each other one within this time: a connection that nobody has
 /// heard of for ten seconds ends, a dial may take ten, and then come pauses of two at the most.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 /// Once nobody sends any more, all is accounted for within this time: a lane keeps 4 MiB, and a poor link (4 % lost, 5 %
 /// held back) was seen to carry 180 KB/s for three peers.
 const CLOSED_WITHIN: Duration = Duration::from_secs(120);
+/// A node that is told to stop does so within this time.
+const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+/// Where no packet is lost, all have noticed within this time that a node has stopped; its silence takes ten seconds to
+/// be noticed.
+const NOTICED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
@@ -83,8 +87,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 /// The nodes of the cluster. Each dials those behind it, some dial all.
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let names: Vec<NodeName> =
-        NAMES[..2 + (sim.random() % 4) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 2..=5);
     let ballast_max = [0, 100, 100, 2_000, 60_000][(sim.random() % 5) as usize];
     let work_max = Duration::from_millis([0, 5, 50][(sim.random() % 3) as usize]);
     let mut options = ServiceOptions::of(ServiceKind::Entity);
@@ -109,12 +112,10 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let (one, other) =
-        (hosts[at], hosts[(at + 1 + (sim.random() % (hosts.len() as u64 - 1)) as usize) % hosts.len()]);
+    let (at, one, others) = choose(sim, hosts);
     let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
     let away = milliseconds(sim, 0, 4_000);
-    match sim.random() % 9 {
+    match sim.random() % 10 {
         0 => {
             sim.crash(one, how);
             sim.run_for(away);
@@ -127,37 +128,53 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.run_for(away);
         }
         2 | 3 => {
-            cut(sim, one, other);
             // now and then for so long that sessions are given up
             let long = sim.random().is_multiple_of(6);
-            let cut = if long { milliseconds(sim, 30_000, 50_000) } else { milliseconds(sim, 100, 15_000) };
-            sim.run_for(cut);
+            cut_for(sim, one, &others, if long { 30_000..50_000 } else { 100..15_000 });
         }
-        4 => {
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 14_000);
-            sim.run_for(pause);
-        }
-        5 | 6 => {
-            storm(sim, 6_000);
-        }
+        4 => pause_for(sim, one, 100..14_000),
+        5 | 6 => storm(sim, 6_000),
         7 => {
             // who stands still learns of the crash from nothing but silence, and its answers come very late
-            sim.pause(one);
-            let pause = milliseconds(sim, 3_000, 30_000);
-            sim.run_for(pause);
+            pause_for(sim, one, 3_000..30_000);
+            let (_, other, _) = choose(sim, &others);
             sim.crash(other, how);
             sim.start(other);
             sim.resume(one);
         }
+        8 => {
+            stop(sim, hosts, at, board);
+            sim.run_for(away);
+        }
         _ => {
-            let name = board.open(|b| b.living.keys().nth(at).cloned());
-            board.open(|b| b.dropping.extend(name));
+            board.open(|b| b.dropping.insert(NAMES[at].parse().expect("a name")));
             sim.run_for(Duration::from_millis(300));
         }
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        heal(sim, hosts);
+    mostly_heal(sim, hosts);
+}
+
+/// A node stops in order, whatever it is doing, and all others notice.
+fn stop(sim: &mut Simulation, hosts: &[HostId], at: usize, board: &Books<Board>) {
+    heal(sim, hosts);
+    let mut network = sim.options().network.clone();
+    network.loss = 0.0;
+    sim.set_network(network);
+    let up = milliseconds(sim, 0, 3_000);
+    sim.run_for(up);
+    let name: NodeName = NAMES[at].parse().expect("a name");
+    board.open(|b| b.stopping.insert(name.clone()));
+    let stopped = sim.demand("a node stops when it is told to", STOPPED_WITHIN, |_| {
+        board.open(|b| b.stopped.contains(&name))
+    });
+    if stopped {
+        let noticed = sim.demand("all notice that a node has stopped", NOTICED_WITHIN, |_| {
+            board.open(|b| b.linked_to(&name).is_empty())
+        });
+        if !noticed {
+            let linked = board.open(|b| b.linked_to(&name));
+            sim.violation(format!("{name} has stopped, and these have a connection: {linked:?}"));
+        }
     }
+    sim.crash(hosts[at], Crash::Process);
 }

@@ -8,18 +8,17 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
-use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
+use super::linked::{Cluster, names};
+use super::weather::{
+    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off_for, heal, milliseconds, mostly_heal,
+    pause_for, perhaps_drift, storm,
+};
 use crate::{Crash, HostId, Simulation};
-use odeon::core::NodeName;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed all nodes are members within this time: dead connections end after ten seconds, dials
 /// fail after five, elections take two, and a replica that is far behind is given a snapshot.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
-/// Clocks drift by this much at the most, in parts per million: less than the twentieth that leases allow for.
-const DRIFT_MAX: u64 = 45_000;
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
@@ -60,8 +59,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let names: Vec<NodeName> =
-        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 3..=5);
     let mut hosts = Vec::new();
     for name in &names {
         let start = Start { pass: cluster.node(name), names: names.clone() };
@@ -69,10 +67,7 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
             let board = board.clone();
             move |machine| serve(machine, start.clone(), board.clone())
         });
-        if sim.random().is_multiple_of(2) {
-            let ppm = (sim.random() % (2 * DRIFT_MAX)) as i64 - DRIFT_MAX as i64;
-            sim.drift(host, ppm);
-        }
+        perhaps_drift(sim, host);
         hosts.push(host);
     }
     hosts
@@ -80,44 +75,16 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let one = hosts[at];
-    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
+    let (_, one, others) = choose(sim, hosts);
     match sim.random() % 8 {
-        0 => {
-            crash(sim, one);
-            let away = milliseconds(sim, 0, 10_000);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        1 => {
-            // within a write or a sync
-            let calls = sim.random() % 40;
-            sim.crash_at_file_call(one, calls, Crash::Power, None);
-            sim.run_until(Duration::from_secs(10), |sim| !sim.is_up(one));
-            sim.crash(one, Crash::Power);
-            sim.start(one);
-        }
-        2 => {
-            hosts.iter().for_each(|host| crash(sim, *host));
-            hosts.iter().for_each(|host| sim.start(*host));
-        }
-        3 => {
-            let other = others[(sim.random() % others.len() as u64) as usize];
-            cut(sim, one, other);
-            let cut = milliseconds(sim, 100, 20_000);
-            sim.run_for(cut);
-        }
-        4 => {
-            cut_off(sim, one, &others);
-            let cut = milliseconds(sim, 1_000, 20_000);
-            sim.run_for(cut);
-        }
+        0 => crash_for(sim, one, 0..10_000),
+        1 => crash_within_write(sim, one, 0..5_000),
+        2 => crash_all(sim, hosts),
+        3 => cut_for(sim, one, &others, 100..20_000),
+        4 => cut_off_for(sim, one, &others, 1_000..20_000),
         5 => {
             // longer than a lease, or not
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 8_000);
-            sim.run_for(pause);
+            pause_for(sim, one, 100..8_000);
             sim.resume(one);
         }
         6 => {
@@ -128,12 +95,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
                 sim.start(one);
             }
         }
-        _ => {
-            storm(sim, 10_000);
-        }
+        _ => storm(sim, 10_000),
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        heal(sim, hosts);
-    }
+    mostly_heal(sim, hosts);
 }

@@ -10,21 +10,20 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
-use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
+use super::linked::{Cluster, NAMES, names};
+use super::weather::{
+    choose, crash_all, crash_for, cut_for, cut_off_for, heal, milliseconds, mostly_heal, pause_for,
+    perhaps_drift, storm,
+};
 use crate::{HostId, Simulation};
-use odeon::core::NodeName;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed all nodes are members within this time.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
 /// From then on everything answers within this time.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 /// A node that is restarted in order has left and come back within this time.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(60);
-/// Clocks drift by this much at the most, in parts per million: less than the twentieth that leases allow for.
-const DRIFT_MAX: u64 = 45_000;
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
@@ -81,8 +80,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>, is_calm: bool) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let names: Vec<NodeName> =
-        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 3..=5);
     let mut hosts = Vec::new();
     for name in &names {
         let start = Start { pass: cluster.node(name), names: names.clone() };
@@ -90,9 +88,8 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>, is_calm: bool) -> Vec<HostI
             let board = board.clone();
             move |machine| serve(machine, start.clone(), board.clone())
         });
-        if !is_calm && sim.random().is_multiple_of(2) {
-            let ppm = (sim.random() % (2 * DRIFT_MAX)) as i64 - DRIFT_MAX as i64;
-            sim.drift(host, ppm);
+        if !is_calm {
+            perhaps_drift(sim, host);
         }
         hosts.push(host);
     }
@@ -117,47 +114,20 @@ fn restart_in_order(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let one = hosts[at];
-    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
+    let (at, one, others) = choose(sim, hosts);
     match sim.random() % 6 {
-        0 => {
-            crash(sim, one);
-            let away = milliseconds(sim, 0, 8_000);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        1 => {
-            hosts.iter().for_each(|host| crash(sim, *host));
-            hosts.iter().for_each(|host| sim.start(*host));
-        }
-        2 => {
-            let other = others[(sim.random() % others.len() as u64) as usize];
-            cut(sim, one, other);
-            let cut = milliseconds(sim, 100, 15_000);
-            sim.run_for(cut);
-        }
-        3 => {
-            cut_off(sim, one, &others);
-            let cut = milliseconds(sim, 1_000, 15_000);
-            sim.run_for(cut);
-        }
+        0 => crash_for(sim, one, 0..8_000),
+        1 => crash_all(sim, hosts),
+        2 => cut_for(sim, one, &others, 100..15_000),
+        3 => cut_off_for(sim, one, &others, 1_000..15_000),
         4 => {
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 8_000);
-            sim.run_for(pause);
+            pause_for(sim, one, 100..8_000);
             board.open(|b| b.resumes(NAMES[at]));
             sim.resume(one);
         }
-        _ => {
-            storm(sim, 8_000);
-        }
+        _ => storm(sim, 8_000),
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        for name in NAMES {
-            board.open(|b| b.resumes(name));
-        }
-        heal(sim, hosts);
+    if mostly_heal(sim, hosts) {
+        board.open(|b| NAMES.iter().for_each(|name| b.resumes(name)));
     }
 }

@@ -9,13 +9,12 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
+use super::linked::{Cluster, names};
 use super::weather::{crash, cut_off, heal, milliseconds};
 use crate::{HostId, Simulation};
 use odeon::core::NodeName;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed each node has a link to each other one within this time.
 const LINKED_WITHIN: Duration = Duration::from_secs(40);
 /// A node that falls silent is suspect within this time.
@@ -26,8 +25,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
     let board = Books::<Board>::default();
-    let names: Vec<NodeName> =
-        NAMES[..3 + (sim.random() % 3) as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, 3..=5);
     let hosts = nodes(sim, &names, &board);
     heal(sim, &hosts);
     for _ in 0..1 + sim.random() % 3 {

@@ -10,13 +10,13 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::Cluster;
-use super::weather::{crash, cut, cut_off, heal, milliseconds, storm};
+use super::linked::{Cluster, names};
+use super::weather::{
+    choose, crash_for, cut_for, cut_off_for, heal, milliseconds, mostly_heal, pause_for, storm,
+};
 use crate::{HostId, Simulation};
-use odeon::core::NodeName;
 use std::time::Duration;
 
-const NAMES: [&str; 5] = ["north", "south", "west", "east", "centre"];
 /// After all faults are healed each node has a link to each other one within this time, and all are members if there is a
 /// group.
 const LINKED_WITHIN: Duration = Duration::from_secs(60);
@@ -84,9 +84,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>, is_placed: bool) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let count = if is_placed { 3 + sim.random() % 3 } else { 2 + sim.random() % 4 };
-    let names: Vec<NodeName> =
-        NAMES[..count as usize].iter().map(|name| name.parse().expect("a name")).collect();
+    let names = names(sim, if is_placed { 3..=5 } else { 2..=5 });
     let mut hosts = Vec::new();
     for name in &names {
         let start = Start { pass: cluster.node(name), names: names.clone(), is_placed };
@@ -100,38 +98,13 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>, is_placed: bool) -> Vec<Hos
 
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let one = hosts[at];
-    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != one).collect();
-    let other = others[(sim.random() % others.len() as u64) as usize];
+    let (_, one, others) = choose(sim, hosts);
     match sim.random() % 6 {
-        0 | 1 => {
-            crash(sim, one);
-            let away = milliseconds(sim, 0, 8_000);
-            sim.run_for(away);
-            sim.start(one);
-        }
-        2 => {
-            cut(sim, one, other);
-            let cut = milliseconds(sim, 100, 15_000);
-            sim.run_for(cut);
-        }
-        3 => {
-            cut_off(sim, one, &others);
-            let cut = milliseconds(sim, 1_000, 45_000);
-            sim.run_for(cut);
-        }
-        4 => {
-            sim.pause(one);
-            let pause = milliseconds(sim, 100, 14_000);
-            sim.run_for(pause);
-        }
-        _ => {
-            storm(sim, 8_000);
-        }
+        0 | 1 => crash_for(sim, one, 0..8_000),
+        2 => cut_for(sim, one, &others, 100..15_000),
+        3 => cut_off_for(sim, one, &others, 1_000..45_000),
+        4 => pause_for(sim, one, 100..14_000),
+        _ => storm(sim, 8_000),
     }
-    // most are over before the next one begins
-    if !sim.random().is_multiple_of(4) {
-        heal(sim, hosts);
-    }
+    mostly_heal(sim, hosts);
 }

@@ -4,8 +4,8 @@
 
 use super::books::Books;
 use super::crash_and_return;
-use super::linked::{self, Cluster, Pass};
-use super::weather::cut;
+use super::linked::{self, Cluster, Pass, names};
+use super::weather::{choose, cut_for, heal, pause_for, storm};
 use crate::{HostId, Machine, Simulation};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tokio::time::sleep;
 
-const NAMES: [&str; 4] = ["north", "south", "west", "east"];
 const PORT: u16 = 7_000;
 /// Mortals of each node.
 const KEYS: u64 = 3;
@@ -295,10 +294,8 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
-    let count = 2 + (sim.random() % 3) as usize;
     let mut hosts = Vec::new();
-    for name in &NAMES[..count] {
-        let name: NodeName = name.parse().expect("a name");
+    for name in names(sim, 2..=4) {
         let pass = cluster.node(&name);
         let host = sim.host(name.as_str(), {
             let board = board.clone();
@@ -313,35 +310,12 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, for less time than after which a session is given up.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
-    let at = (sim.random() % hosts.len() as u64) as usize;
-    let (one, other) = (hosts[at], hosts[(at + 1) % hosts.len()]);
+    let (_, one, others) = choose(sim, hosts);
     match sim.random() % 4 {
         0 => crash_and_return(sim, one),
-        1 => {
-            cut(sim, one, other);
-            let cut = Duration::from_millis(100 + sim.random() % 9_000);
-            sim.run_for(cut);
-        }
-        2 => {
-            sim.pause(one);
-            let pause = Duration::from_millis(100 + sim.random() % 9_000);
-            sim.run_for(pause);
-        }
-        _ => {
-            let mut network = sim.options().network.clone();
-            network.loss = (sim.random() % 20) as f64 / 100.0;
-            network.duplication = (sim.random() % 20) as f64 / 100.0;
-            network.reordering = (sim.random() % 30) as f64 / 100.0;
-            sim.set_network(network);
-            let storm = Duration::from_millis(500 + sim.random() % 4_000);
-            sim.run_for(storm);
-        }
+        1 => cut_for(sim, one, &others, 100..9_000),
+        2 => pause_for(sim, one, 100..9_000),
+        _ => storm(sim, 4_500),
     }
-    sim.heal();
-    let network = sim.options().network.clone();
-    sim.set_network(network);
-    for host in hosts {
-        sim.resume(*host);
-        sim.start(*host);
-    }
+    heal(sim, hosts);
 }

@@ -1,7 +1,11 @@
 //! What scripts share of the misfortunes that they bring about, and of their end.
 
 use crate::{Crash, HostId, Simulation};
+use std::ops::Range;
 use std::time::Duration;
+
+/// Clocks drift by this much at the most, in parts per million: less than the twentieth that leases allow for.
+const DRIFT_MAX: u64 = 45_000;
 
 /// A time of this range, the end not in it.
 pub(super) fn milliseconds(sim: &mut Simulation, from: u64, to: u64) -> Duration {
@@ -49,5 +53,76 @@ pub(super) fn cut_off(sim: &mut Simulation, one: HostId, others: &[HostId]) {
     for other in others {
         sim.cut(one, *other);
         sim.cut(*other, one);
+    }
+}
+
+/// Chooses a machine. Answers its place, itself and the others.
+pub(super) fn choose(sim: &mut Simulation, hosts: &[HostId]) -> (usize, HostId, Vec<HostId>) {
+    let at = (sim.random() % hosts.len() as u64) as usize;
+    let others = hosts.iter().copied().filter(|host| *host != hosts[at]).collect();
+    (at, hosts[at], others)
+}
+
+/// A machine crashes and comes back after so many milliseconds.
+pub(super) fn crash_for(sim: &mut Simulation, host: HostId, away: Range<u64>) {
+    crash(sim, host);
+    let away = milliseconds(sim, away.start, away.end);
+    sim.run_for(away);
+    sim.start(host);
+}
+
+/// A machine loses its power within a write or a sync, and comes back after so many milliseconds.
+pub(super) fn crash_within_write(sim: &mut Simulation, host: HostId, away: Range<u64>) {
+    let calls = sim.random() % 40;
+    sim.crash_at_file_call(host, calls, Crash::Power, None);
+    sim.run_until(Duration::from_secs(10), |sim| !sim.is_up(host));
+    sim.crash(host, Crash::Power);
+    let away = milliseconds(sim, away.start, away.end);
+    sim.run_for(away);
+    sim.start(host);
+}
+
+/// All machines crash at once and come back.
+pub(super) fn crash_all(sim: &mut Simulation, hosts: &[HostId]) {
+    hosts.iter().for_each(|host| crash(sim, *host));
+    hosts.iter().for_each(|host| sim.start(*host));
+}
+
+/// The path from a machine to one of the others is cut, or both ways, for so many milliseconds. It is not over then.
+pub(super) fn cut_for(sim: &mut Simulation, one: HostId, others: &[HostId], time: Range<u64>) {
+    let other = others[(sim.random() % others.len() as u64) as usize];
+    cut(sim, one, other);
+    let time = milliseconds(sim, time.start, time.end);
+    sim.run_for(time);
+}
+
+/// A machine is cut off from the others for so many milliseconds. It is not over then.
+pub(super) fn cut_off_for(sim: &mut Simulation, one: HostId, others: &[HostId], time: Range<u64>) {
+    cut_off(sim, one, others);
+    let time = milliseconds(sim, time.start, time.end);
+    sim.run_for(time);
+}
+
+/// A machine stands still for so many milliseconds. It is not over then.
+pub(super) fn pause_for(sim: &mut Simulation, one: HostId, time: Range<u64>) {
+    sim.pause(one);
+    let time = milliseconds(sim, time.start, time.end);
+    sim.run_for(time);
+}
+
+/// Most misfortunes are over before the next one begins. Answers whether all are.
+pub(super) fn mostly_heal(sim: &mut Simulation, hosts: &[HostId]) -> bool {
+    let is_over = !sim.random().is_multiple_of(4);
+    if is_over {
+        heal(sim, hosts);
+    }
+    is_over
+}
+
+/// The clock of every second machine goes too fast or too slow.
+pub(super) fn perhaps_drift(sim: &mut Simulation, host: HostId) {
+    if sim.random().is_multiple_of(2) {
+        let ppm = (sim.random() % (2 * DRIFT_MAX)) as i64 - DRIFT_MAX as i64;
+        sim.drift(host, ppm);
     }
 }

@@ -3,28 +3,21 @@
 use super::board::{Board, KEYS, Receiver};
 use crate::Machine;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass, dial_all};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
 use odeon::core::NodeName;
-use odeon::membership::{Membership, MembershipConfig, Standing};
+use odeon::membership::Standing;
 use odeon::prelude::*;
-use odeon::remote::Links;
 use tokio::time::sleep;
 
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node shows what it sees.
 const SHOW_EVERY: Duration = Duration::from_millis(20);
-/// How often it dials whom it has no link to.
-const DIAL_EVERY: Duration = Duration::from_millis(200);
 /// Between two calls of one receiver.
 const CALL_EVERY: Duration = Duration::from_millis(40);
 /// A call is waited for so long.
 const CALL_WITHIN: Duration = Duration::from_millis(500);
 /// A node that stops has so long for each part of it.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// Those who form the cluster, and vote.
-pub(super) const FOUNDERS: usize = 3;
 
 /// What a node starts with.
 #[derive(Clone)]
@@ -60,12 +53,9 @@ impl Presence for Present {
     }
 }
 
-/// The node's program. A node that is a member no more is started anew, as whoever looks after it would do.
-pub(super) async fn serve(mut machine: Machine, start: Start, board: Books<Board>) {
-    machine.incarnation *= 1_000;
-    while live(&machine, &start, &board).await {
-        machine.incarnation += 1;
-    }
+/// The node's program.
+pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
+    linked::live_again(machine, |machine| live(machine, &start, &board)).await;
 }
 
 fn only(name: &NodeName) -> String {
@@ -73,46 +63,36 @@ fn only(name: &NodeName) -> String {
 }
 
 /// One life of a node. True: it is a member no more.
-async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
+async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     let name: NodeName = machine.name.parse().expect("a node name");
-    let port = PORT + (machine.incarnation % 10_000) as u16;
     let present = |volatile| {
         let present = Present { board: board.clone(), node: name.clone(), volatile };
         move || present.clone()
     };
     let app = App::new().service("presence", present(false)).service(&only(&name), present(false));
     let app = app.entity("tally", present(true)).singleton("clerk", present(true));
-    let (node, links) = linked::start_placed(machine, &start.pass, port, app).await;
+    let (node, links) = linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&name, links.local_address()));
-    let founders = start.names[..FOUNDERS].iter().cloned();
-    let config = MembershipConfig::new(machine.directory.join("cluster"), founders);
-    let Ok(membership) = Membership::start(&node, &links, config).await else { return false };
-    let mut tasks = Vec::new();
-    let mut spread = machine.executors.iter().rev().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        tasks.push(spread.next().expect("a machine has an executor").spawn(task));
+    let Some(membership) = linked::join(&machine, &start.names, (&node, &links), |_| ()).await else {
+        return false;
     };
-    spawn(Box::pin(dial(links.clone(), start.names.clone(), board.clone())));
+    let mut tasks = Tasks::on(&machine);
+    let addresses = board.clone();
+    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
     let only = start.names.iter().cloned().map(Receiver::Only);
     let keys = (0..KEYS).map(|key| Receiver::Key(key.to_string()));
     for receiver in only.chain(keys).chain([Receiver::Presence, Receiver::Singleton]) {
-        spawn(Box::pin(call(node.clone(), receiver, board.clone())));
+        tasks.spawn(call(node.clone(), receiver, board.clone()));
     }
     while membership.standing() != Standing::Removed {
         let freshness = (membership.holds_lease(), membership.is_stale());
         board.open(|b| b.sees(&name, membership.view(), membership.standing(), freshness));
         sleep(SHOW_EVERY).await;
     }
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    tasks.abort();
     node.stop(STOP_WITHIN).await;
     true
-}
-
-async fn dial(links: Links, names: Vec<NodeName>, board: Books<Board>) {
-    loop {
-        dial_all(&links, &names, |name| board.open(|b| b.addresses.get(name).copied())).await;
-        sleep(DIAL_EVERY).await;
-    }
 }
 
 /// Calls one receiver, for ever.

@@ -3,15 +3,13 @@
 use super::board::Board;
 use crate::Machine;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName};
 use odeon::prelude::*;
 use odeon::remote::Links;
 use tokio::time::sleep;
 
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node shows its links.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// How often a node looks whether there is a link to its seed.
@@ -74,28 +72,24 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         let present = present.clone();
         early = early.entity(SHARED, move || present.clone());
     }
-    let port = PORT + machine.incarnation as u16;
-    let (node, links) = linked::start(&machine, &start.pass, port, early).await;
+    let (node, links) = linked::start(&machine, &start.pass, linked::port(&machine), early).await;
     board.open(|b| b.begins(&me, links.local_address()));
-    let mut spread = machine.executors.iter().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        spread.next().expect("a machine has an executor").spawn(task);
-    };
-    spawn(Box::pin(seed(links.clone(), start.seed.clone(), board.clone())));
+    let mut tasks = Tasks::on(&machine);
+    tasks.spawn(seed(links.clone(), start.seed.clone(), board.clone()));
     for other in &start.others {
-        spawn(Box::pin(call(node.clone(), other.clone(), board.clone())));
+        tasks.spawn(call(node.clone(), other.clone(), board.clone()));
     }
     if !start.shares {
-        spawn(Box::pin(call_shared(node.clone(), board.clone())));
+        tasks.spawn(call_shared(node.clone(), board.clone()));
     }
     let late = app(KINDS[1]);
-    spawn(Box::pin({
+    tasks.spawn({
         let (node, after) = (node.clone(), start.late);
         async move {
             sleep(after).await;
             node.add_services(late).await.expect("it is of another name");
         }
-    }));
+    });
     loop {
         let shown = links.status();
         board.open(|b| b.shows(&me, shown));

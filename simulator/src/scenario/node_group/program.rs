@@ -4,7 +4,7 @@ use super::board::Board;
 use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass, dial_all};
+use crate::scenario::linked::{self, Pass, Tasks};
 use bytes::Bytes;
 use odeon::core::journal::GroupId;
 use odeon::core::{EntryId, NodeName, Random, ReplicaId};
@@ -17,8 +17,6 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 const GROUP: GroupId = GroupId(7);
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node shows how it sees the group, and dials whom it has no link to.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long whoever proposes waits.
@@ -92,8 +90,7 @@ fn replica(machine: &Machine, names: &[NodeName]) -> ReplicaId {
 pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     let name: NodeName = machine.name.parse().expect("a node name");
     let replica = replica(&machine, &start.names);
-    let port = PORT + machine.incarnation as u16;
-    let (_node, links) = linked::start(&machine, &start.pass, port, App::new()).await;
+    let (_node, links) = linked::start(&machine, &start.pass, linked::port(&machine), App::new()).await;
     board.open(|b| b.begins(&name, replica, links.local_address()));
     let config =
         JournalConfig { segment_bytes: 0, ..JournalConfig::in_directory(machine.directory.join("journal")) };
@@ -115,16 +112,15 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         }
     };
     let random = Random::seeded(start.seed ^ replica.0 ^ (machine.incarnation << 32));
-    let mut spread = machine.executors.iter().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        spread.next().expect("a machine has an executor").spawn(task);
-    };
-    spawn(Box::pin(propose(group.clone(), name.clone(), random.clone(), board.clone())));
-    spawn(Box::pin(read(group.clone(), name.clone(), board.clone())));
-    spawn(Box::pin(look_after(group.clone(), name.clone(), start.names.clone(), random, board.clone())));
+    let mut tasks = Tasks::on(&machine);
+    let addresses = board.clone();
+    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(propose(group.clone(), name.clone(), random.clone(), board.clone()));
+    tasks.spawn(read(group.clone(), name.clone(), board.clone()));
+    tasks.spawn(look_after(group.clone(), name.clone(), start.names.clone(), random, board.clone()));
     loop {
         board.open(|b| b.shows(&name, group.status()));
-        dial_all(&links, &start.names, |name| board.open(|b| b.addresses.get(name).copied())).await;
         if let Some(error) = journal.failure() {
             tracing::info!(%error, "the journal has failed: the node ends");
             return reached("group: a node ended with its journal");

@@ -94,6 +94,9 @@ pub(super) struct Board {
     pub(super) answered: BTreeSet<(NodeName, NodeName)>,
     /// Nodes that are to drop their connections.
     pub(super) dropping: BTreeSet<NodeName>,
+    /// Nodes that are to stop, and those that have.
+    pub(super) stopping: BTreeSet<NodeName>,
+    pub(super) stopped: BTreeSet<NodeName>,
     pub(super) broken: Vec<String>,
 }
 
@@ -202,6 +205,19 @@ impl Board {
             self.broken.extend(broken);
         }
         self.links.insert(me.clone(), links);
+    }
+
+    /// The latest incarnation of a node begins.
+    pub(super) fn begins(&mut self, node: &NodeId) {
+        self.stopping.remove(&node.name);
+        self.stopped.remove(&node.name);
+        self.living.insert(node.name.clone(), node.incarnation);
+    }
+
+    /// The nodes that have a connection with the latest incarnation of this one.
+    pub(super) fn linked_to(&self, name: &NodeName) -> Vec<NodeId> {
+        let links = self.living_links().filter(|(node, link)| node.name != *name && link.node.name == *name);
+        links.filter(|(_, link)| link.connected).map(|(node, _)| node.clone()).collect()
     }
 
     /// Whether this is the latest incarnation of its node.

@@ -4,8 +4,9 @@ use super::board::{Board, End, Pair, Phase, Stream};
 use super::by_name;
 use super::invariants::{self, answer};
 use crate::Machine;
+use crate::reach::reached;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
 use odeon::prelude::*;
@@ -17,6 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Where nodes listen.
 pub(super) const PORT: u16 = 7_000;
+/// A node that stops has so long for each part of it.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How often a node shows its links.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// A call ends no later than this after its deadline.
@@ -240,24 +243,27 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     let (node, own) = linked::start(&machine, &start.pass, PORT, app).await;
     let own = links.get_or_init(|| own);
     let others: Vec<_> = board.open(|b| {
-        b.living.insert(name.clone(), machine.incarnation);
+        b.begins(&me);
         b.addresses.iter().filter(|(other, _)| **other != name).map(|(n, a)| (n.clone(), *a)).collect()
     });
-    let mut spread = machine.executors.iter().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        spread.next().expect("a machine has an executor").spawn(task);
-    };
+    let mut tasks = Tasks::on(&machine);
     for (number, (other, address)) in others.iter().enumerate() {
         if start.dials.contains(other) {
-            spawn(Box::pin(dial(own.clone(), *address)));
+            tasks.spawn(dial(own.clone(), *address));
         }
         let seat =
             Seat { node: node.clone(), scribe: scribe.clone(), to: other.clone(), start: start.clone() };
-        spawn(Box::pin(seat.clone().cast_for_ever(number as u64)));
+        tasks.spawn(seat.clone().cast_for_ever(number as u64));
         let relays = others.iter().map(|(name, _)| name.clone()).filter(|name| name != other).collect();
-        spawn(Box::pin(seat.call_for_ever(relays)));
+        tasks.spawn(seat.call_for_ever(relays));
     }
     loop {
+        if board.open(|b| b.stopping.remove(&name)) {
+            reached("links: a node stopped in order");
+            node.stop(STOP_WITHIN).await;
+            board.open(|b| b.stopped.insert(name));
+            return;
+        }
         if board.open(|b| b.dropping.remove(&name)) {
             own.drop_connections();
         }

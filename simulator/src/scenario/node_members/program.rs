@@ -4,20 +4,14 @@ use super::board::Board;
 use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass, dial_all};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::core::{NodeId, NodeName};
-use odeon::membership::{Membership, MembershipConfig, Standing};
+use odeon::membership::{MembershipConfig, Standing};
 use odeon::prelude::*;
 use tokio::time::sleep;
 
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node acts as a member.
 const ACT_EVERY: Duration = Duration::from_millis(20);
-/// How often it dials whom it has no link to.
-const DIAL_EVERY: Duration = Duration::from_millis(200);
-/// Those who form the cluster.
-const FOUNDERS: usize = 3;
 
 /// What a node starts with.
 #[derive(Clone)]
@@ -26,45 +20,29 @@ pub(super) struct Start {
     pub(super) names: Vec<NodeName>,
 }
 
-/// The node's program. A node that is a member no more is started anew, as whoever looks after it would do.
-pub(super) async fn serve(mut machine: Machine, start: Start, board: Books<Board>) {
-    machine.incarnation *= 1_000;
-    while live(&machine, &start, &board).await {
-        machine.incarnation += 1;
-    }
+/// The node's program.
+pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
+    linked::live_again(machine, |machine| live(machine, &start, &board)).await;
 }
 
 /// One life of a node. True: it is a member no more.
-async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
+async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     let name: NodeName = machine.name.parse().expect("a node name");
     let me = NodeId { name, incarnation: machine.incarnation };
-    let port = PORT + (machine.incarnation % 10_000) as u16;
-    let (node, links) = linked::start(machine, &start.pass, port, App::new()).await;
+    let (node, links) = linked::start(&machine, &start.pass, linked::port(&machine), App::new()).await;
     board.open(|b| b.begins(&me, links.local_address()));
-    let mut config =
-        MembershipConfig::new(machine.directory.join("cluster"), start.names[..FOUNDERS].iter().cloned());
-    config.eligible = start.names.iter().cloned().collect();
-    config.snapshot_after = 100;
-    let membership = match Membership::start(&node, &links, config).await {
-        Ok(membership) => membership,
-        Err(error) => {
-            tracing::info!(%error, "the node cannot be a member: its machine goes down");
-            reached("members: a node was cut off while it started");
-            return false;
-        }
+    let tune = |config: &mut MembershipConfig| {
+        config.eligible = start.names.iter().cloned().collect();
+        config.snapshot_after = 100;
     };
-    let dial = {
-        let (links, board, names) = (links.clone(), board.clone(), start.names.clone());
-        async move {
-            loop {
-                dial_all(&links, &names, |name| board.open(|b| b.addresses.get(name).copied())).await;
-                sleep(DIAL_EVERY).await;
-            }
-        }
+    let Some(membership) = linked::join(&machine, &start.names, (&node, &links), tune).await else {
+        return false;
     };
-    let executors = &machine.executors;
-    let dial = executors[executors.len() - 1].spawn(dial);
-    let follow = {
+    let mut tasks = Tasks::on(&machine);
+    let addresses = board.clone();
+    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn({
         let (me, board, mut views) = (me.clone(), board.clone(), membership.views());
         async move {
             while views.changed().await.is_ok() {
@@ -72,13 +50,12 @@ async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
                 board.open(|b| b.sees(&me, &view));
             }
         }
-    };
-    executors[0].spawn(follow);
+    });
     loop {
         let (holds, standing) = (membership.holds_lease(), membership.standing());
         if standing == Standing::Removed {
             reached("members: a node learned that it is none any more");
-            dial.abort();
+            tasks.abort();
             node.stop(Duration::from_secs(5)).await;
             return true;
         }

@@ -4,29 +4,22 @@ use super::board::{Board, KEYS, Life, SINGLETON};
 use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass, dial_all};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
 use odeon::core::membership::Command;
 use odeon::core::{NodeId, NodeName};
 use odeon::membership::{Membership, MembershipConfig, Standing};
 use odeon::prelude::*;
-use odeon::remote::Links;
 use tokio::time::sleep;
 
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node shows what it sees.
 const SHOW_EVERY: Duration = Duration::from_millis(20);
-/// How often it dials whom it has no link to.
-const DIAL_EVERY: Duration = Duration::from_millis(200);
 /// Between two calls of one key.
 const CALL_EVERY: Duration = Duration::from_millis(40);
 /// A call is waited for so long.
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// A node that stops has so long for each part of it.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// Those who form the cluster.
-const FOUNDERS: usize = 3;
 
 /// What a node starts with.
 #[derive(Clone)]
@@ -72,18 +65,14 @@ impl Counting {
 
 /// The node's program. A node that is a member no more is started anew, as whoever looks after it would do, and so is one
 /// that was asked to leave.
-pub(super) async fn serve(mut machine: Machine, start: Start, board: Books<Board>) {
-    machine.incarnation *= 1_000;
-    while live(&machine, &start, &board).await {
-        machine.incarnation += 1;
-    }
+pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
+    linked::live_again(machine, |machine| live(machine, &start, &board)).await;
 }
 
 /// One life of a node. True: it is a member no more.
-async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
+async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     let name: NodeName = machine.name.parse().expect("a node name");
     let me = NodeId { name, incarnation: machine.incarnation };
-    let port = PORT + (machine.incarnation % 10_000) as u16;
     let make = {
         let (board, me) = (board.clone(), me.clone());
         move |cx: Cx| {
@@ -92,27 +81,18 @@ async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
         }
     };
     let app = App::new().entity("tally", make.clone()).singleton("clerk", make);
-    let (node, links) = linked::start_placed(machine, &start.pass, port, app).await;
+    let (node, links) = linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&me, links.local_address()));
-    let mut config =
-        MembershipConfig::new(machine.directory.join("cluster"), start.names[..FOUNDERS].iter().cloned());
-    config.eligible = start.names.iter().cloned().collect();
-    let membership = match Membership::start(&node, &links, config).await {
-        Ok(membership) => membership,
-        Err(error) => {
-            tracing::info!(%error, "the node cannot be a member: its machine goes down");
-            reached("members: a node was cut off while it started");
-            return false;
-        }
+    let tune = |config: &mut MembershipConfig| config.eligible = start.names.iter().cloned().collect();
+    let Some(membership) = linked::join(&machine, &start.names, (&node, &links), tune).await else {
+        return false;
     };
-    let mut tasks = Vec::new();
-    let mut spread = machine.executors.iter().rev().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        tasks.push(spread.next().expect("a machine has an executor").spawn(task));
-    };
-    spawn(Box::pin(dial(links.clone(), start.names.clone(), board.clone())));
+    let mut tasks = Tasks::on(&machine);
+    let addresses = board.clone();
+    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
     for key in (0..KEYS).map(|key| key.to_string()).chain([SINGLETON.into()]) {
-        spawn(Box::pin(call(node.clone(), me.name.clone(), key, board.clone())));
+        tasks.spawn(call(node.clone(), me.name.clone(), key, board.clone()));
     }
     loop {
         let standing = membership.standing();
@@ -125,7 +105,7 @@ async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
             if leaves {
                 leave(&membership, &me).await;
             }
-            tasks.iter().for_each(tokio::task::JoinHandle::abort);
+            tasks.abort();
             node.stop(STOP_WITHIN).await;
             board.open(|b| b.has_left(me.name.as_str()));
             return true;
@@ -144,13 +124,6 @@ async fn leave(membership: &Membership, me: &NodeId) {
         }
         Ok(_) => reached("places: a node left with what it could not give away"),
         Err(error) => tracing::debug!(%error, "nobody hears that the node drains"),
-    }
-}
-
-async fn dial(links: Links, names: Vec<NodeName>, board: Books<Board>) {
-    loop {
-        dial_all(&links, &names, |name| board.open(|b| b.addresses.get(name).copied())).await;
-        sleep(DIAL_EVERY).await;
     }
 }
 

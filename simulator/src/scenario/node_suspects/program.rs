@@ -3,19 +3,14 @@
 use super::board::Board;
 use crate::Machine;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName};
 use odeon::prelude::*;
-use odeon::remote::Links;
 use tokio::time::sleep;
 
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node shows its links.
 const SHOW_EVERY: Duration = Duration::from_millis(50);
-/// How often a node looks whether there is a link to each other one.
-const DIAL_EVERY: Duration = Duration::from_millis(500);
 /// A call is made so often.
 const CALL_EVERY: Duration = Duration::from_millis(50);
 /// What is not answered within this time was sent to nobody who could.
@@ -58,28 +53,19 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
         true => App::new(),
         false => App::new().service(SERVICE, move || present.clone()),
     };
-    let port = PORT + machine.incarnation as u16;
-    let (node, links) = linked::start(&machine, &start.pass, port, app).await;
+    let (node, links) = linked::start(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&me, links.local_address()));
-    let mut spread = machine.executors.iter().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        spread.next().expect("a machine has an executor").spawn(task);
-    };
-    spawn(Box::pin(keep_linked(links.clone(), start.names.clone(), board.clone())));
+    let mut tasks = Tasks::on(&machine);
+    let addresses = board.clone();
+    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
     if start.calls {
-        spawn(Box::pin(call(node.clone(), board.clone())));
+        tasks.spawn(call(node.clone(), board.clone()));
     }
     loop {
         let shown = links.status();
         board.open(|b| b.shows(&me, shown));
         sleep(SHOW_EVERY).await;
-    }
-}
-
-async fn keep_linked(links: Links, names: Vec<NodeName>, board: Books<Board>) {
-    loop {
-        linked::dial_all(&links, &names, |name| board.open(|b| b.addresses.get(name).copied())).await;
-        sleep(DIAL_EVERY).await;
     }
 }
 

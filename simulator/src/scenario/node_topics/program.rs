@@ -4,21 +4,16 @@ use super::board::{Board, Life, Who};
 use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
-use crate::scenario::linked::{self, Pass, dial_all};
+use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Contract;
 use odeon::core::{NodeId, NodeName, Random};
 use odeon::directory::ServiceKind;
 use odeon::membership::{Membership, MembershipConfig, Standing};
 use odeon::prelude::*;
-use odeon::remote::Links;
 use tokio::time::sleep;
 
-/// Where a node listens in its first incarnation; in each later one at the next port.
-const PORT: u16 = 7_000;
 /// How often a node shows what it knows.
 const SHOW_EVERY: Duration = Duration::from_millis(50);
-/// How often it dials whom it has no link to.
-const DIAL_EVERY: Duration = Duration::from_millis(200);
 /// An entity that hears nothing for so long is passivated.
 const IDLE: Duration = Duration::from_millis(400);
 /// A handler that runs for so long past its deadline is ended, and its activation with it.
@@ -29,8 +24,6 @@ const KEYS: [std::ops::Range<u64>; 3] = [0..3, 3..6, 6..8];
 const TOPIC: &str = "news";
 /// A node that stops has so long for each part of it.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// Those who form the cluster.
-const FOUNDERS: usize = 3;
 
 /// What a node starts with.
 #[derive(Clone)]
@@ -116,19 +109,15 @@ impl Reader for Reading {
     }
 }
 
-/// The node's program. A node that is a member no more is started anew, as whoever looks after it would do.
-pub(super) async fn serve(mut machine: Machine, start: Start, board: Books<Board>) {
-    machine.incarnation *= 1_000;
-    while live(&machine, &start, &board).await {
-        machine.incarnation += 1;
-    }
+/// The node's program.
+pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
+    linked::live_again(machine, |machine| live(machine, &start, &board)).await;
 }
 
 /// One life of a node. True: it is a member no more.
-async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
+async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     let name: NodeName = machine.name.parse().expect("a node name");
     let me = NodeId { name, incarnation: machine.incarnation };
-    let port = PORT + (machine.incarnation % 10_000) as u16;
     let make = {
         let (board, me, is_placed) = (board.clone(), me.clone(), start.is_placed);
         move |cx: Cx| std::future::ready(Reading::begin(&cx, &board, &me, is_placed))
@@ -142,30 +131,33 @@ async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
         .singleton_with("clerk", options(ServiceKind::Singleton), make.clone())
         .service_with("cache", options(ServiceKind::Stateless), make);
     let (node, links) = match start.is_placed {
-        true => linked::start_placed(machine, &start.pass, port, app).await,
-        false => linked::start(machine, &start.pass, port, app).await,
+        true => linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await,
+        false => linked::start(&machine, &start.pass, linked::port(&machine), app).await,
     };
     board.open(|b| b.begins(&me, links.local_address()));
     let membership = match start.is_placed {
-        true => match member(machine, start, &node, &links).await {
-            Some(membership) => Some(membership),
-            None => return false,
-        },
+        true => {
+            let tune =
+                |config: &mut MembershipConfig| config.eligible = start.names.iter().cloned().collect();
+            let joined = linked::join(&machine, &start.names, (&node, &links), tune).await;
+            if joined.is_none() {
+                return false;
+            }
+            joined
+        }
         false => None,
     };
-    let mut tasks = Vec::new();
-    let mut spread = machine.executors.iter().rev().cycle();
-    let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        tasks.push(spread.next().expect("a machine has an executor").spawn(task));
-    };
-    spawn(Box::pin(dial(links.clone(), start.names.clone(), board.clone())));
-    spawn(Box::pin(publish(node.clone(), me.clone(), board.clone())));
-    spawn(Box::pin(stir(node.clone(), board.clone())));
+    let mut tasks = Tasks::on(&machine);
+    let addresses = board.clone();
+    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(publish(node.clone(), me.clone(), board.clone()));
+    tasks.spawn(stir(node.clone(), board.clone()));
     let topic: Topic<ReaderRef> = node.topic(TOPIC).expect("a name");
     loop {
         if let Some(membership) = &membership {
             if membership.standing() == Standing::Removed {
-                tasks.iter().for_each(tokio::task::JoinHandle::abort);
+                tasks.abort();
                 node.stop(STOP_WITHIN).await;
                 return true;
             }
@@ -173,19 +165,6 @@ async fn live(machine: &Machine, start: &Start, board: &Books<Board>) -> bool {
         }
         board.open(|b| b.shows(&me, links.status(), topic.members()));
         sleep(SHOW_EVERY).await;
-    }
-}
-
-async fn member(machine: &Machine, start: &Start, node: &Node, links: &Links) -> Option<Membership> {
-    let founders = start.names[..FOUNDERS].iter().cloned();
-    let mut config = MembershipConfig::new(machine.directory.join("cluster"), founders);
-    config.eligible = start.names.iter().cloned().collect();
-    match Membership::start(node, links, config).await {
-        Ok(membership) => Some(membership),
-        Err(error) => {
-            tracing::info!(%error, "the node cannot be a member: its machine goes down");
-            None
-        }
     }
 }
 
@@ -205,13 +184,6 @@ fn show_place(membership: &Membership, me: &NodeId, count: usize, board: &Books<
             b.places.remove(me);
         }
     });
-}
-
-async fn dial(links: Links, names: Vec<NodeName>, board: Books<Board>) {
-    loop {
-        dial_all(&links, &names, |name| board.open(|b| b.addresses.get(name).copied())).await;
-        sleep(DIAL_EVERY).await;
-    }
 }
 
 /// Publishes, one after another.
