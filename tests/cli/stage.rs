@@ -239,12 +239,10 @@ pub(crate) fn http(host: &str, method: &str, path: &str, headers: &[&str], body:
     exchange(stream, host, method, path, headers, body).expect("it is answered")
 }
 
-/// Calls a method of a service, for longer than anything takes on a machine that has more to do than it can. None: nobody
-/// takes the connection. An error: it was taken, and broke.
+/// Calls a method of a service. None: nobody takes the connection. An error: it was taken, and broke.
 pub(crate) fn try_post(host: &str, path: &str, body: &str) -> Option<io::Result<(u16, String)>> {
     let stream = TcpStream::connect(host).ok()?;
-    let headers = ["content-type: application/json", "request-timeout: 30"];
-    Some(exchange(stream, host, "POST", path, &headers, body))
+    Some(exchange(stream, host, "POST", path, &["content-type: application/json"], body))
 }
 
 fn exchange(

@@ -10,9 +10,6 @@ use odeon_tests::history::{End, Event, History, Line, TALLIES};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
-/// Has these tests run: they are not part of each run yet.
-const WANTED: &str = "ODEON_FAULTS";
-
 const ALL: [&str; 3] = ["north", "south", "west"];
 
 /// Three members under load. Processes end before their disks and their network do.
@@ -85,10 +82,6 @@ impl Cluster {
     /// All are members, have entities and are answered by all. One of them may have a small disk. None: this machine has
     /// no namespaces for us.
     pub(crate) async fn begin(test: &'static str, small: Option<&'static str>) -> Option<Self> {
-        if std::env::var_os(WANTED).is_none() {
-            say(&format!("SKIPPED: the test {test:?} of members under load, as {WANTED} is not set"));
-            return None;
-        }
         let net = Net::of(test, &ALL)?;
         let place = daemon::place(test);
         let history = History::at(place.join(HISTORY));
