@@ -11,6 +11,7 @@ use crate::service::reply::{RawOutcome, RawReply};
 use odeon_core::Refusal;
 use odeon_core::outcome::Overflow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A message on its way.
 pub(crate) struct Passing<M: Message> {
@@ -195,5 +196,11 @@ impl<M: Message> Held for Passing<M> {
 
     fn bytes(&self) -> usize {
         self.envelope.header.weight() as usize + size_of::<M>()
+    }
+
+    fn left(&self) -> Option<Duration> {
+        let due = self.envelope.header.due();
+        let wheel = self.address.whereabouts().wheel().filter(|_| !due.is_never())?;
+        Some(due.until(wheel.now()))
     }
 }

@@ -18,6 +18,9 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 const ALL_BYTES_MAX: usize = 64 << 20;
 /// Nothing waits longer: the callers of calls wait no longer than that by default.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// So long before nobody waits for it any more a message is refused. While its caller still listens it is certain that it
+/// did not run; afterwards nobody could tell.
+const LAST_MOMENT: Duration = Duration::from_millis(20);
 
 /// A line whose first message could not go is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
@@ -36,16 +39,33 @@ pub(crate) trait Held: Send {
     fn refuse(self: Box<Self>, why: Refusal);
     /// How many bytes it counts for.
     fn bytes(&self) -> usize;
+    /// How long somebody still waits for it; none: as long as it takes.
+    fn left(&self) -> Option<Duration>;
+}
+
+struct Waiting {
+    message: Box<dyn Held>,
+    since: Instant,
+    /// Then it is refused.
+    until: Instant,
 }
 
 #[derive(Default)]
 struct Line {
-    waiting: VecDeque<(Instant, Box<dyn Held>)>,
+    waiting: VecDeque<Waiting>,
+    /// None of them is to be refused before; one that has gone may have been.
+    earliest: Option<Instant>,
     bytes: usize,
     /// Somebody sends what waits, one after the other.
     is_moving: bool,
     /// The first one could not go: nobody tries it again before.
     not_before: Option<Instant>,
+}
+
+impl Line {
+    fn is_due_at(&mut self, until: Instant) {
+        self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
+    }
 }
 
 /// All lines of a node.
@@ -68,6 +88,8 @@ impl Lines {
 
     pub(super) fn push(&self, service: &ServiceName, slot: SlotId, message: Box<dyn Held>, now: Instant) {
         let bytes = message.bytes();
+        let left = message.left().map_or(WAIT_MAX, |left| left.saturating_sub(LAST_MOMENT).min(WAIT_MAX));
+        let waiting = Waiting { message, since: now, until: now + left };
         let refused = {
             let mut lines = self.lines.lock();
             let line = lines.entry((service.clone(), slot)).or_default();
@@ -75,11 +97,12 @@ impl Lines {
                 || line.bytes >= LINE_BYTES_MAX
                 || self.bytes.load(Relaxed) >= ALL_BYTES_MAX;
             let refused = if is_full {
-                Some(message)
+                Some(waiting.message)
             } else {
                 line.bytes += bytes;
                 self.bytes.fetch_add(bytes, Relaxed);
-                line.waiting.push_back((now, message));
+                line.is_due_at(waiting.until);
+                line.waiting.push_back(waiting);
                 None
             };
             self.count.store(lines.len(), Relaxed);
@@ -94,7 +117,7 @@ impl Lines {
     pub(super) fn look(&self) -> Vec<(ServiceName, SlotId, Option<Instant>, usize, usize)> {
         let lines = self.lines.lock();
         let of = |((service, slot), line): (&(ServiceName, SlotId), &Line)| {
-            let since = line.waiting.front().map(|(since, _)| *since);
+            let since = line.waiting.front().map(|waiting| waiting.since);
             (service.clone(), *slot, since, line.waiting.len(), line.bytes)
         };
         lines.iter().map(of).collect()
@@ -112,11 +135,11 @@ impl Lines {
         if !self.begin(slot) {
             return;
         }
-        while let Some((since, message)) = self.pop(slot) {
+        while let Some(Waiting { message, since, until }) = self.pop(slot) {
             match message.send() {
                 Ok(None) => {}
                 Ok(Some(room)) => room.await,
-                Err(message) => return self.put_back(slot, since, message),
+                Err(message) => return self.put_back(slot, Waiting { message, since, until }),
             }
         }
     }
@@ -129,13 +152,13 @@ impl Lines {
     }
 
     /// The next one. The line of the last one is gone: whoever comes from now on need not wait.
-    fn pop(&self, slot: &(ServiceName, SlotId)) -> Option<(Instant, Box<dyn Held>)> {
+    fn pop(&self, slot: &(ServiceName, SlotId)) -> Option<Waiting> {
         let mut lines = self.lines.lock();
         let next = lines.get_mut(slot).and_then(|line| {
-            let (since, message) = line.waiting.pop_front()?;
-            line.bytes -= message.bytes();
-            self.bytes.fetch_sub(message.bytes(), Relaxed);
-            Some((since, message))
+            let next = line.waiting.pop_front()?;
+            line.bytes -= next.message.bytes();
+            self.bytes.fetch_sub(next.message.bytes(), Relaxed);
+            Some(next)
         });
         if next.is_none() {
             lines.remove(slot);
@@ -144,26 +167,29 @@ impl Lines {
         next
     }
 
-    fn put_back(&self, slot: &(ServiceName, SlotId), since: Instant, message: Box<dyn Held>) {
+    fn put_back(&self, slot: &(ServiceName, SlotId), next: Waiting) {
         let mut lines = self.lines.lock();
         let line = lines.entry(slot.clone()).or_default();
         (line.is_moving, line.not_before) = (false, Some(Instant::now() + RETRY_AFTER));
-        line.bytes += message.bytes();
-        self.bytes.fetch_add(message.bytes(), Relaxed);
-        line.waiting.push_front((since, message));
+        line.bytes += next.message.bytes();
+        self.bytes.fetch_add(next.message.bytes(), Relaxed);
+        line.is_due_at(next.until);
+        line.waiting.push_front(next);
     }
 
-    /// Refuses what has waited for too long.
+    /// Refuses what has waited for too long, and what nobody is about to wait for any more.
     pub(super) fn expire(&self, now: Instant, why: impl Fn(&ServiceName, SlotId) -> &'static str) {
         let mut late = Vec::new();
         {
             let mut lines = self.lines.lock();
-            for ((service, slot), line) in lines.iter_mut().filter(|(_, line)| !line.is_moving) {
-                while let Some((since, message)) = line.waiting.pop_front() {
-                    if now.saturating_duration_since(since) < WAIT_MAX {
-                        line.waiting.push_front((since, message));
-                        break;
-                    }
+            // what is being sent has left its line
+            let is_due = |line: &Line| line.earliest.is_some_and(|earliest| earliest <= now);
+            for ((service, slot), line) in lines.iter_mut().filter(|(_, line)| is_due(line)) {
+                let (over, waiting): (VecDeque<_>, VecDeque<_>) =
+                    line.waiting.drain(..).partition(|waiting| waiting.until <= now);
+                line.earliest = waiting.iter().map(|waiting| waiting.until).min();
+                line.waiting = waiting;
+                for Waiting { message, .. } in over {
                     line.bytes -= message.bytes();
                     self.bytes.fetch_sub(message.bytes(), Relaxed);
                     late.push((unplaced(service, why(service, *slot)), message));

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -21,6 +22,7 @@ type Said = Arc<Mutex<Vec<String>>>;
 struct Note {
     name: &'static str,
     bytes: usize,
+    left: Option<Duration>,
     said: Said,
     is_there: Arc<Mutex<bool>>,
 }
@@ -41,6 +43,10 @@ impl Held for Note {
     fn bytes(&self) -> usize {
         self.bytes
     }
+
+    fn left(&self) -> Option<Duration> {
+        self.left
+    }
 }
 
 #[derive(Default)]
@@ -56,8 +62,12 @@ impl Desk {
     }
 
     fn push(&self, name: &'static str, bytes: usize, now: Instant) {
+        self.push_with(name, bytes, None, now);
+    }
+
+    fn push_with(&self, name: &'static str, bytes: usize, left: Option<Duration>, now: Instant) {
         let (service, slot) = self.slot();
-        let note = Note { name, bytes, said: self.said.clone(), is_there: self.is_there.clone() };
+        let note = Note { name, bytes, left, said: self.said.clone(), is_there: self.is_there.clone() };
         self.lines.push(&service, slot, Box::new(note), now);
     }
 
@@ -94,6 +104,68 @@ fn what_has_waited_too_long_is_refused_and_what_is_younger_is_not() {
     assert_eq!(desk.said(), ["old unplaced"]);
     desk.lines.expire(later(10), |_, _| "nobody is there");
     assert_eq!(desk.said(), ["young unplaced"]);
+    assert!(desk.lines.are_empty());
+}
+
+#[tokio::test]
+async fn what_nobody_is_about_to_wait_for_any_more_is_refused_while_its_caller_still_listens() {
+    let (desk, now) = (Desk::default(), Instant::now());
+    let later = |milliseconds| now + Duration::from_millis(milliseconds);
+    let within = |milliseconds| Some(Duration::from_millis(milliseconds));
+    desk.push_with("patient", 1, within(3_000), now);
+    desk.push_with("hasty", 1, within(100), now);
+    desk.push_with("late", 1, within(1), later(10));
+    desk.push("idle", 1, now);
+    desk.lines.expire(later(10), |_, _| "nobody is there");
+    assert_eq!(desk.said(), ["late unplaced"]);
+    desk.lines.expire(later(79), |_, _| "nobody is there");
+    assert!(desk.said().is_empty());
+    desk.lines.expire(later(99), |_, _| "nobody is there");
+    assert_eq!(desk.said(), ["hasty unplaced"]);
+    desk.lines.empty(&desk.slot()).await;
+    desk.lines.expire(later(2_999), |_, _| "nobody is there");
+    assert_eq!(desk.said(), ["patient unplaced"], "it was put back with what it had left");
+    *desk.is_there.lock() = true;
+    desk.lines.empty(&desk.slot()).await;
+    assert_eq!(desk.said(), ["idle went"]);
+    assert!(desk.lines.are_empty());
+}
+
+/// A message for which there is room when it is told so.
+struct Large(Arc<Notify>);
+
+impl Held for Large {
+    fn send(self: Box<Self>) -> Result<Option<Room>, Box<dyn Held>> {
+        Ok(Some(Box::pin(async move { self.0.notified().await })))
+    }
+
+    fn refuse(self: Box<Self>, _: Refusal) {}
+
+    fn bytes(&self) -> usize {
+        1
+    }
+
+    fn left(&self) -> Option<Duration> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn what_waits_behind_one_that_waits_for_room_waits_no_longer_than_others() {
+    let (desk, now, room) = (Desk::default(), Instant::now(), Arc::new(Notify::new()));
+    *desk.is_there.lock() = true;
+    let (service, slot) = desk.slot();
+    desk.lines.push(&service, slot, Box::new(Large(room.clone())), now);
+    desk.push_with("hasty", 1, Some(Duration::from_millis(100)), now);
+    desk.push("idle", 1, now);
+    let place = desk.slot();
+    let mut emptying = std::pin::pin!(desk.lines.empty(&place));
+    assert!(futures_util::poll!(&mut emptying).is_pending(), "there is no room");
+    desk.lines.expire(now + Duration::from_secs(1), |_, _| "there is no room");
+    assert_eq!(desk.said(), ["hasty unplaced"]);
+    room.notify_one();
+    emptying.await;
+    assert_eq!(desk.said(), ["idle went"]);
     assert!(desk.lines.are_empty());
 }
 
