@@ -14,6 +14,11 @@ impl Node {
         self.0.withheld.lock().remove(subject);
     }
 
+    /// Whether a subject has found something.
+    pub fn is_withheld(&self, subject: &str) -> bool {
+        self.0.withheld.lock().contains_key(subject)
+    }
+
     /// Why the node is not ready, apart from its services.
     pub fn withheld(&self) -> Vec<String> {
         self.0.withheld.lock().values().cloned().collect()

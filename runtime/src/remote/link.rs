@@ -239,12 +239,12 @@ async fn write_control(
     peer.watched.reconnected();
     peer.groups.reconnected();
     loop {
-        for message in peer.replication.take_urgent() {
-            control::write(&mut stream, &Control::Replicas(message)).await?;
-        }
+        write_urgent(&peer, &mut stream).await?;
         let watches = peer.wanted_watches.take().into_iter().chain(peer.watched.take());
         for message in watches.chain(peer.groups.take()).collect::<Vec<_>>() {
             control::write(&mut stream, &message).await?;
+            // a list of members may be long
+            write_urgent(&peer, &mut stream).await?;
         }
         tokio::select! {
             biased;
@@ -268,6 +268,13 @@ async fn write_control(
             }
         }
     }
+}
+
+async fn write_urgent(peer: &Peer, stream: &mut SendStream) -> Ended {
+    for message in peer.replication.take_urgent() {
+        control::write(stream, &Control::Replicas(message)).await?;
+    }
+    Ok(())
 }
 
 fn fits(connection: &Connection, message: &Bytes) -> bool {

@@ -84,7 +84,8 @@ impl Peer {
         let last = last.filter(|last| *last.node == node);
         let past = last.map(Self::books).unwrap_or_default();
         let outcast = AtomicBool::new(core.is_outcast(&node));
-        let groups = Groups::new(&core.topics, &node, core.is_outcast(&node));
+        // a client may be called as a node is, and speaks for none
+        let groups = Groups::new(&core.topics, &node, client.is_some() || core.is_outcast(&node));
         Arc::new(Self {
             node: Arc::new(node),
             client,

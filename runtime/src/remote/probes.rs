@@ -128,11 +128,14 @@ impl Core {
         self.peers.lock().values().filter_map(up).collect()
     }
 
-    /// Those whom this node suspects.
+    /// Those whom this node suspects, and that may still live.
     pub(super) fn suspects(&self) -> Vec<NodeId> {
+        let members = self.gossip.members();
         let suspect = |entry: &Entry| {
             let peer = entry.peer.as_ref().filter(|peer| peer.suspicion.is_there())?;
-            (!peer.is_outcast() && !peer.is_gone()).then(|| (*peer.node).clone())
+            let is_up = entry.held.as_ref().is_some_and(|holding| holding.is_up);
+            let may_live = is_up || members.is_alive(&peer.node);
+            (may_live && !peer.is_outcast() && !peer.is_gone()).then(|| (*peer.node).clone())
         };
         self.peers.lock().values().filter_map(suspect).collect()
     }

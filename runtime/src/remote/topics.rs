@@ -92,7 +92,9 @@ impl Groups {
     /// The peer has taken its leave: it has no members any more, whether it was still able to say so or not. If it comes
     /// back in the same session, it is asked for its list.
     pub(super) fn leave(&self) {
-        self.topics.forget(&self.node);
+        if !self.desk.lock().is_over {
+            self.topics.forget(&self.node);
+        }
     }
 
     /// The session is over: what was heard does not count any more.

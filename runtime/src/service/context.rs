@@ -374,10 +374,18 @@ impl Cx {
     }
 }
 
+/// Of the text of a panic no more bytes are kept: whoever tells of it keeps many.
+const PANIC_TEXT_MAX: usize = 4_096;
+
+/// What a panic says, or its beginning.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without text".into())
+    let whole =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|s| &**s));
+    match whole {
+        Some(text) if text.len() > PANIC_TEXT_MAX => {
+            format!("{}…", &text[..text.floor_char_boundary(PANIC_TEXT_MAX)])
+        }
+        Some(text) => text.into(),
+        None => "a panic without text".into(),
+    }
 }

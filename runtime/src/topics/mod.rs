@@ -134,13 +134,10 @@ impl Topics {
     }
 
     /// What the node is called.
-    fn me(&self) -> NodeId {
-        self.table.lock().me().clone()
-    }
-
-    /// The members of a group as they are known now.
-    fn members(&self, topic: &ServiceName) -> Vec<Member> {
-        self.table.lock().members(topic)
+    /// What this node is called, and the members of a group, as they are known now.
+    fn members(&self, topic: &ServiceName) -> (NodeId, Vec<Member>) {
+        let table = self.table.lock();
+        (table.me().clone(), table.members(topic))
     }
 
     /// All groups as they are known now.

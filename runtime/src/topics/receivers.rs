@@ -46,12 +46,13 @@ impl<R: Contract> Receivers<R> {
         if known.seen == Some(seen) {
             return known.all.clone();
         }
-        let me = topics.me();
-        let members = topics.members(topic);
+        let (me, members) = topics.members(topic);
         let before = known.all.clone();
-        let mut last: BTreeMap<_, _> = before.iter().map(|one| (identity(&one.member), one)).collect();
+        let by_place = node.placement.is_some();
+        let mut last: BTreeMap<_, _> =
+            before.iter().map(|one| (identity(&one.member, by_place), one)).collect();
         let reached = members.into_iter().map(|member| {
-            let kept = last.remove(&identity(&member)).and_then(|one| one.reference.as_ref().ok());
+            let kept = last.remove(&identity(&member, by_place)).and_then(|one| one.reference.as_ref().ok());
             let reference = match kept {
                 Some(reference) => Ok(reference.clone()),
                 None => reference(node, &member, member.node == me),
@@ -64,10 +65,10 @@ impl<R: Contract> Receivers<R> {
     }
 }
 
-/// What makes two the same member.
-fn identity(member: &Member) -> (ServiceName, Option<Arc<str>>, Option<NodeId>) {
+/// What makes two the same member: for one that is placed not its node, where this node is told of places.
+fn identity(member: &Member, by_place: bool) -> (ServiceName, Option<Arc<str>>, Option<NodeId>) {
     let Member { service, key, node, placed } = member.clone();
-    (service, key, (!placed).then_some(node))
+    (service, key, (!placed || !by_place).then_some(node))
 }
 
 fn reference<R: Contract>(node: &Arc<NodeInner>, member: &Member, is_here: bool) -> Result<R, Refusal> {

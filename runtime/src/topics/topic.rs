@@ -120,7 +120,7 @@ impl<R: Contract> Topic<R> {
 
     /// The members as this node knows them now, in the order of their services, keys and nodes.
     pub fn members(&self) -> Vec<Member> {
-        self.topics.members(&self.name)
+        self.topics.members(&self.name).1
     }
 
     /// A way to be told of other members than before.
@@ -150,7 +150,7 @@ impl MemberChanges {
                 None => self.look.changes(),
             };
             self.seen = Some(changes);
-            let members = self.topics.members(&self.name);
+            let (_, members) = self.topics.members(&self.name);
             if self.last.as_ref() != Some(&members) {
                 self.last = Some(members.clone());
                 return members;

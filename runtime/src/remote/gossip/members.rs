@@ -140,10 +140,10 @@ impl Members {
         member.is_some_and(|member| self.us.as_ref().is_some_and(|us| member.suspects.contains(us)))
     }
 
-    /// Whom living nodes suspect.
-    pub(super) fn suspects(&self) -> impl Iterator<Item = &NodeId> {
-        let living = self.by_name.values().filter(|member| member.is_alive);
-        living.flat_map(|member| &member.suspects)
+    /// Which living nodes suspect whom.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = (&NodeName, &NodeId)> {
+        let living = self.by_name.iter().filter(|(_, member)| member.is_alive);
+        living.flat_map(|(name, member)| member.suspects.iter().map(move |suspect| (name, suspect)))
     }
 
     /// Those that are heard of, each with its incarnation.

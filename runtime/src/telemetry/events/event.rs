@@ -222,7 +222,7 @@ fn log_standing(node: &NodeId, standing: &Standing) {
         }
         Standing::Member => tracing::info!(%node, "the node is a member of the cluster"),
         Standing::Removed => {
-            tracing::error!(%node, "the node is a member no more: others have its work. Start it anew");
+            tracing::error!(%node, "the node is a member no more: others have its work. Its next incarnation can join");
         }
         Standing::Left => tracing::info!(%node, "the node leaves the cluster"),
     }

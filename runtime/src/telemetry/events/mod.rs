@@ -85,6 +85,7 @@ impl Events {
         if text.len() > TEXT_MAX {
             text.truncate(text.floor_char_boundary(TEXT_MAX));
             text.push('…');
+            text.shrink_to_fit();
         }
         let at = self.0.origin.elapsed();
         let mut shelves = self.0.shelves.lock();
