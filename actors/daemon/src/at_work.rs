@@ -39,6 +39,8 @@ const GIVE_AWAY_SHARE: u32 = 2;
 const GATEWAY_STOP_SHARE: u32 = 2;
 /// Beyond the time for a stop: for what kills and counts. Then the process ends, whatever handlers do.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+/// A signal that has come is heard within this time.
+const HEARD_WITHIN: Duration = Duration::from_millis(10);
 /// A handler is named after a stop that was not in order when it has not come to an await for so long.
 const STUCK_AFTER: Duration = Duration::from_millis(500);
 
@@ -127,21 +129,51 @@ pub(crate) fn run<Said: Future<Output = Result<(), Failure>>>(
             _ => at_work.stop_within,
         };
         stopping(cause.name(), within);
-        let ended = tokio::select! {
-            ended = at_work.stop(within) => ended,
-            _ = signals.next() => Ended::with(Code::Interrupted, 0),
-        };
+        let mut asked = std::mem::replace(&mut at_work.asked_to_stop, mpsc::channel(1).1);
+        let comes_back = matches!(cause, Cause::Removed);
+        let ended = finish(at_work.stop(within), comes_back, &mut asked, async || signals.next().await).await;
         match cause {
             Cause::Failed(exit) => Err(Failure::failed(format_args!("the node ended by itself: {exit}"))),
             Cause::Terminal(failure) => Err(failure),
-            Cause::Removed => Ok(Ended { comes_back: ended.code != Code::Interrupted, ..ended }),
-            Cause::Signal(_) | Cause::Watcher | Cause::Asked(_) => Ok(ended),
+            Cause::Removed | Cause::Signal(_) | Cause::Watcher | Cause::Asked(_) => Ok(ended),
         }
     });
     if let Ok(Ended { code, .. }) = ended {
         log.ends_with(code);
     }
     ended
+}
+
+/// Waits for the end of a stop. Meanwhile a request, or a signal, has a node stay away that was to come back; any other
+/// signal cuts the stop short.
+async fn finish(
+    stop: impl Future<Output = Ended>,
+    mut comes_back: bool,
+    asked: &mut mpsc::Receiver<StopRequest>,
+    mut signal: impl AsyncFnMut() -> &'static str,
+) -> Ended {
+    let mut stop = pin!(stop);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut stop => break ended,
+            Some(_) = asked.recv(), if comes_back => comes_back = false,
+            _ = signal() => {
+                if !std::mem::replace(&mut comes_back, false) {
+                    return Ended::with(Code::Interrupted, 0);
+                }
+            }
+        }
+    };
+    if comes_back {
+        // what came while executors were waited for, on this thread
+        tokio::select! {
+            biased;
+            Some(_) = asked.recv() => comes_back = false,
+            _ = signal() => comes_back = false,
+            () = sleep(HEARD_WITHIN) => {}
+        }
+    }
+    Ended { comes_back, ..ended }
 }
 
 /// Why a node stops.
@@ -241,7 +273,7 @@ impl AtWork {
             never = tend(self.cluster.as_ref(), hangups) => match never {},
             () = watcher::watch(&self.node, |stuck| self.node.note_stuck(stuck)) => Cause::Watcher,
             exit = self.node.ended() => Cause::Failed(exit),
-            () = removed(self.cluster.as_ref()) => Cause::Removed,
+            () = removed(self.cluster.as_ref(), &self.node) => Cause::Removed,
             Some(request) = self.asked_to_stop.recv() => Cause::Asked(request),
         }
     }
@@ -287,9 +319,9 @@ impl AtWork {
 }
 
 /// Ends once the cluster has removed the node, while it ran all the same.
-async fn removed(cluster: Option<&Cluster>) {
+async fn removed(cluster: Option<&Cluster>, node: &Node) {
     match cluster {
-        Some(cluster) => cluster.removed().await,
+        Some(cluster) => cluster.removed(node).await,
         None => pending().await,
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 /// Blocks its thread.
 #[odeon::contract(name = "block", version = "1.0")]
@@ -146,4 +147,44 @@ async fn one_blocked_executor_does_not_keep_new_connections_from_being_served() 
         let answer = ask(http, "POST /v1/hello/hello HTTP/1.1\r\ncontent-length: 0\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\"hello\""), "{answer}");
     }
+}
+
+/// How a stop ends that takes until everything that was sent is heard.
+async fn finished(comes_back: bool, requests: usize, signals: usize) -> Ended {
+    let (ask, mut asked) = mpsc::channel(1);
+    let (signal, mut signalled) = mpsc::unbounded_channel();
+    let heard = Arc::new(Notify::new());
+    let stop = {
+        let heard = heard.clone();
+        async move {
+            for _ in 0..requests {
+                ask.send(StopRequest { within_ms: None }).await.expect("it is listened to");
+                ask.reserve().await.map(drop).expect("it is heard");
+            }
+            for _ in 0..signals {
+                signal.send("SIGTERM").expect("it is listened to");
+                heard.notified().await;
+            }
+            Ended::with(Code::Done, 0)
+        }
+    };
+    let next = async || match signalled.recv().await {
+        Some(name) => {
+            heard.notify_one();
+            name
+        }
+        None => pending().await,
+    };
+    finish(stop, comes_back, &mut asked, next).await
+}
+
+#[tokio::test]
+async fn a_node_that_was_to_come_back_stays_away_when_it_is_told_to_stop_meanwhile() {
+    let done = |comes_back| Ended { comes_back, ..Ended::with(Code::Done, 0) };
+    assert_eq!(finished(true, 0, 0).await, done(true));
+    assert_eq!(finished(true, 1, 0).await, done(false), "a request");
+    assert_eq!(finished(true, 0, 1).await, done(false), "a signal");
+    let interrupted = Ended::with(Code::Interrupted, 0);
+    assert_eq!(finished(true, 0, 2).await, interrupted, "the second one cuts it short");
+    assert_eq!(finished(false, 0, 1).await, interrupted, "as for any other node");
 }

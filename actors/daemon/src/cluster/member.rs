@@ -118,6 +118,11 @@ fn not_ready(standing: &Standing) -> Option<String> {
     }
 }
 
+/// Whether the node takes no more work, for good.
+pub(super) fn is_draining(node: &Node) -> bool {
+    node.is_withheld(DRAIN)
+}
+
 /// The node is not ready any more, and the others are told that it will leave. True: they were.
 pub(super) async fn drain(node: &Node, membership: &Membership, within: Duration) -> bool {
     node.withhold(DRAIN, DRAINING);

@@ -166,12 +166,19 @@ impl Cluster {
         self.links.node().to_string()
     }
 
-    /// Ends once the cluster has removed the node; never, if it has no group.
-    pub(crate) async fn removed(&self) {
-        match &self.membership {
-            Some(membership) => drop(membership.until(|now| *now == Standing::Removed).await),
-            None => std::future::pending().await,
+    /// Ends once the cluster has removed the node; never, if it has no group, or if the node drained before: whoever had
+    /// it take no more work does not want the next incarnation to.
+    pub(crate) async fn removed(&self, node: &Node) {
+        if let Some(membership) = &self.membership {
+            membership.until(|now| *now == Standing::Removed).await;
+            if !member::is_draining(node) {
+                return;
+            }
+            tracing::warn!(
+                "the node was drained when it was removed: it stays away until somebody starts it anew"
+            );
         }
+        std::future::pending().await
     }
 
     /// The node takes no more work, and the others are told, if they can be within this time.

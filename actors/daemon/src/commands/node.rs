@@ -9,6 +9,7 @@ use crate::signals::StartedBy;
 use clap::Args;
 use odeon::App;
 use std::future::ready;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,7 @@ Examples:
   odeon node --dir /var/lib/odeon --name one --http 0.0.0.0:8080
   odeon node --name north --credentials shop-cluster/nodes/north --cluster-listen 10.0.0.1:7000 --peer 10.0.0.2:7000";
 
-/// The program of this process, where the system tells it (Linux).
+/// The program of this process, where the system tells it (Linux), even if another one has taken its place on disk.
 const SAME_PROGRAM: &str = "/proc/self/exe";
 
 /// Which log lines are written by default.
@@ -95,11 +96,8 @@ pub(crate) fn run(arguments: &Arguments, app: App) -> Result<Code, Failure> {
 fn begin_anew() -> Failure {
     let mut arguments = std::env::args_os();
     let invoked = arguments.next().unwrap_or_else(|| "odeon".into());
-    let same = Path::new(SAME_PROGRAM);
-    let program = match same.exists() {
-        true => Ok(same.to_owned()),
-        false => std::env::current_exe(),
-    };
+    let program =
+        std::env::current_exe().map(|named| if is_replaced(&named) { SAME_PROGRAM.into() } else { named });
     let error = match program {
         Ok(program) => Command::new(program).arg0(invoked).args(arguments).exec(),
         Err(error) => error,
@@ -108,4 +106,10 @@ fn begin_anew() -> Failure {
         "the node was removed from its cluster, and cannot be started anew: {error}"
     ))
     .advice("start it, and it joins again")
+}
+
+/// Whether another program than this one has that name now. By its name it is what a process is called.
+fn is_replaced(named: &Path) -> bool {
+    let Ok(same) = std::fs::metadata(SAME_PROGRAM) else { return false };
+    std::fs::metadata(named).map_or(true, |found| (found.dev(), found.ino()) != (same.dev(), same.ino()))
 }

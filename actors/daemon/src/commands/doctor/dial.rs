@@ -4,7 +4,7 @@
 use odeon::core::NodeName;
 use odeon::remote::Endpoint;
 use odeon::remote::endpoint::{HandshakeError, refused};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -23,6 +23,8 @@ const CLOSED: &[u8] = b"odeon doctor has seen enough";
 pub(super) struct Reached {
     pub(super) node: NodeName,
     pub(super) address: SocketAddr,
+    /// The address is one of this machine.
+    pub(super) is_here: bool,
     /// How long the handshake took.
     pub(super) handshake: Duration,
     pub(super) round_trip: Duration,
@@ -59,7 +61,8 @@ pub(super) async fn dial(
         if accepted && (is_known || looked.elapsed() > LOOK_WITHIN) {
             let round_trip = stats.path.min_rtt;
             connection.close(0u32.into(), CLOSED);
-            return Ok(Reached { node, address, handshake, round_trip, packet });
+            let is_here = UdpSocket::bind((address.ip(), 0)).is_ok();
+            return Ok(Reached { node, address, is_here, handshake, round_trip, packet });
         }
         if looked.elapsed() > LOOK_WITHIN {
             connection.close(0u32.into(), CLOSED);

@@ -114,17 +114,18 @@ fn nearest(directory: &Path) -> Result<PathBuf, (PathBuf, io::Error)> {
     Err((whole, io::ErrorKind::NotFound.into()))
 }
 
-/// A file that is there for as long as this is.
+/// A file without a name, which is gone with this.
 struct Probe {
-    path: PathBuf,
     file: File,
 }
 
 impl Probe {
     fn make(place: &Path) -> io::Result<Self> {
-        let path = place.join(format!("doctor-{}", std::process::id()));
+        let number = getrandom::u64().map_err(io::Error::other)?;
+        let path = place.join(format!("doctor-{number:016x}"));
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        Ok(Self { path, file })
+        fs::remove_file(&path)?;
+        Ok(Self { file })
     }
 
     /// As the journal does it: a batch, a sync, and a mark behind it that the next sync takes along.
@@ -139,13 +140,6 @@ impl Probe {
             (&self.file).write_all(&mark)?;
         }
         Ok(took)
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        // whoever took it away has done that
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -130,7 +130,7 @@ fn judge_path(name: &str, reached: &Reached, own: &Own) -> Check {
 fn judge_namesake(name: &str, reached: &Reached, own: &Own) -> Check {
     let node = &reached.node;
     match own.running {
-        Some(address) if address.port() == reached.address.port() => {
+        Some(address) if address.port() == reached.address.port() && reached.is_here => {
             GROUP.ok(name, format_args!("that is this node, {node}, itself"))
         }
         _ => GROUP.failed(
@@ -223,6 +223,7 @@ mod tests {
         Reached {
             node: node.parse().expect("a name"),
             address: address.parse().expect("an address"),
+            is_here: true,
             handshake: Duration::from_millis(3),
             round_trip: Duration::from_millis(1),
             packet: 1_452,
@@ -267,6 +268,8 @@ mod tests {
         assert_eq!(outcome(namesake("10.0.0.1:7000"), &running(), false), Outcome::Ok);
         assert_eq!(outcome(namesake("10.0.0.1:7001"), &running(), false), Outcome::Failed);
         assert_eq!(outcome(namesake("10.0.0.1:7000"), &own(), false), Outcome::Failed);
+        let copy = Dialed::Reached(Reached { is_here: false, ..reached("north", "10.0.0.2:7000") });
+        assert_eq!(outcome(copy, &running(), false), Outcome::Failed, "on another machine");
         assert!(!namesake("10.0.0.1:7000").is_another(&running()));
         assert_eq!(judge_itself(&namesake("10.0.0.1:7000"), &running()).outcome, Outcome::Ok);
         let south = Dialed::Reached(reached("south", "10.0.0.1:7000"));

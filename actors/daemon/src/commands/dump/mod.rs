@@ -10,9 +10,9 @@ use crate::remote::{Remote, Target};
 use crate::terminal::Terminal;
 use clap::Args;
 use odeon::core::NodeName;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -114,6 +114,10 @@ async fn not_here(name: &NodeName, target: &Target) -> Failure {
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        if file.metadata()?.is_file() {
+            // the mode counts for new files only
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
         writeln!(file, "{text}")
     };
     write().map_err(|e| Failure::failed(format_args!("{} cannot be written: {e}", path.display())))
