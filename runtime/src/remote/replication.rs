@@ -169,12 +169,10 @@ impl Core {
         self.exchange.get_or_init(begin).clone()
     }
 
-    /// A message for replicas has come. Without any here nobody asks for an answer.
-    pub(super) fn replicas_hear(&self, peer: &Peer, message: &[u8]) {
-        if peer.client().is_none()
-            && let Some(exchange) = self.exchange.get()
-        {
-            exchange.heard(&peer.node.name, message);
+    /// A message for replicas has come. Whoever asks while there are none here yet is told so.
+    pub(super) fn replicas_hear(self: &Arc<Self>, peer: &Peer, message: &[u8]) {
+        if peer.client().is_none() {
+            self.exchange().heard(&peer.node.name, message);
         }
     }
 

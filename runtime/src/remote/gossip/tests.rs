@@ -126,3 +126,14 @@ async fn who_begins_anew_says_more_than_it_has_said_before() {
     assert!(own.key_values_including_deleted().all(|(_, value)| value.version > 70));
     assert_eq!((own.get("services"), own.get("odeon")), (Some("9"), Some(env!("CARGO_PKG_VERSION"))));
 }
+
+#[tokio::test]
+async fn a_node_that_has_no_replicas_yet_says_so_to_whoever_asks() {
+    let [mars, venus] = two().await;
+    let long = Duration::from_secs(3_600);
+    let asked = tokio::time::timeout(
+        Duration::from_secs(30),
+        venus.exchange().hand(&mars.us().name, bytes::Bytes::new(), long),
+    );
+    assert_eq!(asked.await.expect("it is answered"), Err("nothing is taken here".into()));
+}
