@@ -54,9 +54,7 @@ pub(super) fn run(sim: &mut Simulation) {
         board.open(|b| b.answered.len() == pairs)
     });
     board.open(|b| b.phase = Phase::Quiet);
-    sim.demand("every call ends", Duration::from_secs(10), |_| {
-        board.open(|b| b.open.values().all(|n| *n == 0))
-    });
+    sim.demand("every call ends", Duration::from_secs(10), |_| board.open(|b| b.have_all_ended()));
     let closed = sim.demand("the books of all links close", CLOSED_WITHIN, |_| {
         board.open(|b| b.living_links().all(|(_, link)| invariants::closed(link)))
     });

@@ -20,6 +20,8 @@ use std::time::Duration;
 /// After all faults are healed each node has a link to each other one within this time, and all are members if there is a
 /// group.
 const LINKED_WITHIN: Duration = Duration::from_secs(60);
+/// What was begun before nobody joined, left or failed any more is over within this time.
+const STIRRED_WITHIN: Duration = Duration::from_secs(1);
 /// From then on all know the same members within this time.
 const KNOWN_WITHIN: Duration = Duration::from_secs(20);
 /// What was published has come within this time.
@@ -50,6 +52,7 @@ pub(super) fn run(sim: &mut Simulation) {
 /// Nobody joins or leaves any more: all nodes know who has joined, and what is published reaches all of them.
 fn settle(sim: &mut Simulation, board: &Books<Board>, count: usize) {
     board.open(|b| b.is_calm = true);
+    sim.run_for(STIRRED_WITHIN);
     let linked = sim.demand("each node has a link to each other one, and its place", LINKED_WITHIN, |_| {
         board.open(|b| b.living.len() == count && b.strangers().is_empty() && b.are_placed())
     });

@@ -131,9 +131,8 @@ async fn who_begins_anew_says_more_than_it_has_said_before() {
 async fn a_node_that_has_no_replicas_yet_says_so_to_whoever_asks() {
     let [mars, venus] = two().await;
     let long = Duration::from_secs(3_600);
-    let asked = tokio::time::timeout(
-        Duration::from_secs(30),
-        venus.exchange().hand(&mars.us().name, bytes::Bytes::new(), long),
-    );
-    assert_eq!(asked.await.expect("it is answered"), Err("nothing is taken here".into()));
+    let exchange = venus.exchange();
+    let asked = exchange.hand(&mars.us().name, bytes::Bytes::new(), long);
+    let answer = tokio::time::timeout(Duration::from_secs(30), asked).await.expect("it is answered");
+    assert_eq!(answer, Err("nothing is taken here".into()));
 }

@@ -2,6 +2,7 @@
 //! against.
 
 use super::invariants;
+use super::program::Again;
 use crate::reach::reached;
 use odeon::core::{NodeId, NodeName, Refusal, UnknownCause};
 use odeon::prelude::CallError;
@@ -53,6 +54,8 @@ pub(super) struct Truth {
     pub(super) lost: u64,
     /// Calls that their caller has left.
     pub(super) left: u64,
+    /// Calls that were made when an earlier incarnation was known, and that may have been sent again to this one.
+    pub(super) moved: u64,
 }
 
 /// How a call ended.
@@ -68,7 +71,10 @@ pub(super) enum End {
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) pair: Pair,
+    pub(super) again: Again,
     pub(super) runs: u32,
+    /// It may have been sent again, to a later incarnation.
+    pub(super) moved: bool,
     pub(super) end: Option<End>,
 }
 
@@ -82,8 +88,9 @@ pub(super) struct Board {
     pub(super) truth: BTreeMap<Pair, Truth>,
     pub(super) calls: BTreeMap<u64, Record>,
     calls_begun: u64,
-    /// Calls that have not ended, by pair.
-    pub(super) open: BTreeMap<Pair, u64>,
+    /// Calls that have not ended, by pair; and those that may be sent again, to whichever incarnation.
+    open: BTreeMap<Pair, u64>,
+    open_to_any: BTreeMap<(NodeId, NodeName), u64>,
     /// The number of the next cast.
     next: BTreeMap<Stream, u64>,
     /// The number of the last cast with which a handler began.
@@ -110,11 +117,26 @@ impl Board {
     }
 
     /// A call begins. Gives back its number, which no other has.
-    pub(super) fn begin(&mut self, pair: &Pair) -> u64 {
+    pub(super) fn begin(&mut self, pair: &Pair, again: Again) -> u64 {
         self.calls_begun += 1;
-        self.calls.insert(self.calls_begun, Record { pair: pair.clone(), runs: 0, end: None });
-        *self.open.entry(pair.clone()).or_default() += 1;
+        let record = Record { pair: pair.clone(), again, runs: 0, moved: false, end: None };
+        *self.open_of(&record) += 1;
+        self.calls.insert(self.calls_begun, record);
         self.calls_begun
+    }
+
+    /// The calls that are counted together with this one.
+    fn open_of(&mut self, record: &Record) -> &mut u64 {
+        let (from, to) = record.pair.clone();
+        match record.again {
+            Again::Never => self.open.entry((from, to)).or_default(),
+            Again::May => self.open_to_any.entry((from, to.name)).or_default(),
+        }
+    }
+
+    /// Whether every call has ended.
+    pub(super) fn have_all_ended(&self) -> bool {
+        self.open.values().chain(self.open_to_any.values()).all(|count| *count == 0)
     }
 
     /// A handler begins with a call.
@@ -150,18 +172,26 @@ impl Board {
         self.finish(call, end);
     }
 
+    /// A call that may be sent again is about to end, and by now this incarnation is known.
+    pub(super) fn moves(&mut self, call: u64, pair: Pair) {
+        let Some(record) = self.calls.get_mut(&call) else { return };
+        record.moved = true;
+        record.pair = pair;
+    }
+
     /// Nobody waits for a call any more, or it has ended.
     pub(super) fn finish(&mut self, call: u64, end: End) {
         let Some(record) = self.calls.get_mut(&call) else { return };
         let broken = invariants::ends_once(call, record, &end);
-        let pair = record.pair.clone();
         record.end = Some(end.clone());
-        let never_ran = invariants::not_executed_never_ran(call, record);
+        let record = record.clone();
         self.note(broken);
-        self.note(never_ran);
-        *self.open.entry(pair.clone()).or_default() -= 1;
+        self.note(invariants::not_executed_never_ran(call, &record));
+        *self.open_of(&record) -= 1;
+        let Record { pair, moved, .. } = record;
         let truth = self.truth(&pair);
         match end {
+            _ if moved => truth.moved += 1,
             End::Answered => truth.answered += 1,
             End::NotExecuted(_) => truth.not_executed += 1,
             End::Unknown(UnknownCause::LinkLost) => truth.lost += 1,
@@ -201,6 +231,8 @@ impl Board {
     pub(super) fn shows(&mut self, me: &NodeId, links: Vec<LinkStatus>) {
         for link in &links {
             let open = self.open.get(&(me.clone(), link.node.clone())).copied().unwrap_or(0);
+            let to_any = self.open_to_any.get(&(me.clone(), link.node.name.clone())).copied().unwrap_or(0);
+            let open = open + to_any;
             let broken = invariants::bounded(me, link, open);
             self.broken.extend(broken);
         }

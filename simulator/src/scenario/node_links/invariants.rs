@@ -71,7 +71,7 @@ pub(super) fn closed(link: &LinkStatus) -> bool {
 
 /// When all has come to rest the books say what happened: nothing is open, what was sent is what was handled, refused,
 /// expired and lost, and what was handled is what handlers began with. A call of which its caller knows nothing
-/// counts as handled, one that its caller left may.
+/// counts as handled, one that its caller left may, and so may one that was sent again.
 pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
     let refused: u64 = link.refused.values().sum();
     let lost: u64 = link.lost.values().sum();
@@ -82,9 +82,9 @@ pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> O
     let at_least = handled.saturating_sub(lost);
     let problem = if link.sent != link.handled + elsewhere + link.open {
         "they do not balance"
-    } else if link.sent < known || link.sent > known + truth.left + 3 * truth.not_executed {
+    } else if link.sent < known || link.sent > known + truth.left + 3 * (truth.moved + truth.not_executed) {
         "they tell of another number of messages"
-    } else if link.handled < at_least || link.handled > handled + truth.left {
+    } else if link.handled < at_least || link.handled > handled + truth.left + truth.moved {
         "handlers began with another number of messages"
     } else if truth.casts_run > truth.casts_sent
         || truth.casts_passed > elsewhere

@@ -56,6 +56,16 @@ pub(super) struct Stamp {
     key: u64,
     /// The number of the call, or of the cast in its stream.
     number: u64,
+    /// While it was not executed it may be sent again, by then to a later incarnation.
+    again: Again,
+}
+
+/// Whether a call that was not executed may be sent again without its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub(super) enum Again {
+    /// Reads, and calls by name.
+    May,
+    Never,
 }
 
 /// An answer that may be large.
@@ -109,7 +119,7 @@ impl Scribe {
 
     fn stamp((from, to): &Pair, sender: u64, key: u64, number: u64) -> Stamp {
         let named = |node: &NodeId| (node.name.to_string(), node.incarnation);
-        Stamp { from: named(from), to: named(to), sender, key, number }
+        Stamp { from: named(from), to: named(to), sender, key, number, again: Again::Never }
     }
 
     /// Makes a call, and holds it to its deadline.
@@ -117,14 +127,25 @@ impl Scribe {
     where
         F: Future<Output = Result<u64, CallError>>,
     {
+        self.call_so(to, within, Again::Never, call).await;
+    }
+
+    async fn call_so<F>(&self, to: &NodeName, within: Duration, again: Again, call: impl FnOnce(Stamp) -> F)
+    where
+        F: Future<Output = Result<u64, CallError>>,
+    {
         let pair = self.pair(to);
-        let (number, phase) = self.board.open(|b| (b.begin(&pair), b.phase));
+        let (number, phase) = self.board.open(|b| (b.begin(&pair, again), b.phase));
         let mut attempt = Attempt { board: self.board.clone(), number: Some(number) };
         let begun = Instant::now();
-        let outcome = call(Self::stamp(&pair, 0, 0, number)).await;
+        let outcome = call(Stamp { again, ..Self::stamp(&pair, 0, 0, number) }).await;
         attempt.number = None;
         let took = begun.elapsed();
+        let now = self.pair(to);
         self.board.open(|b| {
+            if again == Again::May && now.1 != pair.1 {
+                b.moves(number, now);
+            }
             if phase != Phase::Chaos && took > within + LATE_MAX {
                 b.broken.push(format!("call {number} had {within:?} and took {took:?}: {outcome:?}"));
             }
@@ -172,17 +193,16 @@ struct Counting {
 
 impl Counting {
     /// A call, from its beginning to its end.
-    async fn run(&self, cx: &Cx, stamp: &Stamp, is_read: bool) -> u64 {
-        self.check(cx, stamp, is_read);
+    async fn run(&self, cx: &Cx, stamp: &Stamp) -> u64 {
+        self.check(cx, stamp);
         self.scribe.board.open(|b| b.runs(stamp.number));
         cx.sleep(self.work_max.mul_f64(cx.random(Random::fraction))).await;
         answer(stamp.number)
     }
 
-    fn check(&self, cx: &Cx, stamp: &Stamp, is_read: bool) {
+    fn check(&self, cx: &Cx, stamp: &Stamp) {
         let mut pair = (node_of(&stamp.from), node_of(&stamp.to));
-        if is_read {
-            // it may have been sent again, by then to a later incarnation
+        if stamp.again == Again::May {
             pair.1 = self.scribe.me.clone();
         }
         let caller = cx.caller().node;
@@ -194,15 +214,15 @@ impl Counting {
 #[odeon::service]
 impl Tally for Counting {
     async fn add(&mut self, cx: &Cx, stamp: Stamp) -> u64 {
-        self.run(cx, &stamp, false).await
+        self.run(cx, &stamp).await
     }
 
     async fn look(&self, cx: &Cx, stamp: Stamp) -> u64 {
-        self.run(cx, &stamp, true).await
+        self.run(cx, &stamp).await
     }
 
     async fn echo(&self, cx: &Cx, stamp: Stamp, text: String) -> Echo {
-        Echo { answer: self.run(cx, &stamp, true).await, text }
+        Echo { answer: self.run(cx, &stamp).await, text }
     }
 
     async fn relay(&mut self, cx: &Cx, stamp: Stamp, to: String) -> u64 {
@@ -217,11 +237,11 @@ impl Tally for Counting {
             let within = cx.deadline().unwrap_or(Duration::from_secs(5));
             self.scribe.call(&to, within, |stamp| async { tally.add(stamp).await }).await;
         }
-        self.run(cx, &stamp, false).await
+        self.run(cx, &stamp).await
     }
 
     async fn note(&mut self, cx: &Cx, stamp: Stamp, _: String) {
-        self.check(cx, &stamp, false);
+        self.check(cx, &stamp);
         let pair = (node_of(&stamp.from), node_of(&stamp.to));
         let level = cx.criticality().level();
         let stream = Stream { pair, sender: stamp.sender, key: stamp.key, level };
@@ -353,11 +373,14 @@ impl Seat {
                     let echo = tally.echo(s, text.clone()).within(within).await?;
                     Ok(if echo.text == text { echo.answer } else { NO_ANSWER })
                 };
-                scribe.call(&self.to, within, call).await;
+                scribe.call_so(&self.to, within, Again::May, call).await;
             }
             match random.below(7) {
                 0 | 1 => scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await }).await,
-                2 => scribe.call(&self.to, within, |s| async { tally.look(s).within(within).await }).await,
+                2 => {
+                    let call = |s| async { tally.look(s).within(within).await };
+                    scribe.call_so(&self.to, within, Again::May, call).await;
+                }
                 3 => {
                     let call = scribe.call(&self.to, within, |s| async { tally.add(s).within(within).await });
                     let _ = timeout(Duration::from_millis(random.below(100)), call).await;
@@ -365,7 +388,7 @@ impl Seat {
                 4 => {
                     let key = random.below(KEYS).to_string();
                     let call = |s| by_name::add(&self.node, &self.to, &key, s, within);
-                    scribe.call(&self.to, within, call).await;
+                    scribe.call_so(&self.to, within, Again::May, call).await;
                 }
                 _ if relays.is_empty() => {}
                 _ => {
