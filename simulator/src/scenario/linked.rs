@@ -1,5 +1,6 @@
 //! Nodes with links, as the scenarios start them: who lets them in, and what they begin with.
 
+use super::books::Books;
 use super::{DAY, today};
 use crate::reach::reached;
 use crate::{Machine, Simulation};
@@ -9,6 +10,7 @@ use odeon::membership::{Membership, MembershipConfig};
 use odeon::prelude::*;
 use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust};
 use odeon::{Node, NodeConfig};
+use std::collections::BTreeMap;
 use std::iter::{Cycle, Rev};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -161,17 +163,18 @@ const DIAL_WITHIN: Duration = Duration::from_millis(100);
 /// Those to whom there is no link are dialed so often.
 const DIAL_EVERY: Duration = Duration::from_millis(200);
 
-/// Dials each of these nodes whenever there is no link to it, wherever it is by then.
-pub(super) async fn keep_linked(
+/// Dials each of these nodes whenever there is no link to it, wherever the board says that it is by then.
+pub(super) async fn keep_linked<B>(
     links: Links,
     names: Vec<NodeName>,
-    address_of: impl Fn(&NodeName) -> Option<SocketAddr>,
+    board: Books<B>,
+    addresses: fn(&B) -> &BTreeMap<NodeName, SocketAddr>,
 ) {
     loop {
         let status = links.status();
         let is_linked = |name: &NodeName| status.iter().any(|link| link.connected && link.node.name == *name);
         for name in names.iter().filter(|name| **name != links.node().name && !is_linked(name)) {
-            let Some(address) = address_of(name) else { continue };
+            let Some(address) = board.open(|b| addresses(b).get(name).copied()) else { continue };
             if let Ok(Err(error)) = timeout(DIAL_WITHIN, links.connect(address)).await {
                 tracing::debug!(%name, %error, "a node is not reached");
             }

@@ -77,9 +77,7 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
         return false;
     };
     let mut tasks = Tasks::on(&machine);
-    let addresses = board.clone();
-    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
-    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), board.clone(), |b| &b.addresses));
     let only = start.names.iter().cloned().map(Receiver::Only);
     let keys = (0..KEYS).map(|key| Receiver::Key(key.to_string()));
     for receiver in only.chain(keys).chain([Receiver::Presence, Receiver::Singleton]) {

@@ -113,9 +113,7 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     };
     let random = Random::seeded(start.seed ^ replica.0 ^ (machine.incarnation << 32));
     let mut tasks = Tasks::on(&machine);
-    let addresses = board.clone();
-    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
-    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), board.clone(), |b| &b.addresses));
     tasks.spawn(propose(group.clone(), name.clone(), random.clone(), board.clone()));
     tasks.spawn(read(group.clone(), name.clone(), board.clone()));
     tasks.spawn(look_after(group.clone(), name.clone(), start.names.clone(), random, board.clone()));

@@ -39,9 +39,7 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
         return false;
     };
     let mut tasks = Tasks::on(&machine);
-    let addresses = board.clone();
-    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
-    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), board.clone(), |b| &b.addresses));
     tasks.spawn({
         let (me, board, mut views) = (me.clone(), board.clone(), membership.views());
         async move {

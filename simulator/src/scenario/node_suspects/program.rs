@@ -56,9 +56,7 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     let (node, links) = linked::start(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&me, links.local_address()));
     let mut tasks = Tasks::on(&machine);
-    let addresses = board.clone();
-    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
-    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), board.clone(), |b| &b.addresses));
     if start.calls {
         tasks.spawn(call(node.clone(), board.clone()));
     }

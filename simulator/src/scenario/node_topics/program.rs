@@ -148,9 +148,7 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
         false => None,
     };
     let mut tasks = Tasks::on(&machine);
-    let addresses = board.clone();
-    let address_of = move |name: &NodeName| addresses.open(|b| b.addresses.get(name).copied());
-    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), address_of));
+    tasks.spawn(linked::keep_linked(links.clone(), start.names.clone(), board.clone(), |b| &b.addresses));
     tasks.spawn(publish(node.clone(), me.clone(), board.clone()));
     tasks.spawn(stir(node.clone(), board.clone()));
     let topic: Topic<ReaderRef> = node.topic(TOPIC).expect("a name");
