@@ -34,9 +34,9 @@ impl Default for Times {
             probe: Duration::from_millis(300),
             probes_missed: 3,
             lease: Duration::from_millis(2_500),
-            renew: Duration::from_millis(500),
+            renew: Duration::from_millis(800),
             drift: 0.05,
-            heartbeat: Duration::from_millis(150),
+            heartbeat: Duration::from_millis(200),
             election_min: Duration::from_millis(1_000),
             election_max: Duration::from_millis(1_400),
             voter_away: Duration::from_secs(600),
@@ -110,7 +110,7 @@ mod tests {
         assert!(wrong(|t| t.renew = Duration::from_millis(1_200)).contains("two renewals (2.4s)"));
         assert!(wrong(|t| t.heartbeat = Duration::from_millis(400)).contains("three heartbeats"));
         assert!(
-            wrong(|t| t.election_max = Duration::from_secs(2)).contains("a renewal and an election (2.5s)")
+            wrong(|t| t.election_max = Duration::from_secs(2)).contains("a renewal and an election (2.8s)")
         );
         assert!(wrong(|t| t.election_max = t.election_min).contains("election_max"));
         assert!(wrong(|t| t.voter_away = Duration::from_secs(1)).contains("voter_away"));
