@@ -14,6 +14,8 @@ macro_rules! points {
 }
 
 points! {
+    RENEWED_ELSEWHERE = "members: a lease was renewed with another leader than the one that was asked first";
+
     HELD = "placement: a message waited, for its receiver was nowhere";
     FORWARDED = "placement: a message went on to where its receiver is by now";
     BEHIND_ITS_SENDER = "placement: a message waited for news that its sender had";
@@ -50,6 +52,7 @@ points! {
     CALLS_FULL = "delivery: as many calls as may be were under way";
     TAKEN_BACK = "delivery: a cancelled call was taken back before it was sent";
     CANCELLED = "delivery: a handler learned that its caller has left";
+    ANSWER_LOST = "delivery: an answer lost its body, for its caller's node does not read what waits";
     LATE_ANSWER = "delivery: an answer came for which nobody waited any more";
     NEVER_SENT = "delivery: a call was never sent before its session ended";
     LINK_LOST = "delivery: what became of a call is unknown, for its session ended";

@@ -6,6 +6,7 @@ use odeon::remote::Authority;
 use serde_json::Value;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 const FREE: [&str; 4] = ["--http", "127.0.0.1:0", "--management", "127.0.0.1:0"];
@@ -260,4 +261,26 @@ fn a_peer_that_is_silent_nowhere_or_of_another_cluster_is_told_of() {
     let west = links(&place, "west");
     let checks = doctor(&place, &NORTH, &["--peer", &west]);
     says(&checks, ("reachability", &format!("to {west}")), "failed", "no member of this cluster");
+}
+
+/// Reading it takes until somebody writes, as what is on a server that does not answer.
+fn hangs(place: &Place, name: &str) {
+    let path = place.path(name);
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success(), "{path:?}");
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_told_of_and_not_waited_for() {
+    let place = Place::new("doctor-hangs");
+    hangs(&place, "odeon.toml");
+    let checks = doctor(&place, &[], &["--config", "odeon.toml"]);
+    says(&checks, ("configuration", "file"), "failed", "odeon.toml cannot be read: it takes longer than 2s");
+    says(&checks, ("configuration", "file"), "failed", "look at the disk");
+
+    fs::create_dir(place.path("north")).expect("a directory");
+    hangs(&place, "north/lock");
+    let checks = doctor(&place, &["--dir", "north"], &[]);
+    says(&checks, ("data-directory", "occupant"), "failed", "nobody can tell whether a node runs in it");
+    says(&checks, ("data-directory", "directory"), "ok", "can be written");
+    says(&checks, ("ports", "all of them"), "skipped", "nobody can tell");
 }

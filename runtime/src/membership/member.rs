@@ -1,6 +1,7 @@
 //! What each node does: it forms the cluster with the other founders, or joins it, and renews its lease.
 
 use super::{Shared, Standing};
+use crate::reach::reached;
 use crate::remote::Links;
 use crate::replication::ProposeError;
 use odeon_core::NodeName;
@@ -36,7 +37,7 @@ pub(super) async fn run(shared: &Shared, links: &Links) {
         tokio::select! {
             biased;
             () = sleep_until(renewal) => {
-                let pause = if renew(shared).await { shared.times.renew } else { RETRY_AFTER };
+                let pause = renew(shared).await;
                 renewal = Instant::now() + pause;
             }
             () = changed(&mut said, retry) => {
@@ -127,14 +128,26 @@ async fn founders(shared: &Shared) -> Result<Option<BTreeMap<odeon_core::Replica
 }
 
 /// Renews the lease, once: an answer that takes longer than until the next one is due may be that of a leader that is
-/// none any more. True: it was renewed.
-async fn renew(shared: &Shared) -> bool {
+/// none any more. Answers after which time it is to be renewed again.
+async fn renew(shared: &Shared) -> Duration {
     let sent = shared.now();
     let nodes = vec![shared.node.clone()];
-    let outcome = shared.propose(&Command::Renew { nodes }, shared.times.renew).await;
-    let is_renewed = matches!(&outcome, Ok(Outcome::Renewed { strangers, .. }) if strangers.is_empty());
+    let leader = shared.group.status().leader;
+    let renew = Command::Renew { nodes };
+    let outcome = tokio::select! {
+        biased;
+        outcome = shared.propose(&renew, shared.times.renew) => outcome,
+        // the one that was asked may be lost: leases do not last until it is known that it does not answer
+        _ = shared.group.until(|status| status.leader.is_some() && status.leader != leader) => {
+            reached!(RENEWED_ELSEWHERE);
+            return Duration::ZERO;
+        }
+    };
     match outcome {
-        Ok(_) if is_renewed => shared.lease.lock().taken(sent),
+        Ok(Outcome::Renewed { strangers, .. }) if strangers.is_empty() => {
+            shared.lease.lock().taken(sent);
+            return shared.times.renew;
+        }
         Ok(Outcome::Renewed { .. }) => {
             shared.lease.lock().lose();
             shared.stand(Standing::Removed);
@@ -142,5 +155,5 @@ async fn renew(shared: &Shared) -> bool {
         Ok(outcome) => tracing::warn!(?outcome, "the lease is not renewed"),
         Err(error) => tracing::debug!(%error, "the lease is not renewed"),
     }
-    is_renewed
+    RETRY_AFTER
 }

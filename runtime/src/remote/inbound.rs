@@ -5,6 +5,7 @@ use super::core::Core;
 use super::lane::encoding_of;
 use super::large::Incoming;
 use super::peer::Peer;
+use super::pending::CALLS_MAX;
 use super::receipts::{LaneReceipts, News, Receipts, Teller};
 use super::reply::{Answering, Left};
 use super::target::LANES;
@@ -92,6 +93,10 @@ pub(super) enum Nonsense {
     Lane(u64),
     #[error("the frame of body {0}, which has not come")]
     NoBody(u64),
+    #[error("more than {CALLS_MAX} calls under way")]
+    Calls,
+    #[error("calls without end whose answers it does not read")]
+    Flood,
 }
 
 impl Inbound {
@@ -217,6 +222,14 @@ impl Inbound {
         state.untold += at;
         if state.untold >= TOLD_EVERY {
             peer.teller.remind();
+        }
+        drop(state);
+        // those that it has taken back in other lanes may not be known yet
+        if self.calls.lock().len() > 2 * CALLS_MAX {
+            return Err(Nonsense::Calls);
+        }
+        if peer.lanes.get(lane).is_flooded() {
+            return Err(Nonsense::Flood);
         }
         Ok(at)
     }

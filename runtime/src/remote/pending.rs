@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use std::task::Waker;
 
 /// Most calls under way to one peer.
-const CALLS_MAX: usize = 1 << 16;
+pub(super) const CALLS_MAX: usize = 1 << 16;
 const INDEX_BITS: u32 = 16;
 /// Stands for the number of a frame that has none yet: it waits for a large body.
 pub(super) const HELD: u64 = u64::MAX;

@@ -4,8 +4,10 @@ use super::lane::{alone, large_body, wire_encoding};
 use super::large::Behind;
 use super::peer::Peer;
 use super::target::class_of;
+use crate::reach::reached;
 use crate::service::contract::Encoding;
 use crate::service::reply::{RawFailure, RawOutcome};
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use odeon_core::wire::envelope::{CallId, Content, Failure, Head};
 use odeon_core::wire::frame::FrameError;
@@ -97,10 +99,14 @@ impl Answering {
             RawOutcome::Accepted => (Content::Answer { call, large: None }, &[]),
         };
         let head = Head { criticality: class_of(self.lane), encoding: wire_encoding(encoding), content };
+        let lane = self.peer.lanes.get(self.lane);
         let sent = if body.len() > limits::INLINE_MAX {
             self.send_apart(head, outcome)
+        } else if matches!(content_of(outcome), Some(body) if !body.is_empty()) && lane.is_overfull() {
+            self.lost();
+            Ok(())
         } else {
-            self.peer.lanes.get(self.lane).reply(&head, body)
+            lane.reply(&head, body)
         };
         if let Err(error) = sent {
             tracing::error!(%error, "an answer could not be sent to another node");
@@ -110,13 +116,10 @@ impl Answering {
 
     /// The body goes ahead of the answer.
     fn send_apart(&self, head: Head<'_>, outcome: &RawOutcome) -> Result<(), FrameError> {
-        let (RawOutcome::Answered(body) | RawOutcome::Failed(RawFailure { body, .. })) = outcome else {
-            return Ok(());
-        };
+        let Some(body) = content_of(outcome) else { return Ok(()) };
         let outgoing = &self.peer.large;
         if outgoing.is_overfull() {
-            tracing::error!(peer = %self.peer.node, "an answer is lost: too many large ones wait for this peer");
-            self.unknown(UnknownCause::Unanswered);
+            self.lost();
             return Ok(());
         }
         let apart = large_body(outgoing, body.len())?;
@@ -131,10 +134,25 @@ impl Answering {
         Ok(())
     }
 
+    /// The peer does not read what waits for it already.
+    fn lost(&self) {
+        reached!(ANSWER_LOST);
+        tracing::debug!(peer = %self.peer.node, "an answer is lost: too much waits for this peer");
+        self.unknown(UnknownCause::Unanswered);
+    }
+
     fn unknown(&self, cause: UnknownCause) {
         let content = Content::Unknown { call: self.call, cause };
         let head = Head { criticality: class_of(self.lane), encoding: Default::default(), content };
         let _ = self.peer.lanes.get(self.lane).reply(&head, &[]);
+    }
+}
+
+/// What a handler has said.
+fn content_of(outcome: &RawOutcome) -> Option<&Bytes> {
+    match outcome {
+        RawOutcome::Answered(body) | RawOutcome::Failed(RawFailure { body, .. }) => Some(body),
+        RawOutcome::NotExecuted(_) | RawOutcome::Unknown(_) | RawOutcome::Accepted => None,
     }
 }
 

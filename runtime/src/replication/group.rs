@@ -132,8 +132,8 @@ pub(super) struct Inner {
     pub(super) raft: Node,
     pub(super) exchange: Exchange,
     pub(super) contacts: Mutex<Vec<NodeName>>,
-    /// Where the leader was said to be.
-    pub(super) said: Mutex<Option<NodeName>>,
+    /// Where the leader was said to be, and who was known to lead then: who has heard of another one since knows better.
+    pub(super) said: Mutex<Option<(NodeName, Option<ReplicaId>)>>,
     pub(super) turn: AtomicUsize,
 }
 

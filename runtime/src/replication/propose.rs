@@ -124,7 +124,8 @@ impl Group {
         match self.0.exchange.ask(node, (self.0.group, replica), ask, within).await {
             Ok(answer) => {
                 if let Answer::NotLeader { leader: Some((_, said)) } = &answer {
-                    *self.0.said.lock() = Some(said.clone());
+                    let known = self.status().leader.map(|(leader, _)| leader);
+                    *self.0.said.lock() = Some((said.clone(), known));
                 }
                 Tried::of(answer)
             }
@@ -145,12 +146,15 @@ impl Group {
 
     async fn ask_leader(&self, within: Duration, ask: Ask) -> Tried<Answer> {
         let Inner { group, replica, raft, said, .. } = &*self.0;
+        let known = self.status().leader;
         // whoever is no replica any more, or not yet, does not hear who leads by itself
         let told = said.lock().take();
-        if let Some(node) = told {
+        if let Some((node, since)) = told
+            && since == known.as_ref().map(|(leader, _)| *leader)
+        {
             return self.ask_other(&node, None, within, ask).await;
         }
-        let Some((leader, node)) = self.status().leader else {
+        let Some((leader, node)) = known else {
             let Some(node) = self.contact() else {
                 return Tried::Again(format!("{group} has no leader that is known here"));
             };
@@ -160,7 +164,7 @@ impl Group {
             let tried = self.ask_other(&node, Some(leader), within, ask).await;
             if matches!(tried, Tried::Again(_)) {
                 // it may lead no more, and this replica may be none that is told who does
-                let next = self.contact();
+                let next = self.contact().map(|node| (node, Some(leader)));
                 let mut said = said.lock();
                 *said = said.take().or(next);
             }

@@ -9,11 +9,15 @@ use futures_util::FutureExt;
 use odeon_core::{EntryId, NodeName, ReplicaId};
 use openraft::AsyncRuntime;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::errors::{
+    ClientWriteError, Fatal, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError,
+};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::{Raft, ReadPolicy};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 pub(super) type Node = Raft<Types, Applier>;
 
@@ -201,9 +205,26 @@ fn not_leader(ForwardToLeader { leader_id, leader_node, .. }: ForwardToLeader<Ty
     Answer::NotLeader { leader: leader_id.zip(leader_node) }
 }
 
+/// A leader that has heard of no majority yet, or not lately, waits for one for so long.
+const MAJORITY_WITHIN: Duration = Duration::from_millis(500);
+const MAJORITY_AGAIN: Duration = Duration::from_millis(20);
+
 /// Makes an entry of a command, if this is the leader, and waits until it is applied.
 pub(super) async fn propose(raft: &Node, command: Bytes) -> Result<Answer, Ended> {
-    match raft.client_write(Command(command)).await {
+    let until = Instant::now() + MAJORITY_WITHIN;
+    let written = loop {
+        let written = raft.client_write(Command(command.clone())).await;
+        match &written {
+            // whoever has just been elected has no answer to its first heartbeats yet
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))
+                if forward.reason == ForwardReason::LeaseExpired && Instant::now() < until =>
+            {
+                InSpan::sleep(MAJORITY_AGAIN).await;
+            }
+            _ => break written,
+        }
+    };
+    match written {
         Ok(written) => Ok(Answer::Proposed { at: entry_id(&written.log_id), answer: written.data }),
         Err(RaftError::Fatal(fatal)) => Err(fatal.into()),
         Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => Ok(not_leader(forward)),

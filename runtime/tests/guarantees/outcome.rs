@@ -1,8 +1,11 @@
 //! How calls end.
 
 use super::{Lab, Told, eventually, hold, node, probe, probes};
+use futures_util::future::join_all;
 use odeon::ServiceOptions;
+use odeon::cell::Bounds;
 use odeon::core::id::ServiceName;
+use odeon::core::outcome::Overflow;
 use odeon::directory::ServiceKind;
 use odeon::prelude::*;
 
@@ -28,21 +31,33 @@ async fn a_call_has_exactly_one_outcome() {
 #[tokio::test]
 async fn what_is_not_executed_never_runs() {
     let lab = Lab::default();
-    let node = probes(&lab).await;
+    let mailbox = Bounds { count_max: 3, bytes_max: 1 << 20, overflow: Overflow::Reject };
+    let options = ServiceOptions { mailbox, ..ServiceOptions::of(ServiceKind::Entity) };
+    let node = node(App::new().entity_with("probe", options, Told::make(&lab))).await;
     let a = probe(&node, "a");
     let held = hold(&lab, &a, "first").await;
-    // its time is up before the handler could begin: it waits in the mailbox
-    let late = tokio::spawn({
-        let a = a.clone();
-        async move { a.say("late".into()).within(Duration::from_millis(30)).await }
-    });
-    let outcome = late.await.expect("no panic");
-    lab.open_gate(1);
+    let names: Vec<String> = (0..20).map(|n| format!("call {n}")).collect();
+    let calls = join_all(names.iter().map(|name| a.say(name.clone()).into_future()));
+    // all are sent, and most refused, before the first handler goes on
+    let (outcomes, ()) = tokio::join!(calls, async { lab.open_gate(1) });
     held.await.expect("no panic").expect("it ends");
-    assert_eq!(a.say("after".into()).await, Ok(1));
-    // the caller gave up first, so it cannot know; the message was dropped as expired all the same
-    assert_eq!(outcome, Err(CallError::Unknown(UnknownCause::TimedOut)));
-    assert_eq!(lab.times("late"), 0);
+    let mut refused = 0;
+    for (name, outcome) in names.iter().zip(outcomes) {
+        match outcome {
+            Ok(_) => assert_eq!(lab.times(name), 1, "{name}"),
+            Err(CallError::NotExecuted(Refusal::MailboxFull)) => {
+                refused += 1;
+                assert_eq!(lab.times(name), 0, "{name}");
+            }
+            Err(other) => panic!("{name}: {other}"),
+        }
+    }
+    assert!((1..20).contains(&refused), "{refused}");
+    // nor does what finds nobody any more
+    node.stop(Duration::from_secs(5)).await;
+    let outcome = a.say("after the end".into()).await;
+    assert!(matches!(outcome, Err(CallError::NotExecuted(_))), "{outcome:?}");
+    assert_eq!(lab.times("after the end"), 0);
 }
 
 #[tokio::test]

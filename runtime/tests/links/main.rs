@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "callers outside of any node are tasks of the test")]
 
 mod calls;
+mod chains;
 mod client;
 mod elsewhere;
 mod fragile;
@@ -12,4 +13,5 @@ mod many;
 mod members;
 mod stage;
 mod topics;
+mod unread;
 mod watches;

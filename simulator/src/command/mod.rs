@@ -26,6 +26,21 @@ Examples:
   odeon-sim replay udp-ping:22 --log              one seed, with all its events
 ";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  odeon-sim run node-links                        a hundred seeds
+  odeon-sim run node-links --seeds 5000 --reach   and what they came to
+  odeon-sim run http-hello --seeds 100..200 --twice
+                                                  compare two processes for each seed
+";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  odeon-sim replay udp-ping:22                    one seed
+  odeon-sim replay udp-ping:22:1f3e5a77-9c0d11ee  the same, if the program and the system are the same too
+  odeon-sim replay udp-ping:22 --log              with all its events
+";
+
 /// Exit codes 1 and 2; the others are those of the verdicts.
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
@@ -51,8 +66,10 @@ enum Command {
         json: bool,
     },
     /// Run a scenario under many seeds
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArguments),
     /// Run one seed again, from a token or from SCENARIO:SEED
+    #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArguments),
 }
 

@@ -1,6 +1,7 @@
 //! Three to five real nodes form a cluster, while packets are lost, paths are cut, machines stand still for longer than a
 //! lease, clocks drift, machines crash and one loses its disk. A view of one epoch is the same everywhere, epochs never
-//! fall, and no node acts as a member whose lease was passed on. In the end all are members, and see the same.
+//! fall, and no node acts as a member whose lease was passed on. In the end all are members, and see the same; and when
+//! the leader of their group is silent from one moment to the next, the others keep their leases.
 
 mod board;
 mod program;
@@ -8,17 +9,21 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::{Cluster, names};
+use super::linked::{Cluster, NAMES, names};
 use super::weather::{
-    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off_for, heal, milliseconds, mostly_heal,
-    pause_for, perhaps_drift, storm,
+    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off, cut_off_for, heal, milliseconds,
+    mostly_heal, pause_for, perhaps_drift, storm,
 };
+use crate::reach::reached;
 use crate::{Crash, HostId, Simulation};
+use odeon::core::membership::Times;
 use std::time::Duration;
 
 /// After all faults are healed all nodes are members within this time: dead connections end after ten seconds, dials
 /// fail after five, elections take two, and a replica that is far behind is given a snapshot.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
+/// Connections of which one side knows nothing any more are gone after this time.
+const SETTLED_WITHIN: Duration = Duration::from_secs(12);
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
@@ -38,7 +43,33 @@ pub(super) fn run(sim: &mut Simulation) {
     }
     heal(sim, &hosts);
     all_join(sim, &board, hosts.len());
+    lose_leader(sim, &hosts, &board);
+    heal(sim, &hosts);
+    all_join(sim, &board, hosts.len());
     tell(sim, &board);
+}
+
+/// All is well but that the leader of the group is heard of no more: whoever has a lease keeps it, unless the first
+/// election elects nobody.
+fn lose_leader(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
+    let settled = SETTLED_WITHIN + milliseconds(sim, 0, 1_000);
+    sim.run_for(settled);
+    let Some((name, term)) = board.open(Board::leader) else { return };
+    let at = NAMES.iter().position(|known| *known == name.as_str()).expect("it has one of these names");
+    let others: Vec<HostId> = hosts.iter().copied().filter(|host| *host != hosts[at]).collect();
+    if sim.random().is_multiple_of(2) {
+        cut_off(sim, hosts[at], &others);
+    } else {
+        sim.crash(hosts[at], Crash::Power);
+    }
+    sim.run_for(2 * Times::default().lease);
+    let (lapsed, now) = board.open(|b| b.lapsed_without(&name));
+    if now == term + 1 {
+        reached("members: the leader was silent, and the first election gave another one");
+        if !lapsed.is_empty() {
+            sim.violation(format!("the leader {name} was lost in term {term}, and with it the leases of {lapsed:?}"));
+        }
+    }
 }
 
 fn all_join(sim: &mut Simulation, board: &Books<Board>, count: usize) {
@@ -89,7 +120,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         }
         6 => {
             if !board.open(|b| std::mem::replace(&mut b.disk_lost, true)) {
-                crate::reach::reached("members: a disk was replaced by an empty one");
+                reached("members: a disk was replaced by an empty one");
                 sim.crash(one, Crash::Power);
                 sim.wipe_disk(one);
                 sim.start(one);

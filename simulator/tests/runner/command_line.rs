@@ -133,4 +133,8 @@ fn the_long_help_has_examples_and_every_exit_code() {
         let line = format!("  {:>2}  {}\n", verdict.exit_code(), verdict.meaning());
         assert!(text.contains(&line), "{text}");
     }
+    for command in ["run", "replay"] {
+        let text = standard_output(&odeon_sim(&[command, "--help"]));
+        assert!(text.contains(&format!("Examples:\n  odeon-sim {command} ")), "{text}");
+    }
 }

@@ -34,7 +34,7 @@ impl Default for Times {
             probe: Duration::from_millis(300),
             probes_missed: 3,
             lease: Duration::from_millis(2_500),
-            renew: Duration::from_millis(800),
+            renew: Duration::from_millis(600),
             drift: 0.05,
             heartbeat: Duration::from_millis(200),
             election_min: Duration::from_millis(1_000),
@@ -110,7 +110,7 @@ mod tests {
         assert!(wrong(|t| t.renew = Duration::from_millis(1_200)).contains("two renewals (2.4s)"));
         assert!(wrong(|t| t.heartbeat = Duration::from_millis(400)).contains("three heartbeats"));
         assert!(
-            wrong(|t| t.election_max = Duration::from_secs(2)).contains("a renewal and an election (2.8s)")
+            wrong(|t| t.election_max = Duration::from_secs(2)).contains("a renewal and an election (2.6s)")
         );
         assert!(wrong(|t| t.election_max = t.election_min).contains("election_max"));
         assert!(wrong(|t| t.voter_away = Duration::from_secs(1)).contains("voter_away"));

@@ -33,8 +33,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Frames of one lane that may wait or be unacknowledged, in bytes; requests beyond it are refused as congested.
-/// Answers are let in beyond it: their number is bounded by the calls that the peer may have under way.
+/// Answers are let in beyond it, for their callers wait, up to [`ANSWERS_MAX`].
 const BYTES_MAX: usize = 4 << 20;
+/// The same of answers: with more, one says only that it is lost. A peer that stands still has this much in memory.
+const ANSWERS_MAX: usize = 16 << 20;
+/// Whoever has that many bytes of even those waiting calls without end and reads nothing.
+const FLOOD: usize = 2 * ANSWERS_MAX;
 /// What waits for less than this has its deadlines as it had them; and frames of a piece are not further apart.
 const AGE_MIN: Duration = Duration::from_millis(10);
 /// Frames of requests, or of that many bytes of either kind, after which whoever writes lets the writer run: the
@@ -81,6 +85,13 @@ struct State {
     chain: Vec<u8>,
     /// The session has ended: nothing is taken any more.
     ended: Option<Refusal>,
+}
+
+impl State {
+    /// Frames that wait or are unacknowledged, in bytes.
+    fn bytes(&self) -> usize {
+        self.open.len() + self.out.bytes() + self.held
+    }
 }
 
 /// What was written since those who write were last told to let others run.
@@ -203,6 +214,16 @@ impl Lane {
         Ok(())
     }
 
+    /// Whether so much waits or is unacknowledged that answers lose their bodies.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.state.lock().bytes() >= ANSWERS_MAX
+    }
+
+    /// Whether the peer asks, and reads no answers.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.state.lock().bytes() >= FLOOD
+    }
+
     /// The next piece for a connection, once there is one; none when there is a later connection. Cancelling loses none
     /// before it is given back.
     pub(super) async fn next(&self, connected: &Connected, wheel: &Wheel) -> Option<Bytes> {
@@ -241,7 +262,7 @@ impl Lane {
                 return Ok(0);
             }
             let freed = state.out.received(*received).map_err(|e| e.to_string())?;
-            if freed > 0 && state.open.len() + state.out.bytes() + state.held < BYTES_MAX {
+            if freed > 0 && state.bytes() < BYTES_MAX {
                 wakers.append(&mut state.waiting);
             }
             while let Some((_, bytes)) = state.large.pop_front_if(|(frame, _)| *frame < *received) {

@@ -34,7 +34,7 @@ impl Lane {
             message.refuse(refusal.clone());
             return Err(Unsent::Refused(refusal));
         }
-        if state.open.len() + state.out.bytes() + state.held >= BYTES_MAX {
+        if state.bytes() >= BYTES_MAX {
             reached!(LANE_FULL);
             state.waiting.extend(waker.cloned());
             return Err(Unsent::Full(message));

@@ -15,10 +15,12 @@ use trial::Trial;
 
 use super::contract::{Contract, Encoding};
 use super::guard::guarded;
+use parking_lot::Mutex;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::any::TypeId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -125,7 +127,7 @@ pub(super) fn of(travels: Option<Travels>) -> Compact {
     Compact::Safe
 }
 
-/// What is known of each method of a contract, found out when it is first asked for. One for each contract and node.
+/// What is known of each method of a contract, found out when it is first asked for.
 #[derive(Debug)]
 pub struct Compactness {
     of: fn(usize) -> Compact,
@@ -136,6 +138,12 @@ impl Compactness {
     /// Nothing found out yet.
     pub fn new<C: Contract>() -> Self {
         Self { of: C::compact, verdicts: C::METHODS.iter().map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The one of a contract: what is found out of types holds for all who call it in this process.
+    pub(crate) fn of<C: Contract>() -> &'static Self {
+        static ALL: Mutex<BTreeMap<TypeId, &'static Compactness>> = Mutex::new(BTreeMap::new());
+        ALL.lock().entry(TypeId::of::<C>()).or_insert_with(|| Box::leak(Box::new(Self::new::<C>())))
     }
 
     /// Of the method at a position of [`Contract::METHODS`]. The first time takes a millisecond or so.

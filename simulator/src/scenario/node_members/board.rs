@@ -3,7 +3,7 @@
 use odeon::core::membership::{Member, Reason, View};
 use odeon::core::{NodeId, NodeName};
 use odeon::membership::Standing;
-use odeon::replication::GroupStatus;
+use odeon::replication::{GroupStatus, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(super) struct Board {
     views: BTreeMap<u64, View>,
     /// Nodes whose leases were passed on.
     ended: BTreeSet<NodeId>,
+    /// Members that had no lease any more, since this was last begun anew.
+    lapsed: BTreeSet<NodeId>,
     pub(super) disk_lost: bool,
     pub(super) broken: Vec<String>,
 }
@@ -71,8 +73,28 @@ impl Board {
             self.broken.push(format!("{node} acts although its lease was passed on"));
         }
         if let Some(seen) = self.nodes.get_mut(&node.name).filter(|seen| seen.node == *node) {
+            if seen.holds_lease && !holds_lease {
+                self.lapsed.insert(node.clone());
+            }
             (seen.holds_lease, seen.standing, seen.group) = (holds_lease, standing, Some(group));
         }
+    }
+
+    /// The node that leads the cluster group, as it knows itself, and its term. From now on it is written down who loses
+    /// its lease.
+    pub(super) fn leader(&mut self) -> Option<(NodeName, u64)> {
+        self.lapsed.clear();
+        let led = |seen: &Seen| {
+            let group = seen.group.as_ref().filter(|group| group.role == Role::Leader)?;
+            Some((seen.node.name.clone(), group.term))
+        };
+        self.nodes.values().find_map(led)
+    }
+
+    /// Those that have lost their leases since then, but for one node, and the latest term.
+    pub(super) fn lapsed_without(&self, node: &NodeName) -> (Vec<NodeId>, u64) {
+        let terms = self.nodes.values().filter_map(|seen| seen.group.as_ref()).map(|group| group.term);
+        (self.lapsed.iter().filter(|lapsed| lapsed.name != *node).cloned().collect(), terms.max().unwrap_or(0))
     }
 
     /// Whether so many nodes are members with leases, see the same, and three of them vote, each with the disk that it

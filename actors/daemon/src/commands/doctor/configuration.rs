@@ -1,5 +1,6 @@
 //! Whether a node would take its configuration: by the code that a node does it with.
 
+use super::directory::DISK_ADVICE;
 use super::report::{Check, Group};
 use super::site::Occupant;
 use crate::config::{Flags, Settings};
@@ -50,6 +51,15 @@ impl Meant {
         Settings::load(&self.flags, self.file.as_deref())
     }
 
+    /// A node would not take it.
+    pub(super) fn unread(&self, failure: Failure) -> Vec<Check> {
+        let name = match &self.file {
+            Some(_) => "file",
+            None => "flags",
+        };
+        nothing_else(GROUP.failure(name, failure))
+    }
+
     /// What a node would say of it.
     pub(super) fn check(&self, settings: &Settings, app: App) -> Vec<Check> {
         let from = match &self.file {
@@ -87,16 +97,19 @@ pub(super) fn check_running(settings: &Settings, occupant: &Occupant) -> Option<
     Some(GROUP.warning(name, format_args!("it was told something else than this: {different}"), advice))
 }
 
-/// Nothing else can be looked at.
-pub(super) fn unread(meant: &Meant, failure: Failure) -> Vec<Check> {
-    let name = match &meant.file {
-        Some(_) => "file",
-        None => "flags",
+/// It is on a disk that does not answer.
+pub(super) fn unanswered(file: Option<&Path>, problem: &str) -> Vec<Check> {
+    let what = match file {
+        Some(file) => file.display().to_string(),
+        None => format!("{FILE} of the data directory"),
     };
-    vec![
-        GROUP.failure(name, failure),
-        GROUP.skipped("all others", "without a configuration nobody knows what to look at"),
-    ]
+    let found = format!("{what} cannot be read: {problem}");
+    nothing_else(GROUP.failed("file", found, DISK_ADVICE))
+}
+
+/// Without a configuration nobody knows what to look at.
+fn nothing_else(check: Check) -> Vec<Check> {
+    vec![check, GROUP.skipped("all others", "without a configuration nobody knows what to look at")]
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ const DISK_WITHIN: Duration = Duration::from_secs(4);
 /// Each change that nodes agree on waits for one.
 const SYNC_SLOW: Duration = Duration::from_millis(10);
 
+pub(super) const DISK_ADVICE: &str =
+    "look at the disk, or at the server that it is on: the kernel's log (dmesg) may say what is wrong";
+
 /// Makes all checks of it.
 pub(super) async fn check(site: &Site) -> Vec<Check> {
     let directory = site.settings.directory.clone();
@@ -42,7 +45,7 @@ pub(super) async fn check(site: &Site) -> Vec<Check> {
         Err(problem) => checks.push(GROUP.failed(
             "directory",
             format_args!("{named}: the disk does not answer: {problem}"),
-            "look at the disk, or at the server that it is on: the kernel's log (dmesg) may say what is wrong",
+            DISK_ADVICE,
         )),
     }
     checks
@@ -58,6 +61,11 @@ fn occupant(occupant: &Occupant) -> Option<Check> {
             "occupant",
             "a node runs in it and does not say where it listens: it starts, or stops",
             "ask again in a moment; if it stays so, its log says why",
+        ),
+        Occupant::Unknown(problem) => GROUP.failed(
+            "occupant",
+            format_args!("nobody can tell whether a node runs in it: {problem}"),
+            DISK_ADVICE,
         ),
     })
 }

@@ -54,15 +54,25 @@ pub(crate) struct Arguments {
 /// Nothing can be printed.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments, app: App) -> Result<Code, Failure> {
     let mut report = Report::new(invocation.terminal, arguments.json);
-    let meant = Meant::by(&arguments.flags, arguments.config.as_deref());
-    let settings = match meant.read() {
-        Ok(settings) => settings,
-        Err(failure) => {
-            report.add(configuration::unread(&meant, failure))?;
+    let blocking = site::threads()?;
+    let (flags, file) = (arguments.flags.clone(), arguments.config.clone());
+    let read = site::read(&*blocking, move || {
+        let meant = Meant::by(&flags, file.as_deref());
+        let settings = meant.read();
+        (meant, settings)
+    });
+    let (meant, settings) = match read.await {
+        Ok((meant, Ok(settings))) => (meant, settings),
+        Ok((meant, Err(failure))) => {
+            report.add(meant.unread(failure))?;
+            return report.end();
+        }
+        Err(problem) => {
+            report.add(configuration::unanswered(arguments.config.as_deref(), &problem))?;
             return report.end();
         }
     };
-    let site = Site::of(settings)?;
+    let site = Site::of(settings, blocking).await;
     let mut configuration = meant.check(&site.settings, app);
     configuration.extend(configuration::check_running(&site.settings, &site.occupant));
     report.add(configuration)?;

@@ -7,7 +7,7 @@ use crate::directory::Directory;
 use crate::duration::show;
 use crate::exit::Failure;
 use crate::remote::Remote;
-use odeon_actors::management::api::{ClusterStatus, Links, Members, StandingKind, Status};
+use odeon_actors::management::api::{ClusterStatus, GoneSummary, Links, Members, StandingKind, Status};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -68,7 +68,8 @@ impl Asked {
         let mut checks = vec![judge_ready(status)];
         checks.extend(self.members.as_ref().map(judge_standing));
         checks.extend(self.cluster.as_ref().map(judge_group));
-        checks.extend(self.links.as_ref().map(judge_links));
+        let gone = self.members.as_ref().map_or(&[][..], |members| &members.gone);
+        checks.extend(self.links.as_ref().map(|links| judge_links(links, gone)));
         let path = site.settings.directory.join(LOG);
         let since = date::now() - Duration::from_millis(status.uptime_ms);
         let read = site.blocking(LOG_WITHIN, move || end_of(&path)).await;
@@ -161,16 +162,17 @@ fn judge_group(cluster: &ClusterStatus) -> Check {
     }
 }
 
-fn judge_links(links: &Links) -> Check {
+fn judge_links(links: &Links, gone: &[GoneSummary]) -> Check {
     let name = "links";
     if links.links.is_empty() {
         return GROUP.skipped(name, "no other node was met yet");
     }
-    // who is known to be dead has no link and needs none
+    // who is known to be dead has no link and needs none, and others hear of one that has left for a while
+    let is_gone = |node: &str| gone.iter().any(|gone| format!("{}@{}", gone.name, gone.incarnation) == node);
     let down: Vec<&str> = links
         .links
         .iter()
-        .filter(|link| !link.connected && link.liveness == "alive")
+        .filter(|link| !link.connected && link.liveness == "alive" && !is_gone(&link.node))
         .map(|link| link.node.as_str())
         .collect();
     let up = links.links.iter().filter(|link| link.connected).count();
@@ -257,6 +259,30 @@ mod tests {
         assert_eq!(group(Some("north"), true), Outcome::Ok);
         assert_eq!(group(Some("north"), false), Outcome::Warning);
         assert_eq!(group(None, true), Outcome::Failed);
+    }
+
+    #[test]
+    fn a_link_that_is_down_is_told_of_while_its_node_is_heard_of_and_has_not_left() {
+        let link = |connected: bool, liveness: &str| {
+            json!({
+                "node": "south@2", "connected": connected, "liveness": liveness, "sent": 0, "handled": 0, "refused": {},
+                "expired": 0, "lost": {}, "open": 0, "queued": 0, "queued_bytes": 0, "calls": 0,
+            })
+        };
+        let outcome = |connected, liveness, left: &[u64]| {
+            let links = json!({ "uptime_ms": 1, "links": [link(connected, liveness)] });
+            let gone = |incarnation: &u64| {
+                let gone = json!({ "name": "south", "incarnation": incarnation, "reason": "left", "since": 7 });
+                serde_json::from_value(gone).expect("one that has left")
+            };
+            let gone: Vec<GoneSummary> = left.iter().map(gone).collect();
+            judge_links(&serde_json::from_value(links).expect("links"), &gone).outcome
+        };
+        assert_eq!(outcome(true, "alive", &[]), Outcome::Ok);
+        assert_eq!(outcome(false, "dead", &[]), Outcome::Ok);
+        assert_eq!(outcome(false, "alive", &[]), Outcome::Warning);
+        assert_eq!(outcome(false, "alive", &[1]), Outcome::Warning);
+        assert_eq!(outcome(false, "alive", &[2]), Outcome::Ok);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub(super) async fn check(site: &Site) -> Vec<Check> {
         Occupant::Silent => {
             vec![GROUP.skipped("all of them", "a node runs here that does not say yet what it has")]
         }
+        Occupant::Unknown(_) => {
+            vec![GROUP.skipped("all of them", "nobody can tell whether a node runs here that has them")]
+        }
         Occupant::None => {
             let ports = ports(site);
             // all at once: two of them may be the same

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 /// Threads for what may hang: a disk and names of hosts. One that hangs is left behind.
 const THREADS: usize = 8;
 const QUEUE_MAX: usize = 64;
+const READ_WITHIN: Duration = Duration::from_secs(2);
 
 /// Who runs in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(super) enum Occupant {
     None,
     /// Somebody who does not say where it listens: it starts or stops.
     Silent,
+    /// The directory does not answer: why, in words.
+    Unknown(String),
     /// A node.
     Node(Whereabouts),
 }
@@ -32,24 +35,53 @@ pub(super) struct Site {
     pub(super) executor: Executor,
 }
 
+/// The threads for what may hang.
+///
+/// # Errors
+/// There are none.
+pub(super) fn threads() -> Result<Arc<dyn Blocking>, Failure> {
+    match Threads::start(THREADS, QUEUE_MAX) {
+        Ok(threads) => Ok(Arc::new(threads)),
+        Err(e) => Err(Failure::failed(format_args!("the threads for blocking work cannot start: {e}"))),
+    }
+}
+
+/// Reads what may be on a disk that hangs.
+///
+/// # Errors
+/// It was not read, in words.
+pub(super) async fn read<T: Send + 'static>(
+    blocking: &dyn Blocking,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    within(blocking, READ_WITHIN, work).await
+}
+
+async fn within<T: Send + 'static>(
+    blocking: &dyn Blocking,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    match timeout(limit, run_blocking(blocking, work)).await {
+        Ok(done) => done.map_err(|e| e.to_string()),
+        Err(_) => Err(format!("it takes longer than {limit:.0?}")),
+    }
+}
+
 impl Site {
     /// As it is now.
-    ///
-    /// # Errors
-    /// There are no threads for it.
-    pub(super) fn of(settings: Settings) -> Result<Self, Failure> {
-        let threads = Threads::start(THREADS, QUEUE_MAX)
-            .map_err(|e| Failure::failed(format_args!("the threads for blocking work cannot start: {e}")))?;
-        let occupant = Occupant::of(&Directory::at(&settings.directory));
-        let executor = Executor::new(Handle::current(), 0);
-        Ok(Self { settings, occupant, blocking: Arc::new(threads), executor })
+    pub(super) async fn of(settings: Settings, blocking: Arc<dyn Blocking>) -> Self {
+        let directory = Directory::at(&settings.directory);
+        let occupant = read(&*blocking, move || Occupant::of(&directory)).await;
+        let occupant = occupant.unwrap_or_else(Occupant::Unknown);
+        Self { settings, occupant, blocking, executor: Executor::new(Handle::current(), 0) }
     }
 
     /// The node that runs.
     pub(super) fn running(&self) -> Option<&Whereabouts> {
         match &self.occupant {
             Occupant::Node(whereabouts) => Some(whereabouts),
-            Occupant::None | Occupant::Silent => None,
+            Occupant::None | Occupant::Silent | Occupant::Unknown(_) => None,
         }
     }
 
@@ -59,13 +91,10 @@ impl Site {
     /// It was not done, in words.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
-        within: Duration,
+        limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
-        match timeout(within, run_blocking(&*self.blocking, work)).await {
-            Ok(done) => done.map_err(|e| e.to_string()),
-            Err(_) => Err(format!("it takes longer than {within:.0?}")),
-        }
+        within(&*self.blocking, limit, work).await
     }
 }
 
