@@ -1,7 +1,9 @@
 //! Answers that are not read where they were asked for.
 
-use super::stage::{Cluster, eventually};
+use super::stage::{Cluster, at_last, eventually};
 use futures_util::future::join_all;
+use odeon::ServiceOptions;
+use odeon::directory::ServiceKind;
 use odeon::prelude::*;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use tokio::sync::Semaphore;
 #[odeon::contract(name = "hoard", version = "1.0")]
 pub trait Hoard {
     async fn take(&self, cx: &Cx) -> String;
+    #[read]
+    async fn is_there(&self, cx: &Cx) -> bool;
 }
 
 #[derive(Clone)]
@@ -35,6 +39,9 @@ impl Hoard for Keeper {
         let _closed = self.0.open.acquire().await;
         self.0.given.fetch_add(1, SeqCst);
         "x".repeat(LENGTH)
+    }
+    async fn is_there(&self, _: &Cx) -> bool {
+        true
     }
 }
 
@@ -80,15 +87,16 @@ impl Relay {
 
 #[tokio::test]
 async fn answers_that_are_not_read_take_no_more_memory_than_they_may_and_each_call_still_ends() {
-    const RECEIVERS: usize = 30;
-    const CALLS: usize = 32;
+    const RECEIVERS: usize = 50;
+    const CALLS: usize = 20;
     /// What answers of one lane may take, and a little; there are two lanes of a class.
     const MEMORY: usize = 2 * (17 << 20);
     let cluster = Cluster::new();
     let gate = Gate { waiting: Arc::default(), open: Arc::new(Semaphore::new(0)), given: Arc::default() };
     let app = {
         let gate = gate.clone();
-        App::new().entity("hoard", move || Keeper(gate.clone()))
+        let options = ServiceOptions { concurrency: CALLS as u32, ..ServiceOptions::of(ServiceKind::Entity) };
+        App::new().entity_with("hoard", options, move || Keeper(gate.clone()))
     };
     let mars = cluster.node("mars", app).await;
     let venus = cluster.node("venus", App::new()).await;
@@ -96,6 +104,7 @@ async fn answers_that_are_not_read_take_no_more_memory_than_they_may_and_each_ca
     venus.links.connect(relay.address).await.expect("a link");
     let hoards: Vec<HoardRef> =
         (0..RECEIVERS).map(|n| venus.node.entity("hoard", &n.to_string()).expect("names")).collect();
+    at_last("mars is reached", async || hoards[0].is_there().await).await;
     let calls: Vec<_> = hoards
         .iter()
         .flat_map(|hoard| std::iter::repeat_n(hoard, CALLS))
@@ -105,7 +114,11 @@ async fn answers_that_are_not_read_take_no_more_memory_than_they_may_and_each_ca
         })
         .collect();
     let all = RECEIVERS * CALLS;
-    eventually("all are being handled", || gate.waiting.load(SeqCst) == all).await;
+    at_last("all are being handled", async || match gate.waiting.load(SeqCst) {
+        waiting if waiting == all => Ok(()),
+        waiting => Err(format!("{waiting} are; {} calls have ended", calls.iter().filter(|call| call.is_finished()).count())),
+    })
+    .await;
     relay.passes.store(false, SeqCst);
     gate.open.close();
     eventually("all are handled", || gate.given.load(SeqCst) == all).await;
