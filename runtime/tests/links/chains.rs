@@ -45,8 +45,10 @@ async fn two(key: &str) -> (Linked, Linked, PlayerRef) {
     let mars = cluster.node("mars", App::new().entity("red", || At("white"))).await;
     let venus = cluster.node("venus", App::new().entity("white", || At("red"))).await;
     venus.links.connect(mars.links.local_address()).await.expect("a link");
-    let (red, white): (PlayerRef, PlayerRef) =
-        (venus.node.entity("red", "hello").expect("names"), mars.node.entity("white", "hello").expect("names"));
+    let (red, white): (PlayerRef, PlayerRef) = (
+        venus.node.entity("red", "hello").expect("names"),
+        mars.node.entity("white", "hello").expect("names"),
+    );
     at_last("mars is reached", async || red.pass(Vec::new()).await).await;
     at_last("venus is reached", async || white.pass(Vec::new()).await).await;
     let first = venus.node.entity("red", key).expect("a name and a key");

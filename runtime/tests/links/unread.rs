@@ -116,7 +116,10 @@ async fn answers_that_are_not_read_take_no_more_memory_than_they_may_and_each_ca
     let all = RECEIVERS * CALLS;
     at_last("all are being handled", async || match gate.waiting.load(SeqCst) {
         waiting if waiting == all => Ok(()),
-        waiting => Err(format!("{waiting} are; {} calls have ended", calls.iter().filter(|call| call.is_finished()).count())),
+        waiting => Err(format!(
+            "{waiting} are; {} calls have ended",
+            calls.iter().filter(|call| call.is_finished()).count()
+        )),
     })
     .await;
     relay.passes.store(false, SeqCst);

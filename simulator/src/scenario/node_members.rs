@@ -67,7 +67,9 @@ fn lose_leader(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     if now == term + 1 {
         reached("members: the leader was silent, and the first election gave another one");
         if !lapsed.is_empty() {
-            sim.violation(format!("the leader {name} was lost in term {term}, and with it the leases of {lapsed:?}"));
+            sim.violation(format!(
+                "the leader {name} was lost in term {term}, and with it the leases of {lapsed:?}"
+            ));
         }
     }
 }

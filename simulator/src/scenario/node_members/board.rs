@@ -94,7 +94,10 @@ impl Board {
     /// Those that have lost their leases since then, but for one node, and the latest term.
     pub(super) fn lapsed_without(&self, node: &NodeName) -> (Vec<NodeId>, u64) {
         let terms = self.nodes.values().filter_map(|seen| seen.group.as_ref()).map(|group| group.term);
-        (self.lapsed.iter().filter(|lapsed| lapsed.name != *node).cloned().collect(), terms.max().unwrap_or(0))
+        (
+            self.lapsed.iter().filter(|lapsed| lapsed.name != *node).cloned().collect(),
+            terms.max().unwrap_or(0),
+        )
     }
 
     /// Whether so many nodes are members with leases, see the same, and three of them vote, each with the disk that it

@@ -272,7 +272,8 @@ mod tests {
         let outcome = |connected, liveness, left: &[u64]| {
             let links = json!({ "uptime_ms": 1, "links": [link(connected, liveness)] });
             let gone = |incarnation: &u64| {
-                let gone = json!({ "name": "south", "incarnation": incarnation, "reason": "left", "since": 7 });
+                let gone =
+                    json!({ "name": "south", "incarnation": incarnation, "reason": "left", "since": 7 });
                 serde_json::from_value(gone).expect("one that has left")
             };
             let gone: Vec<GoneSummary> = left.iter().map(gone).collect();
