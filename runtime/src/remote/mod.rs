@@ -41,6 +41,8 @@ pub(crate) use core::Core;
 pub use elsewhere::{Elsewhere, OfferedService};
 pub use endpoint::{Endpoint, Member, Transport};
 pub use gossip::Liveness;
+#[doc(hidden)]
+pub use gossip::gossip_reread;
 pub use links::{LinkStatus, Links, LinksConfig, RenewError, StartLinksError};
 pub use offers::TooManyServices;
 pub(crate) use providers::Rota;

@@ -81,6 +81,15 @@ fn decode(mut bytes: &[u8]) -> anyhow::Result<ChitchatMessage> {
     Ok(message)
 }
 
+/// Reads a message and writes it anew. For the fuzz target.
+///
+/// # Errors
+/// For people: why it makes no sense.
+#[doc(hidden)]
+pub fn gossip_reread(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    decode(bytes).map(|message| message.serialize_to_vec()).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
