@@ -4,10 +4,12 @@ use super::books::Books;
 use super::{DAY, today};
 use crate::reach::reached;
 use crate::{Machine, Simulation};
+use odeon::core::membership::Times;
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::{Executor, Host, Inline};
 use odeon::membership::{Membership, MembershipConfig};
 use odeon::prelude::*;
+use odeon::remote::trust::AuthorityError;
 use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust};
 use odeon::{Node, NodeConfig};
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ pub(super) fn names(sim: &mut Simulation, count: RangeInclusive<usize>) -> Vec<N
 pub(super) struct Cluster {
     authority: Authority,
     today: SystemTime,
+    times: Times,
 }
 
 /// What lets a node or a client in.
@@ -42,6 +45,7 @@ pub(super) struct Cluster {
 pub(super) struct Pass {
     credentials: Credentials,
     issued: SystemTime,
+    times: Times,
 }
 
 impl Cluster {
@@ -49,18 +53,52 @@ impl Cluster {
         let today = today();
         let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
         let authority = Authority::create(&cluster, 1_000 * DAY, today);
-        Self { authority: authority.expect("chance comes from the simulation"), today }
+        let authority = authority.expect("chance comes from the simulation");
+        Self { authority, today, times: Times::default() }
+    }
+
+    /// One whose nodes have other times than those by default.
+    pub(super) fn with_times(sim: &mut Simulation) -> Self {
+        let times = times(sim);
+        Self { times, ..Self::new(sim) }
     }
 
     pub(super) fn node(&self, name: &NodeName) -> Pass {
-        let credentials = self.authority.issue(name, DAY, self.today);
-        Pass { credentials: credentials.expect("chance comes from the simulation"), issued: self.today }
+        self.pass(self.authority.issue(name, DAY, self.today))
     }
 
     pub(super) fn client(&self, name: &NodeName) -> Pass {
-        let credentials = self.authority.issue_client(name, DAY, self.today);
-        Pass { credentials: credentials.expect("chance comes from the simulation"), issued: self.today }
+        self.pass(self.authority.issue_client(name, DAY, self.today))
     }
+
+    fn pass(&self, issued: Result<Credentials, AuthorityError>) -> Pass {
+        let credentials = issued.expect("chance comes from the simulation");
+        Pass { credentials, issued: self.today, times: self.times.clone() }
+    }
+}
+
+/// Times that fit to each other, and leave as much for round trips as those by default.
+fn times(sim: &mut Simulation) -> Times {
+    let probes_missed = 2 + (sim.random() % 3) as u32;
+    let mut part = |of: Duration, from: u64, to: u64| of * (from + sim.random() % (to - from)) as u32 / 100;
+    let drift = Times::default().drift;
+    let lease = part(Duration::from_secs(1), 240, 320);
+    let holds = lease.mul_f64(1.0 - drift);
+    let election_max = part(holds, 48, 58);
+    let election_min = part(election_max, 65, 80);
+    let times = Times {
+        probe: part(Duration::from_secs(1), 20, 40),
+        probes_missed,
+        lease,
+        renew: part(holds, 20, 27),
+        drift,
+        heartbeat: part(election_min, 12, 20),
+        election_min,
+        election_max,
+        ..Times::default()
+    };
+    times.check().expect("they fit");
+    times
 }
 
 impl Pass {
@@ -92,7 +130,11 @@ async fn start_so(machine: &Machine, pass: &Pass, port: u16, placed: bool, app: 
         trust: pass.trust(),
         incarnation: machine.incarnation,
         artifact: Some([7; 32]),
-        transport: Transport::default(),
+        transport: Transport {
+            probe: pass.times.probe,
+            probes_missed: pass.times.probes_missed,
+            ..Transport::default()
+        },
     };
     let links = Links::start(&node, config).await.expect("a fresh host has the port free");
     (node, links)
@@ -105,12 +147,13 @@ pub(super) const FOUNDERS: usize = 3;
 /// its machine goes down.
 pub(super) async fn join(
     machine: &Machine,
-    names: &[NodeName],
+    (pass, names): (&Pass, &[NodeName]),
     (node, links): (&Node, &Links),
     tune: impl FnOnce(&mut MembershipConfig),
 ) -> Option<Membership> {
     let founders = names[..FOUNDERS].iter().cloned();
     let mut config = MembershipConfig::new(machine.directory.join("cluster"), founders);
+    config.times = pass.times.clone();
     tune(&mut config);
     match Membership::start(node, links, config).await {
         Ok(membership) => Some(membership),

@@ -16,12 +16,13 @@ use super::weather::{
 };
 use crate::reach::reached;
 use crate::{Crash, HostId, Simulation};
-use odeon::core::membership::Times;
 use std::time::Duration;
 
 /// After all faults are healed all nodes are members within this time: dead connections end after ten seconds, dials
 /// fail after five, elections take two, and a replica that is far behind is given a snapshot.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
+/// Any lease has ended after this time.
+const LEASES: Duration = Duration::from_secs(5);
 /// Connections of which one side knows nothing any more are gone after this time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(12);
 
@@ -62,7 +63,7 @@ fn lose_leader(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     } else {
         sim.crash(hosts[at], Crash::Power);
     }
-    sim.run_for(2 * Times::default().lease);
+    sim.run_for(LEASES);
     let (lapsed, now) = board.open(|b| b.lapsed_without(&name));
     if now == term + 1 {
         reached("members: the leader was silent, and the first election gave another one");
@@ -91,7 +92,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 }
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
-    let cluster = Cluster::new(sim);
+    let cluster = Cluster::with_times(sim);
     let names = names(sim, 3..=5);
     let mut hosts = Vec::new();
     for name in &names {

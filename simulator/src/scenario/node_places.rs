@@ -79,7 +79,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 }
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>, is_calm: bool) -> Vec<HostId> {
-    let cluster = Cluster::new(sim);
+    let cluster = Cluster::with_times(sim);
     let names = names(sim, 3..=5);
     let mut hosts = Vec::new();
     for name in &names {

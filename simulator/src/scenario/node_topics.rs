@@ -86,7 +86,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 }
 
 fn nodes(sim: &mut Simulation, board: &Books<Board>, is_placed: bool) -> Vec<HostId> {
-    let cluster = Cluster::new(sim);
+    let cluster = Cluster::with_times(sim);
     let names = names(sim, if is_placed { 3..=5 } else { 2..=5 });
     let mut hosts = Vec::new();
     for name in &names {

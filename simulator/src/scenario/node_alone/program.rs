@@ -73,7 +73,8 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     let app = app.entity("tally", present(true)).singleton("clerk", present(true));
     let (node, links) = linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&name, links.local_address()));
-    let Some(membership) = linked::join(&machine, &start.names, (&node, &links), |_| ()).await else {
+    let Some(membership) = linked::join(&machine, (&start.pass, &start.names), (&node, &links), |_| ()).await
+    else {
         return false;
     };
     let mut tasks = Tasks::on(&machine);

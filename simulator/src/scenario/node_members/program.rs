@@ -35,7 +35,8 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
         config.eligible = start.names.iter().cloned().collect();
         config.snapshot_after = 100;
     };
-    let Some(membership) = linked::join(&machine, &start.names, (&node, &links), tune).await else {
+    let Some(membership) = linked::join(&machine, (&start.pass, &start.names), (&node, &links), tune).await
+    else {
         return false;
     };
     let mut tasks = Tasks::on(&machine);

@@ -84,7 +84,8 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     let (node, links) = linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&me, links.local_address()));
     let tune = |config: &mut MembershipConfig| config.eligible = start.names.iter().cloned().collect();
-    let Some(membership) = linked::join(&machine, &start.names, (&node, &links), tune).await else {
+    let Some(membership) = linked::join(&machine, (&start.pass, &start.names), (&node, &links), tune).await
+    else {
         return false;
     };
     let mut tasks = Tasks::on(&machine);

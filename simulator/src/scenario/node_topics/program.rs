@@ -139,7 +139,7 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
         true => {
             let tune =
                 |config: &mut MembershipConfig| config.eligible = start.names.iter().cloned().collect();
-            let joined = linked::join(&machine, &start.names, (&node, &links), tune).await;
+            let joined = linked::join(&machine, (&start.pass, &start.names), (&node, &links), tune).await;
             if joined.is_none() {
                 return false;
             }
