@@ -21,12 +21,12 @@ pub(crate) struct Spoken {
     pub(crate) name: &'static str,
     pub(crate) version: ContractVersion,
     pub(crate) methods: &'static [Method],
-    compactness: fn() -> &'static Compactness,
+    compactness: fn() -> Compactness,
 }
 
 impl Spoken {
     pub(crate) fn of<C: Contract>() -> Self {
-        Self { name: C::NAME, version: C::VERSION, methods: C::METHODS, compactness: Compactness::of::<C> }
+        Self { name: C::NAME, version: C::VERSION, methods: C::METHODS, compactness: Compactness::new::<C> }
     }
 }
 
@@ -68,7 +68,7 @@ impl Wanted<'_> {
         }
     }
 
-    fn compactness(&self, peer: &Peer, offer: &Offer) -> Option<&'static Compactness> {
+    fn compactness(&self, peer: &Peer, offer: &Offer) -> Option<Compactness> {
         match self {
             Self::Spoken(spoken) if peer.is_of_our_artifact() && !offer.relayed => {
                 Some((spoken.compactness)())
@@ -89,7 +89,7 @@ pub(crate) struct Target {
     pub(super) key: Option<Arc<str>>,
     /// What the peer calls our methods; none for one that it does not have.
     methods: Box<[Option<u16>]>,
-    compactness: Option<&'static Compactness>,
+    compactness: Option<Compactness>,
     /// Which of the lanes of a class it is on.
     spread: usize,
     /// Its number on the lane of each class, as far as that still stands for it.
@@ -185,7 +185,7 @@ impl Target {
     /// How arguments of a method of ours go there.
     #[inline]
     pub(super) fn encoding(&self, method: usize) -> Encoding {
-        match self.compactness.map(|c| c.method(method)) {
+        match self.compactness.as_ref().map(|c| c.method(method)) {
             Some(Compact::Safe) => Encoding::Compact,
             Some(Compact::Unsafe(_)) | None => Encoding::Named,
         }

@@ -15,12 +15,10 @@ use trial::Trial;
 
 use super::contract::{Contract, Encoding};
 use super::guard::guarded;
-use parking_lot::Mutex;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::any::TypeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -138,12 +136,6 @@ impl Compactness {
     /// Nothing found out yet.
     pub fn new<C: Contract>() -> Self {
         Self { of: C::compact, verdicts: C::METHODS.iter().map(|_| OnceLock::new()).collect() }
-    }
-
-    /// The one of a contract: what is found out of types holds for all who call it in this process.
-    pub(crate) fn of<C: Contract>() -> &'static Self {
-        static ALL: Mutex<BTreeMap<TypeId, &'static Compactness>> = Mutex::new(BTreeMap::new());
-        ALL.lock().entry(TypeId::of::<C>()).or_insert_with(|| Box::leak(Box::new(Self::new::<C>())))
     }
 
     /// Of the method at a position of [`Contract::METHODS`]. The first time takes a millisecond or so.
