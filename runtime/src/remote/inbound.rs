@@ -228,7 +228,7 @@ impl Inbound {
         if self.calls.lock().len() > 2 * CALLS_MAX {
             return Err(Nonsense::Calls);
         }
-        if peer.lanes.get(lane).is_flooded() {
+        if peer.lanes.made_at(lane).is_some_and(|lane| lane.is_flooded()) {
             return Err(Nonsense::Flood);
         }
         Ok(at)

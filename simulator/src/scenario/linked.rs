@@ -77,7 +77,7 @@ impl Cluster {
     }
 }
 
-/// Times that fit to each other, and leave as much for round trips as those by default.
+/// Times that fit to each other, and leave a third of a second for round trips when a leader is lost.
 fn times(sim: &mut Simulation) -> Times {
     let probes_missed = 2 + (sim.random() % 3) as u32;
     let mut part = |of: Duration, from: u64, to: u64| of * (from + sim.random() % (to - from)) as u32 / 100;
