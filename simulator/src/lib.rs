@@ -22,5 +22,6 @@ mod world;
 pub use node::Machine;
 pub use odeon_simulator_macros::test;
 pub use options::{DiskOptions, MachineOptions, NetworkOptions, Options};
+pub use panics::panic_on_purpose;
 pub use report::{Report, Statistics};
 pub use world::{Crash, HostId, Simulation};

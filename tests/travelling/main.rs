@@ -5,7 +5,7 @@ mod adversarial;
 
 use adversarial::{self as odd, AdversaryMessage, AdversaryRef};
 use odeon::Contract;
-use odeon::service::compact::{Compact, Compactness};
+use odeon::service::compact::{Compact, Compacts};
 use odeon::service::contract::{Encoding, method_named};
 use odeon::service::message::Message;
 use odeon::service::reply::{RawOutcome, RawReply, Reply};
@@ -105,7 +105,7 @@ impl Way {
 /// back, as it was.
 macro_rules! arrives {
     ($method:literal, $variant:ident, $values:expr) => {
-        let known = Compactness::new::<AdversaryRef>();
+        let known = Compacts::default().of::<AdversaryRef>();
         let method = method_named::<AdversaryRef>($method).expect("a method");
         for value in $values {
             for wanted in [known.encoding(method), Encoding::Named] {

@@ -245,8 +245,23 @@ pub struct Links {
     pub links: Vec<LinkSummary>,
 }
 
+/// What became of the messages to earlier incarnations of a peer: sent = handled + refused + expired + lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EarlierMessages {
+    /// Messages that were sent.
+    pub sent: u64,
+    /// Those with which a handler began.
+    pub handled: u64,
+    /// Those that were refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Those that expired before a handler began.
+    pub expired: u64,
+    /// Those of which nothing will be heard, by reason: they may have been handled.
+    pub lost: BTreeMap<String, u64>,
+}
+
 /// A link to another node. Of the messages to it: sent = handled + refused + expired + lost + open. Counts begin anew
-/// with a new incarnation of the peer.
+/// with a new incarnation of the peer; what became of the messages to earlier ones is in `earlier`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkSummary {
     /// The peer, `name@incarnation`.
@@ -271,6 +286,9 @@ pub struct LinkSummary {
     pub lost: BTreeMap<String, u64>,
     /// Those of which nothing has been heard yet.
     pub open: u64,
+    /// Messages to earlier incarnations of the peer; nothing of that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<EarlierMessages>,
     /// Frames that wait or are not acknowledged.
     pub queued: u64,
     /// Their bytes.

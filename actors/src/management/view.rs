@@ -1,14 +1,14 @@
 //! The node in terms of the api.
 
 use super::api::{
-    Books, CallEnd, CallResponse, CellSummary, LinkSummary, Links, MethodDetail, Processes, ServiceDetail,
-    ServiceElsewhere, ServiceSummary,
+    Books, CallEnd, CallResponse, CellSummary, EarlierMessages, LinkSummary, Links, MethodDetail, Processes,
+    ServiceDetail, ServiceElsewhere, ServiceSummary,
 };
 use crate::gateway::field;
 use crate::gateway::request::service_segment;
 use crate::http::Identity;
 use bytes::Bytes;
-use odeon::core::{Refusal, Retry};
+use odeon::core::{Refusal, Retry, delivery};
 use odeon::directory::{Dynamic, ServiceDescription, ServiceKind};
 use odeon::node::ServiceStatus;
 use odeon::remote::{self, LinkStatus, OfferedService};
@@ -18,6 +18,7 @@ use odeon::telemetry::ServiceMeter;
 use odeon::{Node, TreeNode, TreeNodeKind};
 use schemars::generate::SchemaSettings;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) fn millis(time: Duration) -> u64 {
@@ -125,6 +126,20 @@ pub(super) fn links(node: &Node) -> Links {
     }
 }
 
+fn by_reason<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect()
+}
+
+fn earlier(books: &delivery::Books) -> EarlierMessages {
+    EarlierMessages {
+        sent: books.sent(),
+        handled: books.handled(),
+        refused: by_reason(books.refused()),
+        expired: books.expired(),
+        lost: by_reason(books.lost().iter().map(|(reason, count)| (*reason, *count))),
+    }
+}
+
 fn link(status: LinkStatus) -> LinkSummary {
     LinkSummary {
         node: status.node.to_string(),
@@ -135,8 +150,9 @@ fn link(status: LinkStatus) -> LinkSummary {
         handled: status.handled,
         refused: status.refused,
         expired: status.expired,
-        lost: status.lost.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+        lost: by_reason(status.lost),
         open: status.open,
+        earlier: (status.earlier.sent() > 0).then(|| earlier(&status.earlier)),
         queued: status.queued,
         queued_bytes: status.queued_bytes as u64,
         watches: status.watches as u64,

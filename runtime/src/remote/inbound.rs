@@ -17,6 +17,7 @@ use crate::service::message::{Header, Origin};
 use crate::service::reply::{RawFailure, RawOutcome, RawReply};
 use bytes::Bytes;
 use odeon_core::delivery::Inbound as Counting;
+use odeon_core::delivery::window::WINDOW_MAX;
 use odeon_core::wire::chain::{Chain, Place};
 use odeon_core::wire::envelope::{CallId, Content, Head, Introduction, Request};
 use odeon_core::wire::frame::{self, FrameError};
@@ -76,8 +77,24 @@ struct State {
 struct Receiver {
     inlet: Result<Arc<dyn Inlet>, Refusal>,
     receipts: Arc<Receipts>,
+    /// Casts that have come under this number, whatever it stood for.
+    casts: u64,
+    /// So many of them may have come, as far as was looked.
+    casts_max: u64,
     /// What the last cast came with: most come with the same.
     last: Option<Arc<Origin>>,
+}
+
+impl Receiver {
+    /// Another cast has come. False: more are under way than a sender has credit for.
+    fn has_credit(&mut self) -> bool {
+        self.casts += 1;
+        if self.casts > self.casts_max {
+            // whoever handles them writes what this reads: not for each cast
+            self.casts_max = self.receipts.settled().1 + u64::from(WINDOW_MAX);
+        }
+        self.casts <= self.casts_max
+    }
 }
 
 /// Why a connection must end: what came on a lane makes no sense.
@@ -93,6 +110,8 @@ pub(super) enum Nonsense {
     Lane(u64),
     #[error("the frame of body {0}, which has not come")]
     NoBody(u64),
+    #[error("more casts for receiver {0} than there is credit for")]
+    Credit(u32),
     #[error("more than {CALLS_MAX} calls under way")]
     Calls,
     #[error("calls without end whose answers it does not read")]
@@ -329,12 +348,17 @@ impl One<'_> {
             if state.receivers.len() <= at {
                 state.receivers.resize_with(at + 1, || None);
             }
-            let last = state.receivers[at].as_ref().map(|last| &*last.receipts);
-            let receipts = Receipts::new(number, self.receipts.clone(), last);
-            state.receivers[at] = Some(Receiver { inlet, receipts, last: None });
+            let last = state.receivers[at].take();
+            let (casts, casts_max) = last.as_ref().map_or((0, 0), |last| (last.casts, last.casts_max));
+            let receipts =
+                Receipts::new(number, self.receipts.clone(), last.as_ref().map(|last| &*last.receipts));
+            state.receivers[at] = Some(Receiver { inlet, receipts, casts, casts_max, last: None });
         }
         let receiver = state.receivers.get_mut(at).and_then(Option::as_mut);
         let receiver = receiver.ok_or(Nonsense::Unintroduced(number))?;
+        if call.is_none() && !receiver.has_credit() {
+            return Err(Nonsense::Credit(number));
+        }
         let encoding = encoding_of(head.encoding);
         let reply = call.map(|call| {
             let left = Arc::new(Left::default());

@@ -3,6 +3,7 @@
 
 use super::link::{LinkEnd, number};
 use super::peer::Peer;
+use super::waiters::{Bell, Waiters};
 use crate::reach::reached;
 use bytes::Bytes;
 use odeon_core::Criticality;
@@ -11,7 +12,6 @@ use parking_lot::Mutex;
 use quinn::{Connection, RecvStream, SendStream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::Waker;
 use tokio::sync::Notify;
 
 /// Bytes of arguments that may wait for their streams; no other large ones are taken then.
@@ -52,7 +52,7 @@ struct State {
     unread: u64,
     /// Counts connections.
     connection: u64,
-    senders: Vec<Waker>,
+    senders: Waiters,
     ended: bool,
 }
 
@@ -72,13 +72,13 @@ impl Outgoing {
         state.last
     }
 
-    /// Whether other large arguments must wait; then the waker, if one is given, is woken when they need not.
-    pub(super) fn is_full(&self, waker: Option<&Waker>) -> bool {
+    /// Whether other large arguments must wait; then `bell` is rung when they need not.
+    pub(super) fn is_full(&self, bell: Option<&Bell>) -> bool {
         let mut state = self.state.lock();
         let is_full = state.waiting >= ARGUMENTS_MAX && !state.ended;
         if is_full {
             reached!(APART_FULL);
-            state.senders.extend(waker.cloned());
+            state.senders.add(bell);
         }
         is_full
     }
@@ -105,9 +105,9 @@ impl Outgoing {
         if forgotten && let Some(body) = state.bodies.remove(&id) {
             reached!(APART_FORGOTTEN);
             state.waiting -= body.content.len() as u64;
-            let senders = std::mem::take(&mut state.senders);
+            let senders = state.senders.take();
             drop(state);
-            senders.into_iter().for_each(Waker::wake);
+            senders.wake();
         }
         forgotten
     }
@@ -159,9 +159,9 @@ impl Outgoing {
         }
         state.waiting -= length;
         state.unread += length;
-        let senders = std::mem::take(&mut state.senders);
+        let senders = state.senders.take();
         drop(state);
-        senders.into_iter().for_each(Waker::wake);
+        senders.wake();
         Some((body.behind, length))
     }
 
@@ -185,9 +185,9 @@ impl Outgoing {
         let mut state = self.state.lock();
         state.ended = true;
         state.waiting = 0;
-        let (bodies, senders) = (std::mem::take(&mut state.bodies), std::mem::take(&mut state.senders));
+        let (bodies, senders) = (std::mem::take(&mut state.bodies), state.senders.take());
         drop(state);
-        senders.into_iter().for_each(Waker::wake);
+        senders.wake();
         drop(bodies);
     }
 }

@@ -292,7 +292,7 @@ async fn read_control(core: Arc<Core>, peer: Arc<Peer>, mut stream: RecvStream) 
             Control::Services(services) => core.learn(&peer, services),
             Control::Watch(wishes) => peer.watched.want(&core, &peer, wishes).map_err(LinkEnd::False)?,
             Control::Unwatch(ids) => {
-                peer.watched.unwatch(ids);
+                peer.watched.unwatch(ids).map_err(LinkEnd::False)?;
                 peer.teller.remind();
             }
             Control::Seen(seen) => {

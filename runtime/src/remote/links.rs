@@ -12,6 +12,7 @@ use crate::node::Node;
 use crate::replication::Exchange;
 use crate::supervision::{AddPartError, PartSpec, Running};
 use crate::telemetry::dump::PeerDump;
+use odeon_core::delivery::Books;
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
 use odeon_core::wire::version::VersionRange;
@@ -116,6 +117,8 @@ pub struct LinkStatus {
     pub lost: BTreeMap<&'static str, u64>,
     /// Those of which nothing has been heard yet.
     pub open: u64,
+    /// What became of the messages to earlier incarnations of the peer. Nothing of that is open.
+    pub earlier: Books,
     /// Frames that wait or are not acknowledged.
     pub queued: u64,
     /// Their bytes.
@@ -323,6 +326,7 @@ impl Entry {
             refused: books.refused().into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
             lost: books.lost().clone(),
             open: books.open(),
+            earlier: peer.earlier.clone(),
             queued,
             queued_bytes,
             calls: peer.pending.len(),

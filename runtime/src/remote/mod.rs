@@ -31,6 +31,7 @@ mod reply;
 mod target;
 mod topics;
 pub mod trust;
+mod waiters;
 mod watches;
 
 pub use client::{Client, ClientConfig, ConnectClientError};

@@ -13,9 +13,11 @@ use super::receipts::Teller;
 use super::replication;
 use super::target::{LANES, Target, class_of};
 use super::topics::Groups;
+use super::waiters::Bell;
 use super::watches::{Wanted, Watched};
 use crate::cell::{Tick, Wheel};
 use crate::reach::reached;
+use crate::service::compact::Compacts;
 use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
@@ -29,7 +31,7 @@ use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 /// One incarnation of another node.
 pub(crate) struct Peer {
@@ -67,12 +69,15 @@ pub(crate) struct Peer {
     pub(super) wanted: Teller,
     pub(super) outbox: Arc<Outbox>,
     pub(super) changes: Arc<Changes>,
+    pub(super) compacts: Arc<Compacts>,
     /// The books of earlier sessions with it.
     past: Books,
+    /// Those of earlier incarnations.
+    pub(super) earlier: Books,
 }
 
 impl Peer {
-    /// `last` is the one before it of this name: books go on between the same incarnations.
+    /// `last` is the one before it of this name, whose session is over.
     pub(super) fn new(
         node: NodeId,
         client: Option<Arc<str>>,
@@ -81,8 +86,13 @@ impl Peer {
         last: Option<&Self>,
     ) -> Arc<Self> {
         let teller = Arc::new(Teller::default());
-        let last = last.filter(|last| *last.node == node);
+        let mut earlier = last.map(|last| last.earlier.clone()).unwrap_or_default();
+        let (last, other) = match last {
+            Some(last) if *last.node == node => (Some(last), None),
+            last => (None, last),
+        };
         let past = last.map(Self::books).unwrap_or_default();
+        earlier.add(&other.map(Self::books).unwrap_or_default());
         let outcast = AtomicBool::new(core.is_outcast(&node));
         // a client may be called as a node is, and speaks for none
         let groups = Groups::new(&core.topics, &node, client.is_some() || core.is_outcast(&node));
@@ -110,7 +120,9 @@ impl Peer {
             wanted: Teller::default(),
             outbox: last.map(|last| last.outbox.clone()).unwrap_or_default(),
             changes: core.changes.clone(),
+            compacts: core.compacts.clone(),
             past,
+            earlier,
         })
     }
 
@@ -237,14 +249,14 @@ impl Peer {
         self.outcast.load(Ordering::Acquire)
     }
 
-    /// Sends a message, or tells why it does not go. `waker` is woken when there may be room.
+    /// Sends a message, or tells why it does not go. `bell` is rung when there may be room.
     fn send<M: Message>(
         &self,
         target: &Target,
         header: Header,
         origin: Option<&Origin>,
         message: M,
-        waker: Option<&Waker>,
+        bell: Option<&Bell>,
     ) -> Result<Option<CallId>, Unsent<M>> {
         let method = message.method();
         let Some(number) = target.method(method) else {
@@ -255,7 +267,7 @@ impl Peer {
             message.refuse(refusal.clone());
             return Err(Unsent::Refused(refusal));
         };
-        if message.weight() > limits::INLINE_MAX && self.large.is_full(waker) {
+        if message.weight() > limits::INLINE_MAX && self.large.is_full(bell) {
             return Err(Unsent::Full(message));
         }
         let due = header.due();
@@ -267,7 +279,7 @@ impl Peer {
         }
         let call = match header.awaited() {
             false => None,
-            true => match self.pending.reserve(waker) {
+            true => match self.pending.reserve(bell) {
                 Some(id) => Some(id),
                 None => return Err(Unsent::Full(message)),
             },
@@ -285,7 +297,7 @@ impl Peer {
             call: call.map(|id| (id, &self.pending)),
         };
         let lane = self.lanes.get(target.lane(header.criticality()));
-        match lane.send(&self.node, &sending, message, waker) {
+        match lane.send(&self.node, &sending, message, bell) {
             Ok(()) => {
                 if !self.is_up() {
                     self.wanted.remind();
@@ -398,18 +410,27 @@ impl Target {
     ) -> Result<Option<CallId>, Refusal> {
         let mut message = Some(message);
         let mut late = std::pin::pin!(self.peer.wheel.sleep_until(header.due()));
+        // who finds room at once needs none
+        let mut bell: Option<Bell> = None;
         let sent = poll_fn(|task| {
-            let Some(next) = message.take() else { return Poll::Ready(Err(Refusal::Expired)) };
-            match self.peer.send(&self, header, origin.as_deref(), next, Some(task.waker())) {
-                Ok(call) => Poll::Ready(Ok(call)),
-                Err(Unsent::Refused(refusal)) => Poll::Ready(Err(refusal)),
-                Err(Unsent::Full(back)) => {
-                    message = Some(back);
-                    if late.as_mut().poll(task).is_ready() {
-                        return Poll::Ready(Err(self.congested()));
-                    }
-                    Poll::Pending
+            loop {
+                if let Some(bell) = &bell {
+                    bell.register(task.waker());
                 }
+                let Some(next) = message.take() else { return Poll::Ready(Err(Refusal::Expired)) };
+                match self.peer.send(&self, header, origin.as_deref(), next, bell.as_ref()) {
+                    Ok(call) => return Poll::Ready(Ok(call)),
+                    Err(Unsent::Refused(refusal)) => return Poll::Ready(Err(refusal)),
+                    Err(Unsent::Full(back)) => message = Some(back),
+                }
+                if bell.is_some() {
+                    break;
+                }
+                bell = Some(Bell::default());
+            }
+            match late.as_mut().poll(task) {
+                Poll::Ready(()) => Poll::Ready(Err(self.congested())),
+                Poll::Pending => Poll::Pending,
             }
         })
         .await;

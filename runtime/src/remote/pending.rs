@@ -1,5 +1,6 @@
 //! Calls under way to a peer: who waits for what.
 
+use super::waiters::{Bell, Waiters};
 use crate::reach::reached;
 use crate::service::contract::Encoding;
 use crate::service::encode::Awaiting;
@@ -7,7 +8,6 @@ use crate::service::reply::RawOutcome;
 use odeon_core::UnknownCause;
 use odeon_core::wire::envelope::CallId;
 use parking_lot::Mutex;
-use std::task::Waker;
 
 /// Most calls under way to one peer.
 pub(super) const CALLS_MAX: usize = 1 << 16;
@@ -24,7 +24,7 @@ struct Table {
     slots: Vec<Slot>,
     free: Vec<u16>,
     /// Senders that wait because there are as many as there may be.
-    waiting: Vec<Waker>,
+    waiting: Waiters,
 }
 
 struct Slot {
@@ -42,9 +42,8 @@ pub(super) struct Call {
 }
 
 impl Pending {
-    /// A number for a call that is about to be sent. None: too many are under way; the waker, if one is given, is woken
-    /// when there is room.
-    pub(super) fn reserve(&self, waker: Option<&Waker>) -> Option<CallId> {
+    /// A number for a call that is about to be sent. None: too many are under way; `bell` is rung when there is room.
+    pub(super) fn reserve(&self, bell: Option<&Bell>) -> Option<CallId> {
         let mut table = self.0.lock();
         let index = match table.free.pop() {
             Some(index) => usize::from(index),
@@ -54,7 +53,7 @@ impl Pending {
             }
             None => {
                 reached!(CALLS_FULL);
-                table.waiting.extend(waker.cloned());
+                table.waiting.add(bell);
                 return None;
             }
         };
@@ -81,9 +80,9 @@ impl Pending {
     pub(super) fn unreserve(&self, id: CallId) {
         let mut table = self.0.lock();
         table.free.push(index_of(id) as u16);
-        let wakers = std::mem::take(&mut table.waiting);
+        let waiting = table.waiting.take();
         drop(table);
-        wakers.into_iter().for_each(Waker::wake);
+        waiting.wake();
     }
 
     /// Takes a call out: it has ended, or nobody waits any more.
@@ -93,15 +92,15 @@ impl Pending {
         let slot = table.slots.get_mut(index).filter(|slot| slot.generation == id.0 >> INDEX_BITS)?;
         let call = slot.call.take()?;
         table.free.push(index as u16);
-        let wakers = std::mem::take(&mut table.waiting);
+        let waiting = table.waiting.take();
         drop(table);
-        wakers.into_iter().for_each(Waker::wake);
+        waiting.wake();
         Some(call)
     }
 
     /// The session has ended: those that were never sent did not run, of the others nobody knows.
     pub(super) fn end(&self, untold: impl Fn(usize) -> u64, unsent: &odeon_core::Refusal) {
-        let (calls, wakers): (Vec<Call>, _) = {
+        let (calls, waiting): (Vec<Call>, _) = {
             let mut table = self.0.lock();
             let Table { slots, free, waiting } = &mut *table;
             let ended = slots.iter_mut().enumerate().filter_map(|(index, slot)| {
@@ -109,9 +108,9 @@ impl Pending {
                 free.push(index as u16);
                 Some(call)
             });
-            (ended.collect(), std::mem::take(waiting))
+            (ended.collect(), waiting.take())
         };
-        wakers.into_iter().for_each(Waker::wake);
+        waiting.wake();
         for call in calls {
             let outcome = if call.frame >= untold(call.lane) {
                 reached!(NEVER_SENT);

@@ -3,7 +3,7 @@
 use super::control::Offer;
 use super::lane::Lane;
 use super::peer::Peer;
-use crate::service::compact::{Compact, Compactness};
+use crate::service::compact::{Compact, Compactness, Compacts};
 use crate::service::contract::{Contract, ContractVersion, Encoding, Method};
 use odeon_core::wire::envelope::{MethodNumber, ServiceNumber};
 use odeon_core::{Criticality, Refusal};
@@ -21,12 +21,12 @@ pub(crate) struct Spoken {
     pub(crate) name: &'static str,
     pub(crate) version: ContractVersion,
     pub(crate) methods: &'static [Method],
-    compactness: fn() -> Compactness,
+    compactness: fn(&Compacts) -> Arc<Compactness>,
 }
 
 impl Spoken {
     pub(crate) fn of<C: Contract>() -> Self {
-        Self { name: C::NAME, version: C::VERSION, methods: C::METHODS, compactness: Compactness::new::<C> }
+        Self { name: C::NAME, version: C::VERSION, methods: C::METHODS, compactness: Compacts::of::<C> }
     }
 }
 
@@ -68,10 +68,10 @@ impl Wanted<'_> {
         }
     }
 
-    fn compactness(&self, peer: &Peer, offer: &Offer) -> Option<Compactness> {
+    fn compactness(&self, peer: &Peer, offer: &Offer) -> Option<Arc<Compactness>> {
         match self {
             Self::Spoken(spoken) if peer.is_of_our_artifact() && !offer.relayed => {
-                Some((spoken.compactness)())
+                Some((spoken.compactness)(&peer.compacts))
             }
             Self::Spoken(_) | Self::Told(_) => None,
         }
@@ -89,7 +89,7 @@ pub(crate) struct Target {
     pub(super) key: Option<Arc<str>>,
     /// What the peer calls our methods; none for one that it does not have.
     methods: Box<[Option<u16>]>,
-    compactness: Option<Compactness>,
+    compactness: Option<Arc<Compactness>>,
     /// Which of the lanes of a class it is on.
     spread: usize,
     /// Its number on the lane of each class, as far as that still stands for it.

@@ -13,6 +13,7 @@ use crate::host::Blocking;
 use crate::journal::Journal;
 use crate::telemetry::Events;
 use odeon_core::journal::GroupId;
+use odeon_core::membership::Times;
 use odeon_core::{NodeName, ReplicaId};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, RaftError};
@@ -44,10 +45,10 @@ pub struct GroupConfig {
     pub node: NodeName,
     /// Where snapshots are kept. Made if it is not there.
     pub snapshots: PathBuf,
-    /// A leader tells that it lives so often. Default 200 ms.
+    /// A leader tells that it lives so often. Default as in [`Times`].
     pub heartbeat: Duration,
     /// A replica that has not heard of a leader for a time of this range wants to be elected: at least three heartbeats.
-    /// Default 1 to 1.4 s.
+    /// Default as in [`Times`].
     pub election: RangeInclusive<Duration>,
     /// After so many entries another snapshot is taken. Default 5,000.
     pub snapshot_after: u64,
@@ -58,13 +59,14 @@ pub struct GroupConfig {
 impl GroupConfig {
     /// All else as by default.
     pub fn new(group: GroupId, replica: ReplicaId, node: NodeName, snapshots: impl Into<PathBuf>) -> Self {
+        let times = Times::default();
         Self {
             group,
             replica,
             node,
             snapshots: snapshots.into(),
-            heartbeat: Duration::from_millis(150),
-            election: Duration::from_millis(1_000)..=Duration::from_millis(1_400),
+            heartbeat: times.heartbeat,
+            election: times.election_min..=times.election_max,
             snapshot_after: 5_000,
             events: Events::default(),
         }

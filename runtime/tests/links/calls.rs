@@ -319,3 +319,37 @@ async fn a_dial_goes_on_when_its_caller_leaves() {
         venus.links.connect(mars.links.local_address()).await.expect("there is one");
     }
 }
+
+#[tokio::test]
+async fn what_was_lost_with_an_incarnation_stays_in_the_books() {
+    let cluster = Cluster::new();
+    let seen = Seen::default();
+    let app = |seen: Seen| App::new().entity("counter", move || Counting::of(&seen));
+    let mars = cluster.node("mars", app(seen.clone())).await;
+    let venus = cluster.node("venus", App::new()).await;
+    venus.links.connect(mars.links.local_address()).await.expect("a link");
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    at_last("mars is reached", async || counter.total().await).await;
+    let calls: Vec<_> = (0..5)
+        .map(|_| {
+            let counter = counter.clone();
+            tokio::spawn(async move { counter.linger().within(Duration::from_secs(60)).await })
+        })
+        .collect();
+    eventually("one is being handled", || seen.lingering.load(SeqCst) > 0).await;
+    let before = venus.links.status()[0].clone();
+    // the next incarnation comes without a word of the last one: that has crashed
+    let again = cluster.incarnation("mars", 2, app(Seen::default())).await;
+    again.links.connect(venus.links.local_address()).await.expect("a link");
+    for call in calls {
+        let outcome = call.await.expect("no panic");
+        assert_eq!(outcome, Err(CallError::Unknown(UnknownCause::LinkLost)));
+    }
+    at_last("the next incarnation is reached", async || counter.total().await).await;
+    let after = venus.links.status()[0].clone();
+    assert_eq!((before.node.incarnation, after.node.incarnation), (1, 2));
+    let earlier = after.earlier;
+    assert_eq!(earlier.lost().values().sum::<u64>(), 5, "{earlier:?}");
+    assert_eq!((earlier.sent(), earlier.handled(), earlier.open()), (before.sent, before.handled, 0));
+    assert!(after.lost.is_empty(), "{:?}", after.lost);
+}

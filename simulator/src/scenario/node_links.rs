@@ -12,6 +12,7 @@ use self::program::{PORT, Start, serve};
 use super::books::Books;
 use super::linked::{Cluster, NAMES, names};
 use super::weather::{choose, cut_for, heal, milliseconds, mostly_heal, pause_for, storm};
+use crate::reach::reached;
 use crate::{Crash, HostId, Simulation};
 use odeon::ServiceOptions;
 use odeon::core::NodeName;
@@ -69,9 +70,17 @@ pub(super) fn run(sim: &mut Simulation) {
     board.open(|b| {
         let living = b.living_links().map(|(node, link)| (node.clone(), link.clone())).collect::<Vec<_>>();
         for (node, link) in living {
-            let truth = *b.truth(&(node.clone(), link.node.clone()));
-            b.broken.extend(invariants::books_are_true(&node, &link, &truth));
+            let pair = (node, link.node.clone());
+            let (truth, before) = (*b.truth(&pair), b.truth_before(&pair));
+            if link.earlier.lost().values().sum::<u64>() > 0 {
+                reached("links: what was lost with an earlier incarnation is in the books");
+            }
+            b.broken.extend(invariants::books_are_true(&pair.0, &link, &truth));
+            b.broken.extend(invariants::earlier_books_are_true(&pair.0, &link, &before));
         }
+        let all = b.truth.iter().filter_map(|(pair, truth)| invariants::no_cast_from_nowhere(pair, truth));
+        let all: Vec<String> = all.collect();
+        b.broken.extend(all);
     });
     tell(sim, &board);
 }
@@ -88,6 +97,7 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let names = names(sim, 2..=5);
     let ballast_max = [0, 100, 100, 2_000, 60_000][(sim.random() % 5) as usize];
     let work_max = Duration::from_millis([0, 5, 50][(sim.random() % 3) as usize]);
+    let panics = [0.0, 0.0, 0.01, 0.1][(sim.random() % 4) as usize];
     let mut options = ServiceOptions::of(ServiceKind::Entity);
     options.mailbox.count_max = [1_024, 1_024, 30, 4][(sim.random() % 4) as usize];
     options.passivate_after = Some(Duration::from_secs([120, 1][(sim.random() % 2) as usize]));
@@ -95,8 +105,14 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     for (at, name) in names.iter().enumerate() {
         let dials = if sim.random().is_multiple_of(3) { names.clone() } else { names[at..].to_vec() };
         let dials = dials.into_iter().filter(|other| other != name).collect();
-        let start =
-            Start { pass: cluster.node(name), dials, ballast_max, work_max, options: options.clone() };
+        let start = Start {
+            pass: cluster.node(name),
+            dials,
+            ballast_max,
+            work_max,
+            panics,
+            options: options.clone(),
+        };
         let host = sim.host(name.as_str(), {
             let board = board.clone();
             move |machine| serve(machine, start.clone(), board.clone())
@@ -113,7 +129,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     let (at, one, others) = choose(sim, hosts);
     let how = if sim.random().is_multiple_of(2) { Crash::Process } else { Crash::Power };
     let away = milliseconds(sim, 0, 4_000);
-    match sim.random() % 10 {
+    match sim.random() % 11 {
         0 => {
             sim.crash(one, how);
             sim.run_for(away);
@@ -139,6 +155,12 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.crash(other, how);
             sim.start(other);
             sim.resume(one);
+        }
+        10 => {
+            // in the middle of what takes several packets, if there is such
+            sim.run_until(Duration::from_secs(5), |_| board.open(|b| b.is_large_under_way(NAMES[at])));
+            sim.crash(one, how);
+            sim.run_for(away);
         }
         8 => {
             stop(sim, hosts, at, board);

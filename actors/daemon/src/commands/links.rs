@@ -6,7 +6,7 @@ use crate::program::Invocation;
 use crate::remote::{Remote, Target};
 use crate::terminal::{Table, Terminal, Tone};
 use clap::Args;
-use odeon_actors::management::api::{LinkSummary, Links};
+use odeon_actors::management::api::{EarlierMessages, LinkSummary, Links};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -130,6 +130,9 @@ impl<'a> Report<'a> {
         terminal.line(format_args!("{node} listens on {address} (UDP)."))?;
         terminal.table(&self.table())?;
         for Line { link, .. } in &self.links {
+            if let Some(earlier) = &link.earlier {
+                terminal.line(told_of(&link.node, earlier))?;
+            }
             let gossip = BTreeMap::from([
                 ("no-room-or-connection".into(), link.gossip_dropped),
                 ("unreadable".into(), link.gossip_bad),
@@ -201,6 +204,21 @@ impl Rates {
     }
 }
 
+/// `north@2: of 12 messages to earlier incarnations 9 were handled; lost: 3 link`.
+fn told_of(node: &str, earlier: &EarlierMessages) -> String {
+    let EarlierMessages { sent, handled, refused, expired, lost } = earlier;
+    let mut text = format!("{node}: of {sent} messages to earlier incarnations {handled} were handled");
+    if *expired > 0 {
+        text += &format!("; expired: {expired}");
+    }
+    for (what, reasons) in [("refused", refused), ("lost", lost)] {
+        if !reasons.is_empty() {
+            text += &format!("; {what}: {}", by_reason(reasons));
+        }
+    }
+    text
+}
+
 fn total(reasons: &BTreeMap<String, u64>) -> u64 {
     reasons.values().sum()
 }
@@ -230,6 +248,7 @@ mod tests {
             expired: 0,
             lost: BTreeMap::new(),
             open: 0,
+            earlier: None,
             queued: 0,
             queued_bytes: 0,
             calls: 0,
@@ -265,6 +284,21 @@ mod tests {
         assert_eq!(rates(&first, &sample(3_000, "south@1", 50)), None, "the session began anew");
         assert_eq!(rates(&first, &sample(3_000, "south@2", 500)), None, "the peer began anew");
         assert_eq!(Report::of(&first, None).links[0].rates, None);
+    }
+
+    #[test]
+    fn what_became_of_messages_to_earlier_incarnations_is_told() {
+        let mut earlier = EarlierMessages {
+            sent: 12,
+            handled: 8,
+            refused: BTreeMap::new(),
+            expired: 0,
+            lost: BTreeMap::from([("link".into(), 4)]),
+        };
+        let before = "north@2: of 12 messages to earlier incarnations 8 were handled";
+        assert_eq!(told_of("north@2", &earlier), format!("{before}; lost: 4 link"));
+        (earlier.expired, earlier.lost) = (4, BTreeMap::new());
+        assert_eq!(told_of("north@2", &earlier), format!("{before}; expired: 4"));
     }
 
     #[test]

@@ -50,18 +50,22 @@ impl Receipt {
         self.handled += other.handled;
         self.expired += other.expired;
         for (reason, count) in &other.refused {
-            *self.refused.entry(reason.clone()).or_default() += count;
+            self.add_refused_so_often(reason, *count);
         }
     }
 
     /// One was refused.
     pub fn add_refused(&mut self, reason: &str) {
+        self.add_refused_so_often(reason, 1);
+    }
+
+    fn add_refused_so_often(&mut self, reason: &str, count: u64) {
         let known = self.refused.len() < Self::REASONS_MAX || self.refused.contains_key(reason);
         let reason = if known { reason } else { "other" };
         match self.refused.get_mut(reason) {
-            Some(count) => *count += 1,
+            Some(known) => *known += count,
             None => {
-                self.refused.insert(reason.into(), 1);
+                self.refused.insert(reason.into(), count);
             }
         }
     }

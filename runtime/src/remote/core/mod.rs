@@ -19,6 +19,7 @@ use crate::host::Executor;
 use crate::node::NodeInner;
 use crate::reach::reached;
 use crate::replication::Exchange;
+use crate::service::compact::Compacts;
 use crate::telemetry::events::Events;
 use crate::topics::Topics;
 use odeon_core::supervision::Backoff;
@@ -75,6 +76,8 @@ pub(crate) struct Core {
     pub(super) gossip: Gossip,
     /// Of what leads messages to one peer or another.
     pub(super) changes: Arc<Changes>,
+    /// What may travel compactly.
+    pub(super) compacts: Arc<Compacts>,
     pub(super) ways: Ways,
     /// What replicas of this node ask those of others, and are asked; none if it has no replicas.
     pub(super) exchange: OnceLock<Exchange>,
@@ -153,6 +156,7 @@ impl Core {
             topics: node.topics.clone(),
             gossip: Gossip::default(),
             changes: Arc::default(),
+            compacts: Arc::default(),
             ways: Ways::default(),
             exchange: OnceLock::new(),
             outcasts: Mutex::default(),

@@ -10,7 +10,6 @@ use odeon_core::delivery::outbound::NeverSent;
 use odeon_core::wire::session::LaneCounts;
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
 use tokio::sync::Notify;
 
 /// All lanes of a session.
@@ -146,9 +145,9 @@ impl Lane {
         let has_frames = state.frames > 0 || !state.out.is_empty();
         state.writer = if has_frames { Writer::Wanted } else { Writer::None };
         // what the receiver has had since it last said so has made room
-        let wakers = std::mem::take(&mut state.waiting);
+        let woken = state.waiting.take();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        woken.wake();
         Ok(())
     }
 

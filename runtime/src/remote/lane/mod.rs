@@ -14,6 +14,7 @@ use super::control::LaneReceipt;
 use super::large::Outgoing;
 use super::pending::Pending;
 use super::target::Target;
+use super::waiters::Waiters;
 use crate::cell::{Tick, Wheel, turn};
 use crate::reach::reached;
 use crate::service::contract::Encoding;
@@ -28,7 +29,6 @@ use odeon_core::wire::limits;
 use odeon_core::{Criticality, Refusal};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -80,7 +80,7 @@ struct State {
     hand: usize,
     books: Books,
     /// Senders that wait because the lane is full.
-    waiting: Vec<Waker>,
+    waiting: Waiters,
     /// Hops of a chain while they are written.
     chain: Vec<u8>,
     /// The session has ended: nothing is taken any more.
@@ -142,14 +142,14 @@ struct Receiver {
     /// Casts that were settled under this number, whatever it stood for.
     settled: u64,
     /// Senders that wait because the window is used up.
-    waiting: Vec<Waker>,
+    waiting: Waiters,
     /// What waits for large bodies, and what has come behind.
     held: VecDeque<Held>,
 }
 
 /// Why a message did not go.
 pub(super) enum Unsent<M> {
-    /// There is no room; the waker, if one was given, is woken when there may be.
+    /// There is no room; the bell, if one was given, is rung when there may be.
     Full(M),
     /// It cannot go.
     Refused(Refusal),
@@ -186,7 +186,7 @@ impl Lane {
             receivers: Vec::new(),
             hand: 0,
             books: Books::default(),
-            waiting: Vec::new(),
+            waiting: Waiters::default(),
             chain: Vec::new(),
             ended: now.ended.clone(),
         };
@@ -253,7 +253,7 @@ impl Lane {
     /// For people: why it cannot be so.
     pub(super) fn settle(&self, said: &LaneReceipt) -> Result<u64, String> {
         let LaneReceipt { received, casts, settled, full, .. } = said;
-        let mut wakers = Vec::new();
+        let mut woken = Waiters::default();
         let mut read = 0;
         {
             let mut state = self.state.lock();
@@ -263,7 +263,7 @@ impl Lane {
             }
             let freed = state.out.received(*received).map_err(|e| e.to_string())?;
             if freed > 0 && state.bytes() < BYTES_MAX {
-                wakers.append(&mut state.waiting);
+                woken.append(&mut state.waiting);
             }
             while let Some((_, bytes)) = state.large.pop_front_if(|(frame, _)| *frame < *received) {
                 read += bytes;
@@ -280,16 +280,16 @@ impl Lane {
                 let more = count.saturating_sub(receiver.settled);
                 receiver.settled += more;
                 receiver.window.settle(u32::try_from(more).unwrap_or(u32::MAX));
-                receiver.wake(&mut wakers);
+                receiver.wake(&mut woken);
             }
         }
-        wakers.into_iter().for_each(Waker::wake);
+        woken.wake();
         Ok(read)
     }
 
     /// A call has ended. `refused` is why it did not run, if it did not.
     pub(super) fn settle_call(&self, receiver: u32, refused: Option<&Refusal>) {
-        let mut wakers = Vec::new();
+        let mut woken = Waiters::default();
         {
             let mut state = self.state.lock();
             let state = &mut *state;
@@ -302,10 +302,10 @@ impl Lane {
                     receiver.window.narrow();
                 }
                 receiver.window.settle(1);
-                receiver.wake(&mut wakers);
+                receiver.wake(&mut woken);
             }
         }
-        wakers.into_iter().for_each(Waker::wake);
+        woken.wake();
     }
 
     /// The session has ended: what was not acknowledged is lost. Gives back the first frame that certainly never
@@ -320,16 +320,16 @@ impl Lane {
             reached!(CASTS_LOST);
         }
         state.books.lose(reason);
-        let mut wakers = std::mem::take(&mut state.waiting);
+        let mut woken = state.waiting.take();
         for receiver in &mut state.receivers {
-            wakers.append(&mut receiver.waiting);
+            woken.append(&mut receiver.waiting);
             receiver.held.clear();
         }
         let untold = state.out.untold();
         state.open = Vec::new();
         (state.frames, state.held) = (0, 0);
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        woken.wake();
         untold
     }
 
@@ -374,9 +374,9 @@ impl Lane {
 }
 
 impl Receiver {
-    fn wake(&mut self, wakers: &mut Vec<Waker>) {
+    fn wake(&mut self, woken: &mut Waiters) {
         if self.window.has_room() {
-            wakers.append(&mut self.waiting);
+            woken.append(&mut self.waiting);
         }
     }
 }

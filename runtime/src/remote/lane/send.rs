@@ -6,6 +6,7 @@ use super::{BYTES_MAX, Lane, REQUESTS_TURN, Receiver, Sending, State, Unsent};
 use crate::reach::reached;
 use crate::remote::large::Behind;
 use crate::remote::pending::{Call, HELD};
+use crate::remote::waiters::{Bell, Waiters};
 use crate::service::encode::Awaiting;
 use crate::service::message::Message;
 use odeon_core::NodeId;
@@ -13,7 +14,6 @@ use odeon_core::delivery::Window;
 use odeon_core::wire::limits;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 
 impl Lane {
     /// Writes a request behind the others.
@@ -25,7 +25,7 @@ impl Lane {
         peer: &NodeId,
         sending: &Sending<'_>,
         message: M,
-        waker: Option<&Waker>,
+        bell: Option<&Bell>,
     ) -> Result<(), Unsent<M>> {
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -36,17 +36,17 @@ impl Lane {
         }
         if state.bytes() >= BYTES_MAX {
             reached!(LANE_FULL);
-            state.waiting.extend(waker.cloned());
+            state.waiting.add(bell);
             return Err(Unsent::Full(message));
         }
         let Some((number, is_new)) = state.receiver(sending) else {
-            state.waiting.extend(waker.cloned());
+            state.waiting.add(bell);
             return Err(Unsent::Full(message));
         };
         let receiver = &mut state.receivers[number as usize];
         if !receiver.window.try_take() {
             reached!(NO_CREDIT);
-            receiver.waiting.extend(waker.cloned());
+            receiver.waiting.add(bell);
             return Err(Unsent::Full(message));
         }
         let written = if receiver.held.is_empty() {
@@ -162,7 +162,7 @@ impl State {
             introduced_by: self.out.next() + self.frames,
             window: Window::default(),
             settled,
-            waiting: Vec::new(),
+            waiting: Waiters::default(),
             held: VecDeque::new(),
         };
         match self.receivers.get_mut(number) {

@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
+/// Watches that a peer has ended without having been told that this is known, at the most.
+const UNTOLD_MAX: usize = 4 * WATCHES_MAX;
+
 /// All that one peer wants to know.
 #[derive(Default)]
 pub(in crate::remote) struct Watched(Mutex<State>);
@@ -24,7 +27,7 @@ struct State {
     /// Those that have ended, which the peer is to be told.
     unsaid: BTreeSet<u64>,
     /// The peer does not want these any more, which it is to be told that we know.
-    forgotten: Vec<u64>,
+    forgotten: BTreeSet<u64>,
 }
 
 struct Watch {
@@ -137,7 +140,10 @@ impl Watched {
     }
 
     /// The peer does not want to know any more.
-    pub(in crate::remote) fn unwatch(&self, ids: Vec<u64>) {
+    ///
+    /// # Errors
+    /// It does not read that this is known.
+    pub(in crate::remote) fn unwatch(&self, ids: Vec<u64>) -> Result<(), String> {
         let mut state = self.0.lock();
         let mut dropped = Vec::new();
         for id in &ids {
@@ -145,8 +151,13 @@ impl Watched {
             state.unsaid.remove(id);
         }
         state.forgotten.extend(ids);
+        let untold = state.forgotten.len();
         drop(state);
         drop(dropped);
+        if untold > UNTOLD_MAX {
+            return Err(format!("{untold} watches have ended, and it does not read that this is known"));
+        }
+        Ok(())
     }
 
     /// A new connection: what has ended is said again.
@@ -169,6 +180,7 @@ impl Watched {
         });
         let (seen, forgotten) = (seen.collect::<Vec<_>>(), std::mem::take(forgotten));
         let seen = seen.chunks(SAID_MAX).map(|seen| Control::Seen(seen.to_vec()));
+        let forgotten = Vec::from_iter(forgotten);
         let forgotten = forgotten.chunks(SAID_MAX).map(|ids| Control::Unwatched(ids.to_vec()));
         seen.chain(forgotten).collect()
     }

@@ -15,12 +15,14 @@ use trial::Trial;
 
 use super::contract::{Contract, Encoding};
 use super::guard::guarded;
+use parking_lot::Mutex;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::any::TypeId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Whether a method's arguments and answers may be [`Encoding::Compact`] between nodes of the same artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +127,18 @@ pub(super) fn of(travels: Option<Travels>) -> Compact {
     Compact::Safe
 }
 
+/// What is known of each contract that this node speaks to others.
+#[derive(Debug, Default)]
+pub struct Compacts(Mutex<BTreeMap<TypeId, Arc<Compactness>>>);
+
+impl Compacts {
+    /// Of one contract; all who ask get the same.
+    pub fn of<C: Contract>(&self) -> Arc<Compactness> {
+        let mut known = self.0.lock();
+        known.entry(TypeId::of::<C>()).or_insert_with(|| Arc::new(Compactness::new::<C>())).clone()
+    }
+}
+
 /// What is known of each method of a contract, found out when it is first asked for.
 #[derive(Debug)]
 pub struct Compactness {
@@ -134,7 +148,7 @@ pub struct Compactness {
 
 impl Compactness {
     /// Nothing found out yet.
-    pub fn new<C: Contract>() -> Self {
+    fn new<C: Contract>() -> Self {
         Self { of: C::compact, verdicts: C::METHODS.iter().map(|_| OnceLock::new()).collect() }
     }
 

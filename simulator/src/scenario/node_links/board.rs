@@ -25,7 +25,7 @@ pub(super) enum Phase {
 /// Who sends, and to whom: two incarnations.
 pub(super) type Pair = (NodeId, NodeId);
 
-/// Casts among which order is promised: of one sender to one receiver, in one class.
+/// Messages among which order is promised: of one sender to one receiver, in one class. Its casts are numbered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stream {
     pub(super) pair: Pair,
@@ -56,6 +56,20 @@ pub(super) struct Truth {
     pub(super) left: u64,
     /// Calls that were made when an earlier incarnation was known, and that may have been sent again to this one.
     pub(super) moved: u64,
+}
+
+impl Truth {
+    fn add(&mut self, other: &Self) {
+        self.casts_sent += other.casts_sent;
+        self.casts_run += other.casts_run;
+        self.casts_passed += other.casts_passed;
+        self.answered += other.answered;
+        self.not_executed += other.not_executed;
+        self.unknown += other.unknown;
+        self.lost += other.lost;
+        self.left += other.left;
+        self.moved += other.moved;
+    }
 }
 
 /// How a call ended.
@@ -227,6 +241,42 @@ impl Board {
         self.note(broken);
     }
 
+    /// A handler begins with a call of a stream, which was made after this cast and before the next one.
+    pub(super) fn call_runs(&mut self, stream: Stream, after: u64) {
+        let last = self.last.entry(stream.clone()).or_insert(0);
+        let broken = invariants::call_in_order(&stream, *last, after);
+        if after > *last {
+            let passed = after - std::mem::replace(last, after);
+            reached("links: a call has overtaken casts for good");
+            self.truth(&stream.pair).casts_passed += passed;
+        }
+        self.note(broken);
+    }
+
+    /// What is true of all messages from one incarnation to those of a node that were before another one.
+    pub(super) fn truth_before(&self, (from, to): &Pair) -> Truth {
+        let mut all = Truth::default();
+        for (_, truth) in self.truths(from, &to.name).filter(|(incarnation, _)| *incarnation < to.incarnation)
+        {
+            all.add(truth);
+        }
+        // what was sent again is counted where it went in the end
+        all.moved = self.truths(from, &to.name).map(|(_, truth)| truth.moved).sum();
+        all
+    }
+
+    /// What is true of messages from one incarnation to each one of a node.
+    fn truths(&self, from: &NodeId, to: &NodeName) -> impl Iterator<Item = (u64, &Truth)> {
+        let all =
+            self.truth.iter().filter(move |((sender, receiver), _)| sender == from && receiver.name == *to);
+        all.map(|((_, receiver), truth)| (receiver.incarnation, truth))
+    }
+
+    /// Calls from one incarnation to all of a node of which it was said that they are lost.
+    pub(super) fn lost(&self, from: &NodeId, to: &NodeName) -> u64 {
+        self.truths(from, to).map(|(_, truth)| truth.lost).sum()
+    }
+
     /// A node shows its links.
     pub(super) fn shows(&mut self, me: &NodeId, links: Vec<LinkStatus>) {
         for link in &links {
@@ -250,6 +300,13 @@ impl Board {
     pub(super) fn linked_to(&self, name: &NodeName) -> Vec<NodeId> {
         let links = self.living_links().filter(|(node, link)| node.name != *name && link.node.name == *name);
         links.filter(|(_, link)| link.connected).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Whether more is under way from or to a node than a few packets carry.
+    pub(super) fn is_large_under_way(&self, node: &str) -> bool {
+        const FEW: usize = 60_000;
+        let large = self.living_links().filter(|(_, link)| link.queued_bytes > FEW);
+        large.filter(|(from, link)| from.name.as_str() == node || link.node.name.as_str() == node).count() > 0
     }
 
     /// Whether this is the latest incarnation of its node.

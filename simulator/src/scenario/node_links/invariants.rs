@@ -2,6 +2,7 @@
 
 use super::board::{End, Pair, Record, Stream, Truth};
 use odeon::core::NodeId;
+use odeon::core::delivery::Books;
 use odeon::remote::LinkStatus;
 
 /// Bytes that wait or are unacknowledged on one link at the most: four MiB and one frame on each of eight lanes.
@@ -19,6 +20,28 @@ fn told(pair: &Pair) -> String {
 /// Casts of one sender to one receiver and class are handled in their order, and none twice.
 pub(super) fn in_order(stream: &Stream, last: u64, number: u64) -> Option<String> {
     (number <= last).then(|| format!("cast {number} was handled after cast {last} of the same {stream:?}"))
+}
+
+/// A call is handled after the casts that were sent before it, and before those that were sent when it had ended.
+pub(super) fn call_in_order(stream: &Stream, last: u64, after: u64) -> Option<String> {
+    (last > after).then(|| {
+        format!("a call was handled after cast {last} and sent after cast {after} of the same {stream:?}")
+    })
+}
+
+/// Nobody is told that a call was lost with a session before the books have closed that.
+pub(super) fn lost_is_known(me: &NodeId, link: Option<&LinkStatus>, told: u64) -> Option<String> {
+    let lost = |books: &Books| books.lost().values().sum::<u64>();
+    let known = link.map_or(0, |link| link.lost.values().sum::<u64>() + lost(&link.earlier));
+    (told > known)
+        .then(|| format!("{told} calls of {me} are said to be lost, and the books have {known}: {link:?}"))
+}
+
+/// No more casts are handled than were sent, also of those who have crashed since.
+pub(super) fn no_cast_from_nowhere(pair: &Pair, truth: &Truth) -> Option<String> {
+    (truth.casts_run > truth.casts_sent).then(|| {
+        format!("{} {} casts were handled, {} were sent", told(pair), truth.casts_run, truth.casts_sent)
+    })
 }
 
 /// No handler runs twice for one call, and none after the caller was told that it will not.
@@ -75,26 +98,59 @@ pub(super) fn closed(link: &LinkStatus) -> bool {
 pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
     let refused: u64 = link.refused.values().sum();
     let lost: u64 = link.lost.values().sum();
-    let elsewhere = refused + link.expired + lost;
-    let handled = truth.casts_run + truth.answered + truth.unknown;
-    let known = truth.casts_sent + truth.answered + truth.unknown + truth.lost;
-    // a lost message may have run, and counts as lost all the same
-    let at_least = handled.saturating_sub(lost);
-    let problem = if link.sent != link.handled + elsewhere + link.open {
-        "they do not balance"
-    } else if link.sent < known || link.sent > known + truth.left + 3 * (truth.moved + truth.not_executed) {
-        "they tell of another number of messages"
-    } else if link.handled < at_least || link.handled > handled + truth.left + truth.moved {
-        "handlers began with another number of messages"
-    } else if truth.casts_run > truth.casts_sent
-        || truth.casts_passed > elsewhere
-        || truth.casts_sent - truth.casts_run > elsewhere
-    {
-        "casts are missing of which they do not tell"
-    } else {
-        return None;
-    };
+    let (sent, handled, expired, open) = (link.sent, link.handled, link.expired, link.open);
+    let entered = Entered { sent, handled, refused, expired, lost, open };
+    let problem = entered.compare(truth)?;
     Some(format!(
         "the books of the link from {me} are false: {problem}. They say {link:?}, and {truth:?} is true"
     ))
+}
+
+/// The same of what was sent to earlier incarnations of a peer.
+pub(super) fn earlier_books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
+    let books = &link.earlier;
+    let (sent, handled, expired, open) = (books.sent(), books.handled(), books.expired(), books.open());
+    let (refused, lost) = (books.refused().values().sum(), books.lost().values().sum());
+    let entered = Entered { sent, handled, refused, expired, lost, open };
+    let problem = if open > 0 { "something is open" } else { entered.compare(truth)? };
+    let peer = &link.node;
+    Some(format!(
+        "the books of {me} on those before {peer} are false: {problem}. They say {books:?}, and {truth:?} is true"
+    ))
+}
+
+/// What books say.
+#[derive(Clone, Copy)]
+struct Entered {
+    sent: u64,
+    handled: u64,
+    refused: u64,
+    expired: u64,
+    lost: u64,
+    open: u64,
+}
+
+impl Entered {
+    /// What is wrong with it, if anything is.
+    fn compare(self, truth: &Truth) -> Option<&'static str> {
+        let Self { sent, handled: entered, refused, expired, lost, open } = self;
+        let elsewhere = refused + expired + lost;
+        let handled = truth.casts_run + truth.answered + truth.unknown;
+        let known = truth.casts_sent + truth.answered + truth.unknown + truth.lost;
+        // a lost message may have run, and counts as lost all the same
+        let at_least = handled.saturating_sub(lost);
+        if sent != entered + elsewhere + open {
+            Some("they do not balance")
+        } else if sent < known || sent > known + truth.left + 3 * (truth.moved + truth.not_executed) {
+            Some("they tell of another number of messages")
+        } else if entered < at_least || entered > handled + truth.left + truth.moved {
+            Some("handlers began with another number of messages")
+        } else if truth.casts_passed > elsewhere
+            || truth.casts_sent.saturating_sub(truth.casts_run) > elsewhere
+        {
+            Some("casts are missing of which they do not tell")
+        } else {
+            None
+        }
+    }
 }

@@ -3,14 +3,14 @@
 use super::board::{Board, End, Pair, Phase, Stream};
 use super::by_name;
 use super::invariants::{self, answer};
-use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
 use crate::scenario::linked::{self, Pass, Tasks};
+use crate::{Machine, panic_on_purpose};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
 use odeon::prelude::*;
-use odeon::remote::Links;
+use odeon::remote::{LinkStatus, Links};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +43,8 @@ pub(super) struct Start {
     pub(super) ballast_max: u64,
     /// Longest time that a handler takes.
     pub(super) work_max: Duration,
+    /// Of so many of all calls the handler panics.
+    pub(super) panics: f64,
     /// How its entities are kept.
     pub(super) options: ServiceOptions,
 }
@@ -56,6 +58,8 @@ pub(super) struct Stamp {
     key: u64,
     /// The number of the call, or of the cast in its stream.
     number: u64,
+    /// Of a call in a stream: the cast after which it comes.
+    after: Option<u64>,
     /// While it was not executed it may be sent again, by then to a later incarnation.
     again: Again,
 }
@@ -112,14 +116,18 @@ fn node_of((name, incarnation): &(String, u64)) -> NodeId {
 impl Scribe {
     /// Both ends of a message that is sent now. Incarnation 0: nobody of that name is known yet.
     fn pair(&self, to: &NodeName) -> Pair {
-        let links = self.links.get().map(Links::status).unwrap_or_default();
-        let known = links.into_iter().map(|link| link.node).find(|node| node.name == *to);
+        let known = self.link(to).map(|link| link.node);
         (self.me.clone(), known.unwrap_or_else(|| NodeId { name: to.clone(), incarnation: 0 }))
+    }
+
+    fn link(&self, to: &NodeName) -> Option<LinkStatus> {
+        let links = self.links.get().map(Links::status).unwrap_or_default();
+        links.into_iter().find(|link| link.node.name == *to)
     }
 
     fn stamp((from, to): &Pair, sender: u64, key: u64, number: u64) -> Stamp {
         let named = |node: &NodeId| (node.name.to_string(), node.incarnation);
-        Stamp { from: named(from), to: named(to), sender, key, number, again: Again::Never }
+        Stamp { from: named(from), to: named(to), sender, key, number, after: None, again: Again::Never }
     }
 
     /// Makes a call, and holds it to its deadline.
@@ -134,7 +142,14 @@ impl Scribe {
     where
         F: Future<Output = Result<u64, CallError>>,
     {
-        let pair = self.pair(to);
+        self.call_as(self.pair(to), within, again, call).await;
+    }
+
+    async fn call_as<F>(&self, pair: Pair, within: Duration, again: Again, call: impl FnOnce(Stamp) -> F)
+    where
+        F: Future<Output = Result<u64, CallError>>,
+    {
+        let to = &pair.1.name;
         let (number, phase) = self.board.open(|b| (b.begin(&pair, again), b.phase));
         let mut attempt = Attempt { board: self.board.clone(), number: Some(number) };
         let begun = Instant::now();
@@ -150,7 +165,19 @@ impl Scribe {
                 b.broken.push(format!("call {number} had {within:?} and took {took:?}: {outcome:?}"));
             }
             b.ends(number, outcome);
+            let told = b.lost(&self.me, to);
+            b.broken.extend(invariants::lost_is_known(&self.me, self.link(to).as_ref(), told));
         });
+    }
+
+    /// Makes a call among the casts of a stream.
+    async fn call_in(&self, tally: &TallyRef, stream: &Stream, class: Criticality, within: Duration) {
+        let after = self.board.open(|b| b.next_cast(stream)) - 1;
+        let call = |stamp: Stamp| {
+            let stamp = Stamp { sender: stream.sender, key: stream.key, after: Some(after), ..stamp };
+            async { tally.add(stamp).criticality(class).within(within).await }
+        };
+        self.call_as(stream.pair.clone(), within, Again::Never, call).await;
     }
 
     /// Sends a cast at once, or once there is room.
@@ -189,15 +216,31 @@ impl Drop for Attempt {
 struct Counting {
     scribe: Scribe,
     work_max: Duration,
+    panics: f64,
 }
 
 impl Counting {
     /// A call, from its beginning to its end.
     async fn run(&self, cx: &Cx, stamp: &Stamp) -> u64 {
         self.check(cx, stamp);
-        self.scribe.board.open(|b| b.runs(stamp.number));
+        let stream = self.stream(cx, stamp);
+        self.scribe.board.open(|b| {
+            b.runs(stamp.number);
+            if let Some(after) = stamp.after {
+                b.call_runs(stream, after);
+            }
+        });
+        if cx.random(|r| r.chance(self.panics)) {
+            reached("links: a handler panics");
+            panic_on_purpose();
+        }
         cx.sleep(self.work_max.mul_f64(cx.random(Random::fraction))).await;
         answer(stamp.number)
+    }
+
+    fn stream(&self, cx: &Cx, stamp: &Stamp) -> Stream {
+        let pair = (node_of(&stamp.from), node_of(&stamp.to));
+        Stream { pair, sender: stamp.sender, key: stamp.key, level: cx.criticality().level() }
     }
 
     fn check(&self, cx: &Cx, stamp: &Stamp) {
@@ -242,9 +285,7 @@ impl Tally for Counting {
 
     async fn note(&mut self, cx: &Cx, stamp: Stamp, _: String) {
         self.check(cx, &stamp);
-        let pair = (node_of(&stamp.from), node_of(&stamp.to));
-        let level = cx.criticality().level();
-        let stream = Stream { pair, sender: stamp.sender, key: stamp.key, level };
+        let stream = self.stream(cx, &stamp);
         self.scribe.board.open(|b| b.cast_runs(stream, stamp.number));
     }
 }
@@ -256,8 +297,8 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     let links = Arc::new(OnceLock::new());
     let scribe = Scribe { me: me.clone(), links: links.clone(), board: board.clone() };
     let make = {
-        let (scribe, work_max) = (scribe.clone(), start.work_max);
-        move || Counting { scribe: scribe.clone(), work_max }
+        let (scribe, work_max, panics) = (scribe.clone(), start.work_max, start.panics);
+        move || Counting { scribe: scribe.clone(), work_max, panics }
     };
     let app = App::new().entity_with(&service_of(&name), start.options.clone(), make);
     let (node, own) = linked::start(&machine, &start.pass, PORT, app).await;
@@ -341,6 +382,14 @@ impl Seat {
                 };
                 let waits = random.chance(0.2);
                 self.scribe.cast(&tallies[key as usize], &stream, class, (ballast, waits)).await;
+            }
+            if random.chance(0.3) {
+                let stream = Stream { pair: self.scribe.pair(&self.to), sender, key, level: class.level() };
+                let within = Duration::from_millis(50 + random.below(2_000));
+                let call = self.scribe.call_in(&tallies[key as usize], &stream, class, within);
+                // now and then it is left, and casts come behind it
+                let patience = if random.chance(0.3) { random.below(50) } else { 10_000 };
+                let _ = timeout(Duration::from_millis(patience), call).await;
             }
             if random.chance(0.02) {
                 self.flood(&tallies, sender, class).await;
