@@ -27,6 +27,8 @@ points! {
     SINGLETON_BEGAN = "placement: a singleton began at its node";
 
     DIALED_TWICE = "links: a dial found that there is a link already";
+    PORCH_FULL = "links: a dialer found no place to wait";
+    PROVES_ADDRESS = "links: a dialer had to show where it is";
     TURNED_AWAY = "links: a dialer was turned away";
     GAVE_WAY = "links: a connection gave way to one that the peer dialed";
     BEGAN = "links: a session began";

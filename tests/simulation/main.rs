@@ -1,6 +1,8 @@
 //! The real node in the simulator, from 20 seeds, each in two processes with another environment, CPU mask and
 //! address layout; and a control: a service that is wrong must be caught.
 
+mod alone;
+
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};
 use odeon::prelude::*;

@@ -103,7 +103,8 @@ impl Core {
             let Some(core) = core.upgrade() else { return };
             let gone = {
                 let mut clients = core.clients.lock();
-                let is_back = clients.get(&client).is_none_or(|entry| entry.lost != Some(lost));
+                let is_back =
+                    clients.get(&client).is_none_or(|entry| entry.held.is_some() || entry.lost != Some(lost));
                 if is_back { None } else { clients.remove(&client) }
             };
             if let Some(peer) = gone.and_then(|entry| entry.peer) {

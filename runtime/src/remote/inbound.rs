@@ -344,7 +344,7 @@ impl One<'_> {
         let at = number as usize;
         if let Some(introduction) = request.target.introduces {
             let Introduction { service, key, epoch } = introduction;
-            let inlet = self.core.inlet(self.peer, service.0, key, epoch);
+            let inlet = self.core.inlet((self.peer, self.lane), service.0, key, epoch);
             if state.receivers.len() <= at {
                 state.receivers.resize_with(at + 1, || None);
             }

@@ -5,6 +5,7 @@ use super::elsewhere::OfferedService;
 use super::endpoint::{BindError, Endpoint, Transport};
 use super::gossip::{self, Liveness, Members};
 use super::offers::TooManyServices;
+use super::porch::Porch;
 use super::probes::Probes;
 use super::pulse::Pulse;
 use super::trust::{Subject, Trust};
@@ -364,6 +365,7 @@ async fn accept(
 ) -> Result<(), String> {
     let mut closes = Closes(Some(core.clone()));
     let mut pulse = Pulse::default();
+    let porch = Porch::default();
     let mut look = pin!(core.wheel.sleep(look_every));
     let mut probe = pin!(core.wheel.sleep(probes.every()));
     let mut spread = pin!(core.clone().spread_topics());
@@ -386,8 +388,10 @@ async fn accept(
             incoming = core.incoming() => incoming,
         };
         let Some(incoming) = incoming else { return Err("the endpoint has ended".into()) };
+        let Some((incoming, place)) = porch.take(incoming) else { continue };
         let core = core.clone();
         core.executor.clone().spawn(async move {
+            let _place = place;
             if let Err(error) = core.answer(incoming).await {
                 tracing::debug!(%error, "who dialed was not let in");
             }

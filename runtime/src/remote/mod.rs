@@ -21,6 +21,7 @@ mod links;
 mod offers;
 mod peer;
 mod pending;
+mod porch;
 mod probes;
 mod providers;
 mod pulse;

@@ -10,6 +10,7 @@ use super::pending::Pending;
 use super::probes::Suspicion;
 use super::providers::Changes;
 use super::receipts::Teller;
+use super::relay::Passages;
 use super::replication;
 use super::target::{LANES, Target, class_of};
 use super::topics::Groups;
@@ -51,6 +52,8 @@ pub(crate) struct Peer {
     /// What it wants to know of ours.
     pub(super) watched: Watched,
     pub(super) inbound: Inbound,
+    /// Where goes what it sends to other nodes by way of this one.
+    pub(super) passages: Arc<Passages>,
     pub(super) teller: Arc<Teller>,
     /// What it offers.
     services: Mutex<Arc<Services>>,
@@ -108,6 +111,7 @@ impl Peer {
             wanted_watches: Wanted::default(),
             watched: Watched::default(),
             inbound: Inbound::new(&teller),
+            passages: last.map(|last| last.passages.clone()).unwrap_or_default(),
             teller,
             services: Mutex::default(),
             groups,

@@ -61,6 +61,11 @@ impl Rota {
         self.is_right().then(|| self.next_at_once())
     }
 
+    /// Whether nothing is under way to any of them.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.targets.iter().all(|target| target.is_quiet())
+    }
+
     /// Whether nothing has changed since.
     #[inline]
     pub(super) fn is_right(&self) -> bool {

@@ -16,7 +16,7 @@ use odeon_core::delivery::window::WINDOW_MAX;
 use odeon_core::wire::envelope::CallId;
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
@@ -30,18 +30,56 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 /// How often somebody looks where a receiver is that is nowhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Where messages for a service of other nodes go. `told` is what their sender knows of it.
-pub(super) fn inlet(
-    core: &Arc<Core>,
-    service: ServiceName,
-    key: Option<&str>,
-    told: Offer,
-) -> Arc<dyn Inlet> {
-    let (core, key) = (Arc::downgrade(core), key.map(Arc::from));
-    Arc::new(Relay(Arc::new(Passage { core, service, key, told, line: Mutex::default() })))
+/// The passages of one sender. There is one for all that it sends to a receiver over a lane, whatever number that has
+/// there and in whichever session: nothing is overtaken.
+#[derive(Default)]
+pub(super) struct Passages(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    passages: BTreeMap<Way, Arc<Passage>>,
+    /// With so many it is time to look which are not wanted any more.
+    look_at: usize,
 }
 
-/// See [`inlet`].
+/// The number of a lane, and the receiver at its end.
+type Way = (usize, ServiceName, Option<Arc<str>>);
+
+/// Passages that are kept though nobody may need them.
+const PASSAGES_SPARE: usize = 64;
+
+impl Passages {
+    /// Where what comes over a lane goes on. `told` is what its sender knows of the service.
+    pub(super) fn inlet(
+        &self,
+        core: &Arc<Core>,
+        lane: usize,
+        service: ServiceName,
+        key: Option<&str>,
+        told: Offer,
+    ) -> Arc<dyn Inlet> {
+        let key: Option<Arc<str>> = key.map(Arc::from);
+        let mut known = self.0.lock();
+        let Known { passages, look_at } = &mut *known;
+        if passages.len() >= *look_at {
+            passages.retain(|_, passage| !passage.is_idle());
+            *look_at = PASSAGES_SPARE.max(2 * passages.len());
+        }
+        let passage = passages.entry((lane, service.clone(), key.clone())).or_insert_with(|| {
+            let (core, told) = (Arc::downgrade(core), told.clone());
+            Arc::new(Passage { core, service, key, told, line: Mutex::default() })
+        });
+        if passage.told != told {
+            // it numbers methods otherwise now
+            let Passage { service, key, .. } = &**passage;
+            let (core, service, key) = (Arc::downgrade(core), service.clone(), key.clone());
+            *passage = Arc::new(Passage { core, service, key, told, line: Mutex::default() });
+        }
+        Arc::new(Relay(passage.clone()))
+    }
+}
+
+/// See [`Passages::inlet`].
 struct Relay(Arc<Passage>);
 
 struct Passage {
@@ -92,6 +130,15 @@ impl Inlet for Relay {
 }
 
 impl Passage {
+    /// Whether nobody has it, and nothing is on its way.
+    fn is_idle(self: &Arc<Self>) -> bool {
+        if Arc::strong_count(self) > 1 {
+            return false;
+        }
+        let line = self.line.lock();
+        line.waiting.is_empty() && !line.is_moving && line.rota.as_ref().is_none_or(Rota::is_quiet)
+    }
+
     /// Sends a message, behind those that wait.
     fn pass(self: &Arc<Self>, passed: Passed) {
         let mut line = self.line.lock();

@@ -296,3 +296,28 @@ async fn who_reads_no_answers_is_cut_off() {
     assert_eq!(rogue.reason().await, "calls without end whose answers it does not read");
     stage.goes_on().await;
 }
+
+#[tokio::test]
+async fn so_many_dialers_wait_to_be_let_in_and_no_more_and_then_there_is_room_again() {
+    let stage = Stage::new().await;
+    let here = Executor::new(tokio::runtime::Handle::current(), 0);
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let trust = stage.cluster.node_trust("rogue");
+    let endpoint = Endpoint::bind_to_dial(any, trust, &Transport::default(), &here).expect("a port is free");
+    let mut silent = Vec::new();
+    let refused = loop {
+        match endpoint.connect(stage.mars.links.local_address()).await {
+            Ok(member) => silent.push(member),
+            Err(refused) => break refused,
+        }
+        assert!(silent.len() <= 2_000, "there is no end");
+    };
+    assert!(silent.len() > 100, "{} were let in", silent.len());
+    assert_eq!(refused.retry(), Retry::Later, "{refused}");
+    assert!(refused.to_string().contains("takes nobody at the moment"), "{refused}");
+    stage.goes_on().await;
+    drop(silent);
+    let pluto = stage.cluster.node("pluto", App::new()).await;
+    at_last("there is room again", async || pluto.links.connect(stage.mars.links.local_address()).await)
+        .await;
+}

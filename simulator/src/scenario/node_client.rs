@@ -1,6 +1,8 @@
-//! A program outside of the cluster calls, through the one node that it is told of, what that node has and what another
-//! one has, while packets are lost, paths are cut, and nodes and the program itself crash. Each call ends with a true
-//! outcome: what was answered has run once, what was refused never runs, nothing runs twice. In the end both are called.
+//! A program outside of the cluster calls, many calls at a time and large ones among them, through the one node that it
+//! is told of, what that node has and what another one has, while packets are lost, paths are cut, and nodes and the
+//! program itself crash. Each call ends with a true outcome: what was answered has run once, what was refused never
+//! runs, nothing runs twice; casts keep their order, and the books balance. In the end both are called and nothing is
+//! open.
 
 mod program;
 
@@ -17,6 +19,12 @@ const NAMES: [&str; 2] = ["north", "south"];
 /// After all faults are healed a call to each is answered within this time: a connection that is dead ends after ten
 /// seconds, a dial fails after five, pauses are of two, and nodes find each other again.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
+/// Once nobody sends any more, all is accounted for within this time: see `node-links`.
+const CLOSED_WITHIN: Duration = Duration::from_secs(120);
+/// All is as if nothing had ever been wrong after this time: a poor link has carried what had gathered,
+const CALM_AFTER: Duration = Duration::from_secs(20);
+/// and stays so for longer than a node waits for a client that has lost its connection.
+const CALM: Duration = Duration::from_secs(35);
 /// A call that was refused would have run by then.
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
@@ -42,8 +50,19 @@ pub(super) fn run(sim: &mut Simulation) {
     if !answered {
         sim.violation(format!("only these were answered: {:?}", board.open(|b| b.answered.clone())));
     }
+    // what was lost before may take its time, and must not come to light later
+    board.open(|b| b.is_calm = true);
+    sim.run_for(CALM_AFTER);
+    board.open(|b| b.is_safe = true);
+    sim.run_for(CALM);
     board.open(|b| b.is_over = true);
     sim.run_for(SETTLED_AFTER);
+    let closed = sim.demand("the books of the program close", CLOSED_WITHIN, |_| {
+        board.open(|b| b.link.as_ref().is_some_and(|link| link.open == 0 && link.calls == 0))
+    });
+    if !closed {
+        sim.violation(format!("open: {:?}", board.open(|b| b.link.clone())));
+    }
     for broken in board.open(|b| b.untrue()) {
         sim.violation(broken);
     }
@@ -61,7 +80,7 @@ fn hosts(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
         hosts.push(sim.host(name.as_str(), program));
     }
     let name = "reports".parse().expect("a name");
-    let caller = Caller { pass: cluster.client(&name), node: NAMES[0], services: NAMES };
+    let caller = Caller { pass: cluster.client(&name), node: NAMES[0], services: NAMES, seed: sim.random() };
     let board = board.clone();
     hosts.push(sim.host("outside", move |machine| call(machine, caller.clone(), board.clone())));
     hosts

@@ -6,6 +6,7 @@ use super::books::Books;
 use super::crash_and_return;
 use super::linked::{self, Cluster, Pass, names};
 use super::weather::{choose, cut_for, heal, pause_for, storm};
+use crate::reach::reached;
 use crate::{HostId, Machine, Simulation};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
@@ -65,6 +66,8 @@ struct Board {
     ended: BTreeMap<(NodeName, u64), u64>,
     /// Nobody begins another watch, and mortals end as soon as they live.
     is_over: bool,
+    /// A node was away for so long that others may have given up the session with it.
+    was_given_up: bool,
     broken: Vec<String>,
 }
 
@@ -98,7 +101,8 @@ impl Board {
             _ if watch.by != *me => Some("its watcher is of an earlier incarnation"),
             Ending::Stopped if watch.before == seen => Some("none has ended since"),
             Ending::NodeDown(node) if *node == format!("{}@{latest}", watch.of) => {
-                Some("the node is up, and was never away for long")
+                reached("watches: told that a node is down which was out of reach for too long");
+                (!self.was_given_up).then_some("the node is up, and was never away for long")
             }
             Ending::NodeDown(_) | Ending::Stopped => None,
             Ending::Otherwise(_) => Some("nothing ends so here"),
@@ -269,7 +273,7 @@ pub(super) fn run(sim: &mut Simulation) {
     }
     sim.run_for(Duration::from_secs(2));
     for _ in 0..2 + sim.random() % 5 {
-        misfortune(sim, &hosts);
+        misfortune(sim, &hosts, &board);
         let calm = Duration::from_millis(sim.random() % 3_000);
         sim.run_for(calm);
         tell(sim, &board);
@@ -308,9 +312,14 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     hosts
 }
 
-/// One thing that goes wrong, for less time than after which a session is given up.
-fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
+/// One thing that goes wrong, now and then for longer than it takes to give a session up.
+fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     let (_, one, others) = choose(sim, hosts);
+    if sim.random().is_multiple_of(8) {
+        board.open(|b| b.was_given_up = true);
+        cut_for(sim, one, &others, 25_000..50_000);
+        return heal(sim, hosts);
+    }
     match sim.random() % 4 {
         0 => crash_and_return(sim, one),
         1 => cut_for(sim, one, &others, 100..9_000),

@@ -11,7 +11,6 @@ use super::links::{LinkStatus, RenewError};
 use super::offers::{Offers, TooManyServices};
 use super::peer::Peer;
 use super::providers::Changes;
-use super::relay;
 use super::trust::{Subject, Trust};
 use crate::cell::Wheel;
 use crate::directory::Inlet;
@@ -280,7 +279,7 @@ impl Core {
     /// Where messages for a service of this node go.
     pub(super) fn inlet(
         self: &Arc<Self>,
-        peer: &Peer,
+        (peer, lane): (&Peer, usize),
         service: u32,
         key: Option<&str>,
         epoch: u64,
@@ -291,7 +290,7 @@ impl Core {
         if !self.offers.has(&name)
             && let Some(told) = offers.offer(service)
         {
-            return Ok(relay::inlet(self, name, key, told));
+            return Ok(peer.passages.inlet(self, lane, name, key, told));
         }
         let node = self.node.upgrade().ok_or(Refusal::Stopped)?;
         node.registry.dynamic(&name).ok_or_else(|| unknown(name.to_string()))?.inlet(key, epoch)

@@ -13,6 +13,9 @@ const TLS_CODES: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
 /// The alert of a server that was shown no certificate (RFC 8446, 6.2).
 const CERTIFICATE_REQUIRED: u64 = 0x100 + 116;
 
+/// QUIC's error code of a server that takes nobody (RFC 9000, 20.1).
+const CONNECTION_REFUSED: u64 = 0x2;
+
 /// Why no connection came about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
@@ -98,6 +101,24 @@ impl Incoming {
         self.incoming.remote_address()
     }
 
+    /// Whether it has shown that it can be reached at its address.
+    pub fn is_reachable(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Has it dial again from where it says that it is (RFC 9000, 8.1.2). Nothing is kept of it.
+    pub fn ask_again(self) {
+        // an error gives back one that has been asked already
+        if let Err(asked) = self.incoming.retry() {
+            asked.into_incoming().refuse();
+        }
+    }
+
+    /// Lets nobody in now. Its dialer learns of it, and may try later.
+    pub fn turn_away(self) {
+        self.incoming.refuse();
+    }
+
     /// Lets it in if it is a member.
     ///
     /// # Errors
@@ -142,6 +163,9 @@ impl Endpoint {
         match error {
             ConnectionError::TransportError(local) if u64::from(local.code) == CERTIFICATE_REQUIRED => {
                 self.tell_of(peer, Stranger::NoCertificate)
+            }
+            ConnectionError::ConnectionClosed(close) if u64::from(close.error_code) == CONNECTION_REFUSED => {
+                HandshakeError::Closed { peer, why: "it takes nobody at the moment".into() }
             }
             ConnectionError::ConnectionClosed(_) => {
                 refused(peer, error).unwrap_or(HandshakeError::Foreign { peer, why })

@@ -78,7 +78,7 @@ impl Watched {
 
     fn begin(&self, core: &Arc<Core>, peer: &Arc<Peer>, wish: &Wish) {
         let id = wish.id;
-        let inlet = core.inlet(peer, wish.service, wish.key.as_deref(), 0).ok();
+        let inlet = core.inlet((peer, 0), wish.service, wish.key.as_deref(), 0).ok();
         let Some(port) = inlet.and_then(|inlet| inlet.port()) else {
             // as on one node: there is none
             let exit = Some(Exit::Stopped { reason: StopReason::Shutdown });
