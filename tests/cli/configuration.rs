@@ -181,6 +181,8 @@ fn a_service_starts_with_its_section() {
 fn flags_beat_the_file_and_the_effective_configuration_is_a_file_again() {
     let place = Place::new("effective");
     place.write("odeon.toml", "[node]\nname = \"one\"\nexecutors = 2\n[http]\nwithin = \"3s\"\n");
+    let shown = place.run(&["config", "--config", "odeon.toml", "--name", "two", "--json"]).json();
+    assert_eq!(shown["node"]["name"], "two", "{shown}");
     let shown = place.run(&["config", "--config", "odeon.toml", "--name", "two"]);
     let first = shown.ok();
     assert!(first.contains("name = \"two\"") && first.contains("executors = 2"), "{first}");

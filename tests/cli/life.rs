@@ -148,7 +148,7 @@ fn a_node_that_others_can_rule_warns_of_it_and_says_how_long_its_end_may_take() 
     let node = Running::start(place.command(&["node", "--http", "127.0.0.1:0", "--management", "0.0.0.0:0"]));
     node.until_error("the management interface can be reached from other hosts");
     node.until_error("the node is up");
-    place.run(&["stop", "--within", "2s"]).ok();
+    assert_eq!(place.run(&["stop", "--within", "2s", "--json"]).json()["state"], "stopped");
     let said = node.until_error("the node stops");
     let stops = json(said.last().expect("one line at least"));
     assert_eq!((&stops["within"], &stops["signal"]), (&"2s".into(), &"a request".into()), "{stops}");

@@ -22,7 +22,11 @@ fn a_new_project_compiles_with_its_test() {
 #[test]
 fn what_exists_is_not_overwritten_and_bad_names_are_refused() {
     let place = Place::new("new-refused");
-    place.run(&["new", "orders"]).ok();
+    let wrote = place.run(&["new", "orders", "--json"]).json();
+    assert_eq!(wrote["directory"], "orders");
+    let files = ["Cargo.toml", "src/main.rs", "README.md", ".gitignore", "Cargo.lock"];
+    assert_eq!(wrote["files"], serde_json::json!(files));
+    assert!(files.iter().all(|file| place.path("orders").join(file).is_file()), "{wrote}");
     place.run(&["new", "orders"]).fails(1, &["orders exists already"]);
     place.run(&["new", "Orders"]).fails(2, &["'O' at position 1"]);
     place.run(&["new", "shop/orders"]).fails(2, &["no namespace"]);

@@ -211,12 +211,14 @@ impl Cx {
 
     #[cold]
     fn span(&self, method: &'static str) -> Option<tracing::Span> {
+        let node = self.node();
         macro_rules! span {
             ($level:expr) => {
                 tracing::span!(
                     target: "odeon::call",
                     $level,
                     "handle",
+                    node = node.as_ref().map(|node| tracing::field::display(node.name())),
                     service = %self.service_name(),
                     key = self.key(),
                     method,

@@ -71,6 +71,7 @@ async fn the_runtime_makes_spans() {
     let of = |method: &str| spans.iter().find(|s| s["method"] == method).expect("a span");
     let (relay, hold) = (of("relay"), of("hold"));
     assert_eq!((relay["service"].as_str(), relay["key"].as_str()), ("probe", "a"));
+    assert_eq!(relay["node"], node.name().as_str());
     assert_eq!(relay["trace"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(hold["trace"], relay["trace"]);
     assert_eq!(relay["parent"], "00f067aa0ba902b7");

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   odeon config > odeon.toml
-  odeon config --config odeon.toml --http 0.0.0.0:8080";
+  odeon config --config odeon.toml --http 0.0.0.0:8080
+  odeon config --json | jq .node";
 
 /// What can be typed.
 #[derive(Args, Debug)]
@@ -17,6 +18,9 @@ pub(crate) struct Arguments {
     /// The configuration file (TOML); flags beat it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -27,6 +31,14 @@ pub(crate) struct Arguments {
 /// The configuration cannot be used.
 pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
     let settings = Settings::load(&arguments.flags, arguments.config.as_deref())?;
-    invocation.terminal.line(settings.to_toml()?.trim_end())?;
+    let text = settings.to_toml()?;
+    match arguments.json {
+        true => {
+            let table = text.parse::<toml::Table>();
+            let table = table.map_err(|e| Failure::failed(format_args!("the configuration: {e}")))?;
+            invocation.terminal.json(&table)?;
+        }
+        false => invocation.terminal.line(text.trim_end())?,
+    }
     Ok(Code::Done)
 }

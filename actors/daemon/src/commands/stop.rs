@@ -10,6 +10,7 @@ use clap::Args;
 use odeon_actors::management::api::StopRequest;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -35,8 +36,28 @@ pub(crate) struct Arguments {
     /// Do not wait for the end
     #[arg(long)]
     no_wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     target: Target,
+}
+
+impl Arguments {
+    /// How far it has come: `Stopping` or `Stopped`.
+    fn tell(&self, invocation: &Invocation, state: &str) -> Result<Code, Failure> {
+        match self.json {
+            true => invocation.terminal.json(&State { state: state.to_lowercase() })?,
+            false => invocation.terminal.line(format_args!("{state}."))?,
+        }
+        Ok(Code::Done)
+    }
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct State {
+    state: String,
 }
 
 /// Asks it to stop and waits until its directory is free.
@@ -44,7 +65,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// The node cannot be asked, does not end in time, or did not stop in order.
 pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code, Failure> {
-    let Arguments { within, no_wait, target } = arguments;
+    let Arguments { within, no_wait, target, .. } = arguments;
     if let Some(launcher) = Launcher::of(&target.dir).filter(|_| !target.is_remote())
         && Directory::at(&target.dir).is_occupied()
     {
@@ -53,11 +74,10 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments) -> Resul
     let remote = Remote::find(target)?;
     let ending = begin(&remote, target, *within).await?;
     if *no_wait {
-        invocation.terminal.line("Stopping.")?;
-        return Ok(Code::Done);
+        return arguments.tell(invocation, "Stopping");
     }
     ending.ended().await?;
-    Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?)
+    arguments.tell(invocation, "Stopped")
 }
 
 /// A node that was asked to stop.
@@ -138,7 +158,7 @@ async fn stop_all(
     arguments: &Arguments,
     launcher: Launcher,
 ) -> Result<Code, Failure> {
-    let Arguments { within, no_wait, target } = arguments;
+    let Arguments { within, no_wait, target, .. } = arguments;
     if within.is_some() {
         return Err(Failure::usage(
             "several nodes are not given a time to stop: each takes what it is configured to",
@@ -150,8 +170,7 @@ async fn stop_all(
     let sent = process.map_or(Err(Errno::SRCH), |process| kill_process(process, Signal::TERM));
     sent.map_err(|e| Failure::failed(format_args!("process {pid} cannot be asked to stop: {e}")))?;
     if *no_wait {
-        invocation.terminal.line("Stopping.")?;
-        return Ok(Code::Done);
+        return arguments.tell(invocation, "Stopping");
     }
     let limit = WITHIN_UNKNOWN.saturating_add(GRACE);
     let begun = Instant::now();
@@ -167,7 +186,7 @@ async fn stop_all(
     match Launcher::of(&target.dir) == Some(launcher) {
         true => Err(Failure::failed("the nodes have ended, but not all of them stopped in order")
             .advice("each has a log in DIR/nodes/NAME/log")),
-        false => Ok(invocation.terminal.line("Stopped.").map(|()| Code::Done)?),
+        false => arguments.tell(invocation, "Stopped"),
     }
 }
 

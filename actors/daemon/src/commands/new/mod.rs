@@ -4,6 +4,7 @@ use crate::exit::{Code, Failure};
 use crate::program::Invocation;
 use clap::Args;
 use odeon::core::ServiceName;
+use serde::Serialize;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,18 @@ pub(crate) struct Arguments {
     /// Odeon's sources: a directory or a git URL [default: where this program was built]
     #[arg(long, value_name = "PATH|URL")]
     odeon: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Wrote<'a> {
+    /// The new directory.
+    directory: &'a Path,
+    /// Its files.
+    files: Vec<&'static str>,
 }
 
 /// Where the project finds Odeon.
@@ -56,8 +69,10 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code
         .advice("cargo tells two packages of one name apart badly: choose another one"));
     }
     let folder = Path::new(name);
-    let write = |file: &str, text: &str| {
+    let mut files = Vec::new();
+    let mut write = |file: &'static str, text: &str| {
         let path = folder.join(file);
+        files.push(file);
         fs::write(&path, text).map_err(|e| Failure::failed(format_args!("{}: {e}", path.display())))
     };
     fs::create_dir(folder).map_err(|e| match e.kind() {
@@ -74,6 +89,10 @@ pub(crate) fn run(invocation: &Invocation, arguments: &Arguments) -> Result<Code
     {
         // the versions that Odeon was tested with
         write("Cargo.lock", &lock)?;
+    }
+    if arguments.json {
+        invocation.terminal.json(&Wrote { directory: folder, files })?;
+        return Ok(Code::Done);
     }
     invocation.terminal.line(format_args!(
         "Wrote {name}/: a service with its test.\n\n  cd {name}\n  cargo test\n  cargo run -- up"
