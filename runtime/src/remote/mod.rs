@@ -44,7 +44,7 @@ pub use elsewhere::{Elsewhere, OfferedService};
 pub use endpoint::{Endpoint, Member, Transport};
 pub use gossip::Liveness;
 #[doc(hidden)]
-pub use gossip::gossip_reread;
+pub use gossip::gossip_read;
 pub use links::{LinkStatus, Links, LinksConfig, RenewError, StartLinksError};
 pub use offers::TooManyServices;
 pub(crate) use providers::Rota;

@@ -22,7 +22,7 @@ pub use members::Liveness;
 pub(super) use members::Members;
 pub(super) use outbox::{Counts, Outbox};
 pub(super) use rounds::begin;
-pub use wire::gossip_reread;
+pub use wire::gossip_read;
 
 use super::core::{Core, Entry};
 use super::peer::Peer;
