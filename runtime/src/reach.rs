@@ -86,6 +86,7 @@ points! {
 
     RELAYED = "clients: a message was passed on to another node";
     RELAY_WAITED = "clients: a message waited at the node that passes it on";
+    LEFT_IN_LINE = "clients: the caller of a message left while that waited to be passed on";
     CLIENT_GONE = "clients: a client that did not come back was forgotten";
 }
 

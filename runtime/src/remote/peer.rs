@@ -89,6 +89,10 @@ impl Peer {
         last: Option<&Self>,
     ) -> Arc<Self> {
         let teller = Arc::new(Teller::default());
+        if let Some(last) = last {
+            // whoever has ended it may still be about to: nothing may be open in books that go on in others
+            last.lanes.end(&last.unreachable("its session is over"), "link");
+        }
         let mut earlier = last.map(|last| last.earlier.clone()).unwrap_or_default();
         let (last, other) = match last {
             Some(last) if *last.node == node => (Some(last), None),

@@ -17,21 +17,24 @@ use odeon_core::wire::envelope::CallId;
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Messages of one receiver that wait for room on the way to a peer; more are refused. A sender that keeps to its
-/// window has fewer.
+/// Messages under one receiver number that wait for room on the way to a peer; more are refused. A sender that keeps to
+/// its window has fewer.
 const WAITING_MAX: usize = WINDOW_MAX as usize;
-/// Their bytes, after which no others are taken.
+/// Bytes of all that waits on one way, after which no others are taken: as a mailbox has.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 
 /// How often somebody looks where a receiver is that is nowhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The passages of one sender. There is one for all that it sends to a receiver over a lane, whatever number that has
-/// there and in whichever session: nothing is overtaken.
+/// The passages of one sender. There is one for all that it sends to an entity or a singleton over a lane, whatever
+/// number that has there and in whichever session: nothing is overtaken.
 #[derive(Default)]
 pub(super) struct Passages(Mutex<Known>);
 
@@ -59,28 +62,42 @@ impl Passages {
         told: Offer,
     ) -> Arc<dyn Inlet> {
         let key: Option<Arc<str>> = key.map(Arc::from);
+        let passage = |service, key, told| {
+            Arc::new(Passage { core: Arc::downgrade(core), service, key, told, line: Mutex::default() })
+        };
+        if !told.keyed && !told.single {
+            // among many instances there is no order
+            return Relay::to(passage(service, key, told));
+        }
         let mut known = self.0.lock();
         let Known { passages, look_at } = &mut *known;
         if passages.len() >= *look_at {
             passages.retain(|_, passage| !passage.is_idle());
             *look_at = PASSAGES_SPARE.max(2 * passages.len());
         }
-        let passage = passages.entry((lane, service.clone(), key.clone())).or_insert_with(|| {
-            let (core, told) = (Arc::downgrade(core), told.clone());
-            Arc::new(Passage { core, service, key, told, line: Mutex::default() })
-        });
-        if passage.told != told {
+        let way = (lane, service.clone(), key.clone());
+        let there =
+            passages.entry(way).or_insert_with(|| passage(service.clone(), key.clone(), told.clone()));
+        if there.told != told {
             // it numbers methods otherwise now
-            let Passage { service, key, .. } = &**passage;
-            let (core, service, key) = (Arc::downgrade(core), service.clone(), key.clone());
-            *passage = Arc::new(Passage { core, service, key, told, line: Mutex::default() });
+            *there = passage(service, key, told);
         }
-        Arc::new(Relay(passage.clone()))
+        Relay::to(there.clone())
     }
 }
 
 /// See [`Passages::inlet`].
-struct Relay(Arc<Passage>);
+struct Relay {
+    passage: Arc<Passage>,
+    /// How many of its messages wait there.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Relay {
+    fn to(passage: Arc<Passage>) -> Arc<dyn Inlet> {
+        Arc::new(Self { passage, waiting: Arc::default() })
+    }
+}
 
 struct Passage {
     core: Weak<Core>,
@@ -94,7 +111,7 @@ struct Passage {
 #[derive(Default)]
 struct Line {
     rota: Option<Rota>,
-    waiting: VecDeque<Passed>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
     /// Somebody sends those that wait, one after the other.
     is_moving: bool,
@@ -102,6 +119,36 @@ struct Line {
 
 /// A message on its way, with all that goes along.
 type Passed = Envelope<Letter>;
+
+/// One that waits, and how many of the same receiver number do. Counted by who holds the line.
+struct Waiting {
+    passed: Passed,
+    among: Arc<AtomicUsize>,
+}
+
+impl Line {
+    fn push_back(&mut self, waiting: Waiting) {
+        self.count(&waiting);
+        self.waiting.push_back(waiting);
+    }
+
+    fn push_front(&mut self, waiting: Waiting) {
+        self.count(&waiting);
+        self.waiting.push_front(waiting);
+    }
+
+    fn count(&mut self, waiting: &Waiting) {
+        self.bytes += waiting.passed.message.weight();
+        waiting.among.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn pop_front(&mut self) -> Option<Waiting> {
+        let first = self.waiting.pop_front()?;
+        self.bytes -= first.passed.message.weight();
+        first.among.fetch_sub(1, Ordering::Relaxed);
+        Some(first)
+    }
+}
 
 /// By what the caller of a message tells that it has left.
 fn left(passed: &Passed) -> Option<Arc<Left>> {
@@ -125,7 +172,7 @@ impl Inlet for Relay {
     }
 
     fn deliver(&self, header: Header, origin: Option<Arc<Origin>>, unread: Unread<'_>) {
-        self.0.pass(Envelope { header, origin, message: unread.letter() });
+        self.passage.pass(Envelope { header, origin, message: unread.letter() }, &self.waiting);
     }
 }
 
@@ -140,17 +187,15 @@ impl Passage {
     }
 
     /// Sends a message, behind those that wait.
-    fn pass(self: &Arc<Self>, passed: Passed) {
+    fn pass(self: &Arc<Self>, passed: Passed, among: &Arc<AtomicUsize>) {
         let mut line = self.line.lock();
-        let bytes = passed.message.weight();
         let unsent = if line.is_moving { Some(passed) } else { self.send(&mut line, passed) };
         let Some(passed) = unsent else { return };
-        if line.waiting.len() >= WAITING_MAX || line.bytes >= WAITING_BYTES_MAX {
+        if among.load(Ordering::Relaxed) >= WAITING_MAX || line.bytes >= WAITING_BYTES_MAX {
             return passed.refuse(Refusal::MailboxFull);
         }
         reached!(RELAY_WAITED);
-        line.bytes += bytes;
-        line.waiting.push_back(passed);
+        line.push_back(Waiting { passed, among: among.clone() });
         if !line.is_moving
             && let Some(core) = self.core.upgrade()
         {
@@ -193,7 +238,7 @@ impl Passage {
     }
 
     /// Its receiver is at no node at the moment: it is the next one again, while its time lasts.
-    async fn wait(&self, mut passed: Passed, refusal: Refusal) {
+    async fn wait(&self, Waiting { mut passed, among }: Waiting, refusal: Refusal) {
         let Some(core) = self.core.upgrade() else { return passed.refuse(Refusal::Stopped) };
         if passed.header.due().is_never() {
             passed.header = passed.header.with_due(core.wheel.due(WITHIN_DEFAULT));
@@ -202,45 +247,52 @@ impl Passage {
             return passed.refuse(refusal);
         }
         core.wheel.sleep(LOOK_EVERY).await;
-        let mut line = self.line.lock();
-        line.bytes += passed.message.weight();
-        line.waiting.push_front(passed);
+        self.line.lock().push_front(Waiting { passed, among });
     }
 
     /// Sends those that wait, each as soon as there is room.
     async fn empty(self: Arc<Self>) {
         loop {
-            let (target, passed) = {
+            let (target, first) = {
                 let mut line = self.line.lock();
-                let Some(passed) = line.waiting.pop_front() else {
+                let Some(first) = line.pop_front() else {
                     line.is_moving = false;
                     return;
                 };
-                line.bytes -= passed.message.weight();
-                (self.target(&mut line), passed)
+                (self.target(&mut line), first)
             };
-            let left = left(&passed);
+            let left = left(&first.passed);
             if left.as_ref().is_some_and(|left| left.is()) {
                 continue;
             }
             let target = match target {
                 Ok(target) => target,
                 Err(refusal) if passes(&refusal) => {
-                    self.wait(passed, refusal).await;
+                    self.wait(first, refusal).await;
                     continue;
                 }
                 Err(refusal) => {
-                    passed.refuse(refusal);
+                    first.passed.refuse(refusal);
                     continue;
                 }
             };
-            let Envelope { mut header, origin, message } = passed;
+            let Envelope { mut header, origin, message } = first.passed;
             if header.due().is_never() {
                 header = header.with_due(target.due(WITHIN_DEFAULT));
             }
-            match target.clone().send_waiting(header, origin.clone(), message).await {
-                Ok(call) => sent(&target, origin.as_deref(), call, left),
-                Err(refusal) => settle_cast(origin.as_deref(), Err(&refusal)),
+            let mut sending = pin!(target.clone().send_waiting(header, origin.clone(), message));
+            // one whose caller leaves holds up nobody
+            let outcome = poll_fn(|cx| match sending.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Pending => match &left {
+                    Some(left) => left.poll(cx).map(|()| None),
+                    None => Poll::Pending,
+                },
+            });
+            match outcome.await {
+                Some(Ok(call)) => sent(&target, origin.as_deref(), call, left),
+                Some(Err(refusal)) => settle_cast(origin.as_deref(), Err(&refusal)),
+                None => reached!(LEFT_IN_LINE),
             }
         }
     }

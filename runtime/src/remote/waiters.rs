@@ -1,7 +1,7 @@
 //! Senders that wait for room, in the order in which they came.
 //!
-//! A sender may give up at any moment, and may ask again before it was woken: lists hold no more than twice as many as
-//! really wait, however many have come and gone.
+//! A sender may give up at any moment, and may ask again before it was woken: when a list would grow it first forgets
+//! those. So it is never twice as long as the most who have waited at one time, however many come and go.
 
 use futures_util::task::AtomicWaker;
 use std::collections::BTreeSet;

@@ -4,15 +4,15 @@
 
 use super::books::Books;
 use super::crash_and_return;
-use super::linked::{self, Cluster, Pass, names};
-use super::weather::{choose, cut_for, heal, pause_for, storm};
+use super::linked::{self, Cluster, NAMES, Pass, names};
+use super::weather::{choose, cut_for, cut_pair_for, heal, pause_for, storm};
 use crate::reach::reached;
 use crate::{HostId, Machine, Simulation};
 use odeon::Node;
 use odeon::core::{NodeId, NodeName, Random};
 use odeon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tokio::time::sleep;
 
@@ -66,8 +66,8 @@ struct Board {
     ended: BTreeMap<(NodeName, u64), u64>,
     /// Nobody begins another watch, and mortals end as soon as they live.
     is_over: bool,
-    /// A node was away for so long that others may have given up the session with it.
-    was_given_up: bool,
+    /// Nodes that could not reach each other for so long that they may have given their session up, both ways.
+    given_up: BTreeSet<(NodeName, NodeName)>,
     broken: Vec<String>,
 }
 
@@ -102,7 +102,8 @@ impl Board {
             Ending::Stopped if watch.before == seen => Some("none has ended since"),
             Ending::NodeDown(node) if *node == format!("{}@{latest}", watch.of) => {
                 reached("watches: told that a node is down which was out of reach for too long");
-                (!self.was_given_up).then_some("the node is up, and was never away for long")
+                (!self.given_up.contains(&(watch.by.name.clone(), watch.of.clone())))
+                    .then_some("the node is up, and was never away for long")
             }
             Ending::NodeDown(_) | Ending::Stopped => None,
             Ending::Otherwise(_) => Some("nothing ends so here"),
@@ -314,10 +315,15 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 
 /// One thing that goes wrong, now and then for longer than it takes to give a session up.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
-    let (_, one, others) = choose(sim, hosts);
+    let (at, one, others) = choose(sim, hosts);
     if sim.random().is_multiple_of(8) {
-        board.open(|b| b.was_given_up = true);
-        cut_for(sim, one, &others, 25_000..50_000);
+        let next = (at + 1) % hosts.len();
+        let [one_name, next_name] = [at, next].map(|at| NAMES[at].parse::<NodeName>().expect("a name"));
+        board.open(|b| {
+            b.given_up.insert((one_name.clone(), next_name.clone()));
+            b.given_up.insert((next_name, one_name));
+        });
+        cut_pair_for(sim, one, hosts[next], 25_000..50_000);
         return heal(sim, hosts);
     }
     match sim.random() % 4 {

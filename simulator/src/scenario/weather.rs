@@ -91,6 +91,11 @@ pub(super) fn crash_all(sim: &mut Simulation, hosts: &[HostId]) {
 /// The path from a machine to one of the others is cut, or both ways, for so many milliseconds. It is not over then.
 pub(super) fn cut_for(sim: &mut Simulation, one: HostId, others: &[HostId], time: Range<u64>) {
     let other = others[(sim.random() % others.len() as u64) as usize];
+    cut_pair_for(sim, one, other, time);
+}
+
+/// A path between these two is cut for so many milliseconds. It is not over then.
+pub(super) fn cut_pair_for(sim: &mut Simulation, one: HostId, other: HostId, time: Range<u64>) {
     cut(sim, one, other);
     let time = milliseconds(sim, time.start, time.end);
     sim.run_for(time);

@@ -106,15 +106,19 @@ impl Core {
                 if matches!(turned, Turned::Twin { .. }) {
                     self.tell_of_twin(&whom, &turned, &connection);
                 }
-                let _ = control::write(&mut to, &Reply::Turned(turned.clone())).await;
-                let _ = to.finish();
+                let told = async {
+                    let _ = control::write(&mut to, &Reply::Turned(turned.clone())).await;
+                    let _ = to.finish();
+                    connection.closed().await
+                };
                 // the dialer closes it once it has read why; one that does not is closed here
-                let _ = tokio::time::timeout(HANDSHAKE_WITHIN, connection.closed()).await;
+                let _ = tokio::time::timeout(HANDSHAKE_WITHIN, told).await;
                 close(&connection, TURNED, turned.to_string().as_bytes());
                 return Err(ConnectError::Turned(turned));
             }
         };
-        let written = control::write(&mut to, &Reply::Welcome(welcome)).await;
+        let welcome = Reply::Welcome(welcome);
+        let written = tokio::time::timeout(HANDSHAKE_WITHIN, control::write(&mut to, &welcome)).await;
         let link = self.with(&whom, |entry| {
             if !entry.held.as_ref().is_some_and(|h| h.is(&connection)) {
                 return Err(ConnectError::Broken("it gave way to another connection".into()));
@@ -123,13 +127,19 @@ impl Core {
             self.meet((&whom, entry), &met, &hello.from, session, (&connection, (to, from)))
         });
         match (written, link) {
-            (Ok(()), Ok(link)) => {
+            (Ok(Ok(())), Ok(link)) => {
                 self.up(link, whom, hello.dial());
                 Ok(())
             }
-            (Err(error), _) => {
+            (Ok(Err(error)), _) => {
                 self.forget(&whom, &connection, None);
                 Err(ConnectError::Broken(error.to_string()))
+            }
+            (Err(_), _) => {
+                let problem = "it does not read that it may come in";
+                close(&connection, TURNED, problem.as_bytes());
+                self.forget(&whom, &connection, None);
+                Err(ConnectError::Broken(problem.into()))
             }
             (_, Err(error)) => {
                 close(&connection, TURNED, error.to_string().as_bytes());

@@ -280,7 +280,7 @@ impl Lane {
                 let more = count.saturating_sub(receiver.settled);
                 receiver.settled += more;
                 receiver.window.settle(u32::try_from(more).unwrap_or(u32::MAX));
-                receiver.wake(&mut woken);
+                receiver.wake(&mut woken, &mut state.waiting);
             }
         }
         woken.wake();
@@ -302,7 +302,7 @@ impl Lane {
                     receiver.window.narrow();
                 }
                 receiver.window.settle(1);
-                receiver.wake(&mut woken);
+                receiver.wake(&mut woken, &mut state.waiting);
             }
         }
         woken.wake();
@@ -374,9 +374,14 @@ impl Lane {
 }
 
 impl Receiver {
-    fn wake(&mut self, woken: &mut Waiters) {
+    /// Its window may have room again, or nothing be under way to it any more: then its number can be given to others,
+    /// who may wait for one.
+    fn wake(&mut self, woken: &mut Waiters, for_numbers: &mut Waiters) {
         if self.window.has_room() {
             woken.append(&mut self.waiting);
+        }
+        if self.window.out() == 0 {
+            woken.append(for_numbers);
         }
     }
 }
