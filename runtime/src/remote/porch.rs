@@ -30,19 +30,6 @@ pub(super) struct Place {
     address: IpAddr,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut places = self.places.lock();
-        places.taken -= 1;
-        if let Some(count) = places.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                places.by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// What counts as one address: of IPv6 the network (RFC 4291, 2.5.4), as whoever has one address has them all.
 fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -51,27 +38,106 @@ fn source(address: IpAddr) -> IpAddr {
     }
 }
 
+/// What becomes of a dialer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It has a place.
+    Waits,
+    /// It has to show first where it is.
+    Proves,
+    /// There is no place for it.
+    Goes,
+}
+
+impl Places {
+    /// Somebody dials from there, who has shown so or not.
+    fn judge(&mut self, address: IpAddr, is_reachable: bool) -> Verdict {
+        if self.taken >= DIALERS_TRUSTED && !is_reachable {
+            return Verdict::Proves;
+        }
+        let from_there = self.by_address.get(&address).copied().unwrap_or(0);
+        if self.taken >= DIALERS_MAX || from_there >= DIALERS_ADDRESS_MAX {
+            return Verdict::Goes;
+        }
+        self.taken += 1;
+        self.by_address.insert(address, from_there + 1);
+        Verdict::Waits
+    }
+
+    fn leave(&mut self, address: IpAddr) {
+        self.taken -= 1;
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock().leave(self.address);
+    }
+}
+
 impl Porch {
     /// A place for a dialer. None: it was sent away.
     pub(super) fn take(&self, dialer: Incoming) -> Option<(Incoming, Place)> {
         let address = source(dialer.address().ip());
-        let mut places = self.0.lock();
-        if places.taken >= DIALERS_TRUSTED && !dialer.is_reachable() {
-            drop(places);
-            reached!(PROVES_ADDRESS);
-            dialer.ask_again();
-            return None;
+        let verdict = self.0.lock().judge(address, dialer.is_reachable());
+        match verdict {
+            Verdict::Waits => return Some((dialer, Place { places: self.0.clone(), address })),
+            Verdict::Proves => {
+                reached!(PROVES_ADDRESS);
+                dialer.ask_again();
+            }
+            Verdict::Goes => {
+                reached!(PORCH_FULL);
+                dialer.turn_away();
+            }
         }
-        let from_there = places.by_address.get(&address).copied().unwrap_or(0);
-        if places.taken >= DIALERS_MAX || from_there >= DIALERS_ADDRESS_MAX {
-            drop(places);
-            reached!(PORCH_FULL);
-            dialer.turn_away();
-            return None;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(address: &str) -> IpAddr {
+        source(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn no_more_dialers_wait_than_may_nor_from_one_address_and_who_leaves_makes_room() {
+        let mut places = Places::default();
+        let (one, other, third) = (from("10.0.0.1"), from("10.0.0.2"), from("10.0.0.3"));
+        for _ in 0..DIALERS_TRUSTED {
+            assert_eq!(places.judge(one, false), Verdict::Waits);
         }
-        places.taken += 1;
-        places.by_address.insert(address, from_there + 1);
-        drop(places);
-        Some((dialer, Place { places: self.0.clone(), address }))
+        assert_eq!(places.judge(one, false), Verdict::Proves);
+        for _ in DIALERS_TRUSTED..DIALERS_ADDRESS_MAX {
+            assert_eq!(places.judge(one, true), Verdict::Waits);
+        }
+        assert_eq!(places.judge(one, true), Verdict::Goes, "one address has its share");
+        for _ in DIALERS_ADDRESS_MAX..DIALERS_MAX {
+            assert_eq!(places.judge(other, true), Verdict::Waits);
+        }
+        assert_eq!(places.judge(third, true), Verdict::Goes, "all places are taken");
+        places.leave(one);
+        assert_eq!(places.judge(third, true), Verdict::Waits);
+        (1..DIALERS_ADDRESS_MAX).for_each(|_| places.leave(one));
+        (0..DIALERS_MAX - DIALERS_ADDRESS_MAX).for_each(|_| places.leave(other));
+        places.leave(third);
+        assert!(places.taken == 0 && places.by_address.is_empty(), "nothing is left of them");
+    }
+
+    #[test]
+    fn whoever_has_one_address_of_a_network_has_them_all() {
+        assert_eq!(from("2001:db8::1"), from("2001:db8::ffff:1"));
+        assert_ne!(from("2001:db8:0:1::1"), from("2001:db8:0:2::1"));
+        assert_eq!(from("::ffff:10.0.0.1"), from("10.0.0.1"));
+        assert_ne!(from("10.0.0.1"), from("10.0.0.2"));
     }
 }

@@ -61,13 +61,17 @@ impl Stage {
         at_last("venus is answered", async || sink.is_there().await).await;
     }
 
-    /// Dials with the certificate of a node, and says nothing yet.
-    async fn dial(&self) -> Rogue {
+    /// What has the certificate of a node.
+    fn endpoint(&self) -> Endpoint {
         let here = Executor::new(tokio::runtime::Handle::current(), 0);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let trust = self.cluster.node_trust("rogue");
-        let endpoint =
-            Endpoint::bind_to_dial(any, trust, &Transport::default(), &here).expect("a port is free");
+        Endpoint::bind_to_dial(any, trust, &Transport::default(), &here).expect("a port is free")
+    }
+
+    /// Dials with that, and says nothing yet.
+    async fn dial(&self) -> Rogue {
+        let endpoint = self.endpoint();
         let met = endpoint.connect(self.mars.links.local_address()).await.expect("its certificate is good");
         Rogue { connection: met.connection, _endpoint: endpoint }
     }
@@ -268,9 +272,9 @@ async fn who_sends_more_casts_than_there_is_credit_for_is_cut_off_and_not_one_le
 #[tokio::test]
 async fn who_calls_without_end_is_cut_off() {
     let stage = Stage::new().await;
-    // entities that are not there yet keep what waits for them
     let (rogue, _to, _from) = stage.meet(1).await;
     let mut lane = rogue.lane(0, 0).await;
+    // its handler holds up all others, and the mailbox has no wall
     lane.write_all(&cast(true)).await.expect("it is open");
     let calls = (0..140_000).flat_map(|call| frame_of(Content::Call(CallId(call), request(false, 1))));
     let calls: Vec<u8> = calls.collect();
@@ -302,10 +306,7 @@ async fn who_reads_no_answers_is_cut_off() {
 #[tokio::test]
 async fn so_many_dialers_wait_to_be_let_in_and_no_more_and_then_there_is_room_again() {
     let stage = Stage::new().await;
-    let here = Executor::new(tokio::runtime::Handle::current(), 0);
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let trust = stage.cluster.node_trust("rogue");
-    let endpoint = Endpoint::bind_to_dial(any, trust, &Transport::default(), &here).expect("a port is free");
+    let endpoint = stage.endpoint();
     // they come at once, whatever the machine has to do besides: those that are let in keep their places for a while
     let dials = (0..1_000).map(|_| endpoint.connect(stage.mars.links.local_address()));
     let (silent, refused): (Vec<_>, Vec<_>) = join_all(dials).await.into_iter().partition(Result::is_ok);
