@@ -350,3 +350,33 @@ pub(super) async fn receive(
     // that it ends says that the body is there
     to.finish().map_err(|_| LinkEnd::Ended)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::poll;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    #[tokio::test]
+    async fn a_large_body_waits_for_room_at_its_receiver_until_one_is_read_or_breaks_off() {
+        const HALF: u64 = limits::LARGE_UNDER_WAY_MAX / 2;
+        let incoming = Incoming::default();
+        let connection = incoming.begin();
+        let first = incoming.room(1, HALF).await.expect("it is new");
+        let second = incoming.room(2, HALF).await.expect("there is room for two");
+        let mut third = pin!(incoming.room(3, HALF));
+        assert!(poll!(&mut third).is_pending(), "all of the room is taken");
+        // a stream breaks off
+        drop(second);
+        assert!(matches!(poll!(&mut third), Poll::Ready(Some(_))));
+        // the place of the third is free again: it was dropped at once
+        let _fourth = incoming.room(4, HALF).await.expect("it is new");
+        let mut fifth = pin!(incoming.room(5, 1));
+        assert!(poll!(&mut fifth).is_pending(), "all of the room is taken again");
+        incoming.store(connection, 1, Bytes::from(vec![0; HALF as usize]), first);
+        assert!(poll!(&mut fifth).is_pending(), "nobody has read it yet");
+        assert!(incoming.take(1, HALF).is_some());
+        assert!(matches!(poll!(&mut fifth), Poll::Ready(Some(_))));
+    }
+}

@@ -293,6 +293,16 @@ impl Links {
         self.0.status()
     }
 
+    /// The link to one node, if there is one or was.
+    pub fn status_of(&self, node: &NodeName) -> Option<LinkStatus> {
+        self.0.status_of(node)
+    }
+
+    /// Which incarnation of a node messages go to that are sent now, if there is a link to one or was.
+    pub fn incarnation_of(&self, node: &NodeName) -> Option<NodeId> {
+        self.0.incarnation_of(node)
+    }
+
     /// What waits for each peer, and what is under way; of those alone for which there is anything.
     pub(crate) fn look(&self) -> Vec<PeerDump> {
         self.0.all_peers().iter().filter_map(|peer| peer.look()).collect()

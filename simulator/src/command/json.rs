@@ -3,7 +3,7 @@
 use super::run::replay_command;
 use crate::Options;
 use crate::reach::Row;
-use crate::runner::{Failure, Outcome, Replay, Summary, Verdict};
+use crate::runner::{Failure, Outcome, Replay, Summary, Unfinished, Verdict};
 use crate::scenario::Scenario;
 use crate::token::Token;
 use serde::Serialize;
@@ -25,6 +25,7 @@ pub(super) struct SummaryObject<'a> {
     simulated_seconds: f64,
     wall_seconds: f64,
     gave_up: bool,
+    interrupted: bool,
     random_addresses: bool,
     failures: Vec<FailureObject<'a>>,
     reach: Vec<Row>,
@@ -81,7 +82,8 @@ pub(super) fn summary(summary: &Summary) -> SummaryObject<'_> {
         failed: progress.failed,
         simulated_seconds: progress.simulated.as_secs_f64(),
         wall_seconds: progress.wall.as_secs_f64(),
-        gave_up: summary.gave_up,
+        gave_up: summary.unfinished == Some(Unfinished::Hangs),
+        interrupted: summary.unfinished == Some(Unfinished::Stopped),
         random_addresses: summary.random_addresses,
         failures: summary.failures.iter().map(failure).collect(),
         reach: summary.reach.rows(),

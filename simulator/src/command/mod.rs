@@ -1,6 +1,7 @@
 //! The command line of `odeon-sim`. It parses, runs and prints; a program with scenarios of its own calls
 //! [`main`] with them and has the same commands.
 
+mod interrupt;
 mod json;
 mod progress;
 mod replay;
@@ -138,6 +139,8 @@ enum CommandError {
     Token(#[from] TokenError),
     #[error(transparent)]
     Explore(#[from] ExploreError),
+    #[error("signals could not be listened for: {0}")]
+    Signals(io::Error),
     #[error("the result could not be printed: {0}")]
     Print(#[from] io::Error),
 }
@@ -148,7 +151,7 @@ impl CommandError {
             CommandError::NoScenario { .. } | CommandError::IsTest { .. } | CommandError::Token(_) => {
                 EXIT_USAGE
             }
-            CommandError::Explore(_) | CommandError::Print(_) => EXIT_FAILED,
+            CommandError::Explore(_) | CommandError::Signals(_) | CommandError::Print(_) => EXIT_FAILED,
         }
     }
 }
@@ -162,12 +165,12 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         Err(error) => error.exit(),
     };
     let result = match &line.command {
-        Command::List { json } => list(scenarios, *json),
+        Command::List { json } => list(scenarios, *json).map(Verdict::exit_code),
         Command::Run(arguments) => run::run(scenarios, arguments),
-        Command::Replay(arguments) => replay::replay(scenarios, arguments),
+        Command::Replay(arguments) => replay::replay(scenarios, arguments).map(Verdict::exit_code),
     };
     match result {
-        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Ok(code) => ExitCode::from(code),
         // Whoever closed the pipe has read enough.
         Err(CommandError::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -184,6 +187,7 @@ fn exit_codes() -> String {
         text.push_str(&format!("  {:>2}  {}\n", verdict.exit_code(), verdict.meaning()));
     }
     text.push_str("   1  the seeds could not be run\n   2  the command line makes no sense\n");
+    text.push_str(" 130  no seed failed, and SIGINT ended the run before all had been run; 143 SIGTERM\n");
     text
 }
 

@@ -12,6 +12,7 @@ use crate::reach::Reach;
 use crate::token::{BinaryPrint, Token};
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub keep_lines: bool,
     /// Wall time after which a run is killed.
     pub limit: Duration,
+    /// Set by whoever wants no further seed to begin: those that run are ended, and the summary tells of what was done.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Plan {
@@ -45,7 +48,14 @@ impl Plan {
     /// These seeds once, one job for each CPU.
     pub fn of(seeds: Range<u64>) -> Plan {
         let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Plan { seeds, jobs, twice: false, keep_lines: false, limit: Plan::LIMIT_DEFAULT }
+        Plan {
+            seeds,
+            jobs,
+            twice: false,
+            keep_lines: false,
+            limit: Plan::LIMIT_DEFAULT,
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -69,10 +79,10 @@ pub struct Summary {
     pub case: String,
     /// Its seeds.
     pub seeds: Range<u64>,
-    /// How far it came: all the way, unless it gave up on seeds that hang.
+    /// How far it came.
     pub progress: Progress,
-    /// Too many seeds hung, so the others were not run.
-    pub gave_up: bool,
+    /// Why it did not come all the way, if it did not.
+    pub unfinished: Option<Unfinished>,
     /// Every failing seed, in order. The first five have been run again with their logs.
     pub failures: Vec<Failure>,
     /// The system places processes at random addresses and refuses to do otherwise, so that orders which
@@ -87,6 +97,15 @@ impl Summary {
     pub fn verdict(&self) -> Verdict {
         self.failures.first().map_or(Verdict::Passed, |failure| failure.outcome.verdict)
     }
+}
+
+/// Why seeds were not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Too many others hung.
+    Hangs,
+    /// [`Plan::stop`] was set.
+    Stopped,
 }
 
 /// A seed that failed.
@@ -127,13 +146,13 @@ impl Case {
         let (mut random_addresses, mut hangs, mut reach) = (false, 0, Reach::default());
         let count = plan.seeds.end.saturating_sub(plan.seeds.start);
         let jobs = (plan.jobs.get() as u64).min(count) as usize;
-        let (next, stopped) = (AtomicU64::new(plan.seeds.start), AtomicBool::new(false));
+        let (next, gave_up) = (AtomicU64::new(plan.seeds.start), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let (results, heard) = mpsc::channel();
             for nth in 0..jobs {
                 let results = results.clone();
-                let (next, stopped) = (&next, &stopped);
-                scope.spawn(move || work(self, plan, nth, next, stopped, &results));
+                let (next, gave_up) = (&next, &gave_up);
+                scope.spawn(move || work(self, plan, nth, next, gave_up, &results));
             }
             drop(results);
             loop {
@@ -147,13 +166,13 @@ impl Case {
                         if examined.outcome.verdict != Verdict::Passed {
                             progress.failed += 1;
                             hangs += usize::from(examined.outcome.verdict == Verdict::Hung);
-                            stopped.store(hangs >= HANGS_MAX, Ordering::Relaxed);
+                            gave_up.store(hangs >= HANGS_MAX, Ordering::Relaxed);
                             failures.push(self.failure(examined.outcome));
                             failed = failures.last().map(|failure: &Failure| &failure.outcome);
                         }
                     }
                     Ok(Err(error)) => {
-                        stopped.store(true, Ordering::Relaxed);
+                        gave_up.store(true, Ordering::Relaxed);
                         return Err(error);
                     }
                     Err(RecvTimeoutError::Timeout) => {}
@@ -167,8 +186,9 @@ impl Case {
         self.look_closer(plan, &mut failures)?;
         progress.wall = watch_of_wall.elapsed();
         let (case, seeds) = (self.name().to_owned(), plan.seeds.clone());
-        let gave_up = progress.done < count;
-        Ok(Summary { case, seeds, progress, gave_up, failures, random_addresses, reach })
+        let why = if gave_up.into_inner() { Unfinished::Hangs } else { Unfinished::Stopped };
+        let unfinished = (progress.done < count).then_some(why);
+        Ok(Summary { case, seeds, progress, unfinished, failures, random_addresses, reach })
     }
 
     /// Runs one seed and keeps its log.
@@ -239,7 +259,7 @@ fn work(
     plan: &Plan,
     nth: usize,
     next: &AtomicU64,
-    stopped: &AtomicBool,
+    gave_up: &AtomicBool,
     results: &mpsc::Sender<Result<Examined, ExploreError>>,
 ) {
     let mut pair = match Pair::start(case, plan, Conditions::Usual, nth) {
@@ -250,7 +270,7 @@ fn work(
             return;
         }
     };
-    while !stopped.load(Ordering::Relaxed) {
+    while !gave_up.load(Ordering::Relaxed) && !plan.stop.load(Ordering::Relaxed) {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= plan.seeds.end {
             return;

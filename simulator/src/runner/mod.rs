@@ -20,7 +20,7 @@ mod wire;
 mod zygote;
 
 pub use environment::{WishError, parse_seeds};
-pub use explore::{Failure, Plan, Progress, Replay, Summary};
+pub use explore::{Failure, Plan, Progress, Replay, Summary, Unfinished};
 pub use judge::Outcome;
 pub use story::{Tone, tell_failures, tell_reach, tell_replay, tell_span, tell_summary};
 pub use testing::{TestCase, test};
@@ -98,7 +98,7 @@ impl Case {
         clippy::disallowed_methods,
         reason = "a zygote must not return into the test that it re-entered"
     )]
-    fn serve_if_zygote(&self) {
+    pub(crate) fn serve_if_zygote(&self) {
         if std::env::var_os(ZYGOTE_VARIABLE).is_none_or(|name| name != *self.name) {
             return;
         }

@@ -1,6 +1,6 @@
 //! What a person reads about seeds, in a failed test and from the command line alike.
 
-use super::explore::{Failure, Replay, Summary};
+use super::explore::{Failure, Replay, Summary, Unfinished};
 use super::judge::Outcome;
 use super::verdict::Verdict;
 use crate::reach::Row;
@@ -69,9 +69,11 @@ pub fn tell_summary(summary: &Summary, tone: Tone) -> String {
         tell_span(progress.simulated),
         tell_span(progress.wall),
     );
-    if summary.gave_up {
-        text.push_str("too many seeds hung: the others were not run\n");
-    }
+    text.push_str(match summary.unfinished {
+        Some(Unfinished::Hangs) => "too many seeds hung: the others were not run\n",
+        Some(Unfinished::Stopped) => "it was stopped: the other seeds were not run\n",
+        None => "",
+    });
     text.push_str(warn_of_random_addresses(summary.random_addresses));
     text
 }
@@ -241,7 +243,7 @@ mod tests {
             case: "counter".into(),
             seeds: 0..200,
             progress,
-            gave_up: false,
+            unfinished: None,
             failures,
             random_addresses: false,
             reach: Default::default(),

@@ -8,6 +8,7 @@ use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 /// As much of what a run printed as is kept: its end.
@@ -63,6 +64,8 @@ impl Zygote {
             }
         }
         command.env(ZYGOTE_VARIABLE, case.name());
+        // ctrl-C is for the runner, which lets the seeds end that run.
+        command.process_group(0);
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::inherit());
         let process = command.spawn().map_err(ExploreError::Start)?;
         // The command holds the zygote's end of the socket; while it is open here, the end of a zygote that

@@ -71,7 +71,7 @@ pub(super) fn run(sim: &mut Simulation) {
         let living = b.living_links().map(|(node, link)| (node.clone(), link.clone())).collect::<Vec<_>>();
         for (node, link) in living {
             let pair = (node, link.node.clone());
-            let (truth, before) = (*b.truth(&pair), b.truth_before(&pair));
+            let (truth, before) = (b.truth(&pair).clone(), b.truth_before(&pair));
             if link.earlier.lost().values().sum::<u64>() > 0 {
                 reached("links: what was lost with an earlier incarnation is in the books");
             }

@@ -3,7 +3,7 @@
 use odeon_simulator::runner::Verdict;
 use odeon_simulator::scenario::{SCENARIOS, Scenario};
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn odeon_sim(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_odeon-sim"));
@@ -49,6 +49,31 @@ fn a_run_can_be_read_by_a_program() {
     assert_eq!((&object["scenario"], &object["verdict"]), (&"udp-ping".into(), &"passed".into()), "{object}");
     assert_eq!((&object["passed"], &object["failed"]), (&3.into(), &0.into()), "{object}");
     assert_eq!(object["seeds"]["to"], 3);
+}
+
+#[test]
+fn a_run_that_is_told_to_end_tells_what_it_knows() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_odeon-sim"));
+    command.args(["run", "udp-ping", "--seeds", "1000000000", "--json"]).stdout(Stdio::piped());
+    let run = command.spawn().expect("the binary was built with this test");
+    let has_started_others = || {
+        let threads =
+            std::fs::read_dir(format!("/proc/{}/task", run.id())).expect("it runs until it is told to end");
+        let children =
+            threads.flatten().map(|thread| std::fs::read_to_string(thread.path().join("children")));
+        children.flatten().any(|children| !children.is_empty())
+    };
+    // it listens for signals before it starts others
+    while !has_started_others() {
+        std::thread::yield_now();
+    }
+    let kill = Command::new("kill").arg(run.id().to_string()).status().expect("there is a kill command");
+    assert!(kill.success());
+    let output = run.wait_with_output().expect("it ends");
+    let object = json(&output);
+    assert_eq!(output.status.code(), Some(128 + 15), "{object}");
+    assert_eq!((&object["interrupted"], &object["failed"]), (&true.into(), &0.into()), "{object}");
+    assert!(object["passed"].as_u64().is_some_and(|passed| passed < 1_000_000_000), "{object}");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Each way in which a seed can fail is told apart from the others.
 
 use odeon_simulator::Simulation;
-use odeon_simulator::runner::{Case, Plan, Shape, Summary, Tone, Verdict, tell_failures, tell_summary};
+use odeon_simulator::runner::{
+    Case, Plan, Shape, Summary, Tone, Unfinished, Verdict, tell_failures, tell_summary,
+};
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Runs a script as the test `name`. In the second processes that this starts, the call never returns.
@@ -159,8 +162,26 @@ fn an_exploration_gives_up_when_seeds_keep_hanging() {
         }
     });
     assert_all(&summary, Verdict::Hung, "still running after 100ms");
-    assert!(summary.gave_up && summary.progress.done < 20, "{}", tell(&summary));
+    assert!(
+        summary.unfinished == Some(Unfinished::Hangs) && summary.progress.done < 20,
+        "{}",
+        tell(&summary)
+    );
     assert!(tell(&summary).contains("too many seeds hung: the others were not run"));
+}
+
+#[test]
+fn an_exploration_that_is_stopped_tells_of_the_seeds_that_have_ended() {
+    let path = "failures::an_exploration_that_is_stopped_tells_of_the_seeds_that_have_ended";
+    let case =
+        Case::of_test(path, Shape { calm: true, ..Shape::default() }, |_| panic!("the shelf is empty"));
+    let plan = Plan::of(0..1_000_000);
+    let stop = plan.stop.clone();
+    let summary = case.explore(&plan, |progress, _| stop.store(progress.done > 2, Ordering::Relaxed));
+    let summary = summary.expect("seeds can run here");
+    assert_all(&summary, Verdict::Panicked, "the shelf is empty");
+    assert_eq!(summary.unfinished, Some(Unfinished::Stopped));
+    assert!(tell(&summary).contains("it was stopped: the other seeds were not run"), "{}", tell(&summary));
 }
 
 #[test]

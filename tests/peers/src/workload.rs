@@ -147,6 +147,8 @@ pub enum Metric {
     ControlFlood,
     /// 99th percentile of a critical call beside them, ms.
     ControlP99,
+    /// 99th percentile of a watch that is answered beside them, ms.
+    ControlStreamP99,
     /// Share of the rate to one receiver that is lost while another one is blocked, percent.
     BlockedLoss,
 }
@@ -184,6 +186,7 @@ impl Metric {
             Self::LinkAsk64 => "ask, 64 callers, K/s",
             Self::ControlFlood => "cast 64 KiB, K/s",
             Self::ControlP99 => "critical ask meanwhile, p99, ms",
+            Self::ControlStreamP99 => "watch and its answer meanwhile, p99, ms",
             Self::BlockedLoss => "lost beside a blocked receiver, %",
         }
     }
@@ -214,7 +217,8 @@ impl Metric {
             | Self::Cast
             | Self::Cast1k
             | Self::CastMany
-            | Self::ControlP99 => 2,
+            | Self::ControlP99
+            | Self::ControlStreamP99 => 2,
             _ => 1,
         }
     }

@@ -221,6 +221,16 @@ impl Core {
         self.peers.lock().values().filter_map(|entry| entry.status(&members)).collect()
     }
 
+    pub(super) fn status_of(&self, peer: &NodeName) -> Option<LinkStatus> {
+        let members = self.gossip.members();
+        self.peers.lock().get(peer)?.status(&members)
+    }
+
+    /// The incarnation that messages for a peer go to.
+    pub(super) fn incarnation_of(&self, peer: &NodeName) -> Option<NodeId> {
+        self.peers.lock().get(peer)?.peer.as_ref().map(|peer| (*peer.node).clone())
+    }
+
     /// Ends all links in order. Answers whether all peers were told in time.
     pub(super) async fn close(&self, reason: &str, within: Duration) -> bool {
         self.closed.store(true, Ordering::Release);

@@ -38,7 +38,7 @@ pub(super) struct Stream {
 }
 
 /// What happened from one incarnation to another.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Truth {
     /// Casts that were accepted where they were sent.
     pub(super) casts_sent: u64,
@@ -49,6 +49,10 @@ pub(super) struct Truth {
     /// Calls by how they ended.
     pub(super) answered: u64,
     pub(super) not_executed: u64,
+    /// Of these, those that the program may have made again before it told of them.
+    pub(super) not_executed_again: u64,
+    /// Why they were not executed.
+    pub(super) reasons: BTreeMap<&'static str, u64>,
     pub(super) unknown: u64,
     /// Unknown since the session ended.
     pub(super) lost: u64,
@@ -65,6 +69,10 @@ impl Truth {
         self.casts_passed += other.casts_passed;
         self.answered += other.answered;
         self.not_executed += other.not_executed;
+        self.not_executed_again += other.not_executed_again;
+        for (reason, count) in &other.reasons {
+            *self.reasons.entry(reason).or_default() += count;
+        }
         self.unknown += other.unknown;
         self.lost += other.lost;
         self.left += other.left;
@@ -202,12 +210,16 @@ impl Board {
         self.note(broken);
         self.note(invariants::not_executed_never_ran(call, &record));
         *self.open_of(&record) -= 1;
-        let Record { pair, moved, .. } = record;
+        let Record { pair, moved, again, .. } = record;
         let truth = self.truth(&pair);
-        match end {
+        match &end {
             _ if moved => truth.moved += 1,
             End::Answered => truth.answered += 1,
-            End::NotExecuted(_) => truth.not_executed += 1,
+            End::NotExecuted(why) => {
+                truth.not_executed += 1;
+                truth.not_executed_again += u64::from(again == Again::May);
+                *truth.reasons.entry(why.name()).or_default() += 1;
+            }
             End::Unknown(UnknownCause::LinkLost) => truth.lost += 1,
             End::Unknown(_) => truth.unknown += 1,
             End::Left => {

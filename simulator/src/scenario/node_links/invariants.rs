@@ -4,6 +4,7 @@ use super::board::{End, Pair, Record, Stream, Truth};
 use odeon::core::NodeId;
 use odeon::core::delivery::Books;
 use odeon::remote::LinkStatus;
+use std::collections::BTreeMap;
 
 /// Bytes that wait or are unacknowledged on one link at the most: four MiB and one frame on each of eight lanes.
 const QUEUED_MAX: usize = 8 * ((4 << 20) + (256 << 10));
@@ -96,7 +97,7 @@ pub(super) fn closed(link: &LinkStatus) -> bool {
 /// expired and lost, and what was handled is what handlers began with. A call of which its caller knows nothing
 /// counts as handled, one that its caller left may, and so may one that was sent again.
 pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
-    let refused: u64 = link.refused.values().sum();
+    let refused = link.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     let lost: u64 = link.lost.values().sum();
     let (sent, handled, expired, open) = (link.sent, link.handled, link.expired, link.open);
     let entered = Entered { sent, handled, refused, expired, lost, open };
@@ -110,7 +111,7 @@ pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> O
 pub(super) fn earlier_books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
     let books = &link.earlier;
     let (sent, handled, expired, open) = (books.sent(), books.handled(), books.expired(), books.open());
-    let (refused, lost) = (books.refused().values().sum(), books.lost().values().sum());
+    let (refused, lost) = (books.refused(), books.lost().values().sum());
     let entered = Entered { sent, handled, refused, expired, lost, open };
     let problem = if open > 0 { "something is open" } else { entered.compare(truth)? };
     let peer = &link.node;
@@ -120,21 +121,21 @@ pub(super) fn earlier_books_are_true(me: &NodeId, link: &LinkStatus, truth: &Tru
 }
 
 /// What books say.
-#[derive(Clone, Copy)]
-struct Entered {
+struct Entered<'a> {
     sent: u64,
     handled: u64,
-    refused: u64,
+    refused: BTreeMap<&'a str, u64>,
     expired: u64,
     lost: u64,
     open: u64,
 }
 
-impl Entered {
+impl Entered<'_> {
     /// What is wrong with it, if anything is.
     fn compare(self, truth: &Truth) -> Option<&'static str> {
+        let false_reason = self.refused.iter().any(|(reason, count)| *count > Self::at_most(reason, truth));
         let Self { sent, handled: entered, refused, expired, lost, open } = self;
-        let elsewhere = refused + expired + lost;
+        let elsewhere = refused.values().sum::<u64>() + expired + lost;
         let handled = truth.casts_run + truth.answered + truth.unknown;
         let known = truth.casts_sent + truth.answered + truth.unknown + truth.lost;
         // a lost message may have run, and counts as lost all the same
@@ -149,8 +150,18 @@ impl Entered {
             || truth.casts_sent.saturating_sub(truth.casts_run) > elsewhere
         {
             Some("casts are missing of which they do not tell")
+        } else if false_reason {
+            Some("more was refused for a reason than callers were told, and casts did not run")
         } else {
             None
         }
+    }
+
+    /// How many messages can have been refused for this reason: the calls of which their callers were told so, the
+    /// casts that did not run, and calls of which nobody was told, or that were made again.
+    fn at_most(reason: &str, truth: &Truth) -> u64 {
+        let told = truth.reasons.get(reason).copied().unwrap_or(0);
+        let casts = truth.casts_sent.saturating_sub(truth.casts_run);
+        told + casts + truth.left + 3 * (truth.moved + truth.not_executed_again)
     }
 }

@@ -116,13 +116,12 @@ fn node_of((name, incarnation): &(String, u64)) -> NodeId {
 impl Scribe {
     /// Both ends of a message that is sent now. Incarnation 0: nobody of that name is known yet.
     fn pair(&self, to: &NodeName) -> Pair {
-        let known = self.link(to).map(|link| link.node);
+        let known = self.links.get().and_then(|links| links.incarnation_of(to));
         (self.me.clone(), known.unwrap_or_else(|| NodeId { name: to.clone(), incarnation: 0 }))
     }
 
     fn link(&self, to: &NodeName) -> Option<LinkStatus> {
-        let links = self.links.get().map(Links::status).unwrap_or_default();
-        links.into_iter().find(|link| link.node.name == *to)
+        self.links.get()?.status_of(to)
     }
 
     fn stamp((from, to): &Pair, sender: u64, key: u64, number: u64) -> Stamp {

@@ -3,6 +3,7 @@
 //! Reading order: [`work`] is what a sender does; [`pair`] runs a receiver and a sender; [`odeon`] and [`erlang`] are
 //! the systems, and ractor_cluster is a program of its own; [`idle`] weighs links that have nothing to do.
 
+mod control;
 pub mod erlang;
 pub mod idle;
 pub mod odeon;
@@ -52,7 +53,7 @@ pub enum Workload {
     Ask,
     /// Sixty-four callers at the same time.
     Ask64,
-    /// A critical call each ten milliseconds, beside a sender of 64 KiB bodies. Odeon only.
+    /// A critical call each ten milliseconds, and then a watch, beside a sender of 64 KiB bodies. Odeon only.
     Control,
     /// Messages to one receiver, alone and beside senders to receivers that never return. Odeon only.
     Blocked,

@@ -1,10 +1,10 @@
 //! Odeon between two processes: typed, through references, over mutual TLS, with every default in place.
 
-use super::work::{self, Remote, percentile};
+use super::control::{Observer, control};
+use super::work::{self, Remote};
 use super::{System, Workload};
 use crate::executors::Executors;
-use crate::time::Stopwatch;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::{Host, Inline};
 use odeon::prelude::*;
@@ -14,16 +14,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::mpsc;
 
 /// Longer than any run takes.
 pub(super) const VALID: Duration = Duration::from_secs(3_600);
 /// A node that was dialed has told what it offers within this time.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
-/// What a lane and a mailbox hold has been handled within this time.
-const DRAIN_WITHIN: Duration = Duration::from_secs(60);
-/// Between two critical calls.
-const PAUSE: Duration = Duration::from_millis(10);
 /// Receivers that never return: enough for each lane of a class to have one.
 const STUCK: usize = 4;
 /// The largest packet of the arrangement for loopback and jumbo frames.
@@ -159,11 +155,13 @@ pub fn send(
     let (ours, authority) = (executors.clone(), authority(folder)?);
     // links live on the first executor, senders on the last
     let samples = executors.run(executors.list.len() - 1, async move {
-        let (node, links) = node("sender", &authority, &ours, transport(system), App::new()).await?;
+        let (told, hears) = mpsc::unbounded_channel();
+        let app = App::new().entity("observer", move || Observer(told.clone()));
+        let (node, links) = node("sender", &authority, &ours, transport(system), app).await?;
         links.connect(address).await?;
         let odeon = Odeon { node };
         let samples = match workload {
-            Workload::Control => control(&odeon, count, bytes).await,
+            Workload::Control => control(&odeon, hears, count, bytes).await,
             Workload::Blocked => blocked(&odeon, count, bytes).await,
             other => work::measure(&odeon, &other.name(), count, bytes).await,
         };
@@ -176,13 +174,14 @@ pub fn send(
     std::process::exit(0)
 }
 
-struct Odeon {
-    node: Node,
+/// The sender's node.
+pub(super) struct Odeon {
+    pub(super) node: Node,
 }
 
 impl Odeon {
     /// A receiver on the other node, once it is known what that one offers.
-    async fn sink(&self, key: &str) -> Result<PostingRef> {
+    pub(super) async fn sink(&self, key: &str) -> Result<PostingRef> {
         let sink: PostingRef = self.node.entity("sink", key)?;
         let known = async {
             while sink.total().await.is_err() {
@@ -216,44 +215,6 @@ impl Remote for Odeon {
     async fn total(sink: &PostingRef) -> Result<u64> {
         Ok(sink.total().await?)
     }
-}
-
-/// One sender fills a lane with large bodies; a critical call goes beside it every ten milliseconds.
-async fn control(odeon: &Odeon, asks: u64, bytes: usize) -> Result<Vec<(&'static str, f64)>> {
-    let (flooded, asked) = (odeon.sink("flooded").await?, odeon.sink("asked").await?);
-    let (flooding, body) = (flooded.clone(), "x".repeat(bytes));
-    let flood = tokio::spawn(async move {
-        loop {
-            if let Err(problem) = Odeon::put(&flooding, &body).await {
-                return problem;
-            }
-            tokio::task::consume_budget().await;
-        }
-    });
-    let critical = async move {
-        let mut times = Vec::new();
-        let mut every = tokio::time::interval(PAUSE);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for _ in 0..asks {
-            every.tick().await;
-            let watch = Stopwatch::start();
-            asked.ask("x".repeat(64)).criticality(Criticality::Critical).await?;
-            times.push(watch.elapsed());
-        }
-        Ok::<_, anyhow::Error>(times)
-    };
-    let watch = Stopwatch::start();
-    let mut times = tokio::spawn(critical).await??;
-    if flood.is_finished() {
-        bail!("the flood ended: {}", flood.await?);
-    }
-    flood.abort();
-    let handled = flooded.total().within(DRAIN_WITHIN).await?;
-    let rate = watch.millions_per_second(handled / bytes as u64) * 1e3;
-    // the first tenth warms up
-    let warm = times.len() / 10;
-    let p99 = percentile(&mut times[warm..], 99).as_secs_f64() * 1e3;
-    Ok(vec![("control-flood", rate), ("control-p99", p99)])
 }
 
 /// How much slower casts to one receiver are while others on the same node are blocked and are sent to all the same.

@@ -144,6 +144,7 @@ fn manifest(name: &str, origin: &Origin) -> String {
         .replace("{{name}}", name)
         .replace("{{odeon}}", &origin.dependency("runtime"))
         .replace("{{odeon-daemon}}", &origin.dependency("actors/daemon"))
+        .replace("{{histograms}}", &origin.dependency("runtime/histograms"))
 }
 
 #[cfg(test)]
