@@ -36,11 +36,15 @@ pub enum OpenError {
     /// Somebody else has it.
     #[error("{0}: another process has this journal open")]
     Locked(PathBuf),
-    /// What was relied upon is not there any more. The replicas of this node must not vote with what is left: remove
-    /// the directory, and let the node join anew.
+    /// It was begun before, and nothing of it is there. The replicas of this node must not vote without it.
     #[error(
-        "{path} has rotted at byte {at}: what was promised may be lost, so this node must not vote; remove the \
-         journal's directory and let the node join anew"
+        "{0} has no journal any more: what was promised is lost, so this node must not vote as the replica that it was"
+    )]
+    Gone(PathBuf),
+    /// What was relied upon is not there any more. The replicas of this node must not vote with what is left.
+    #[error(
+        "{path} has rotted at byte {at}: what was promised may be lost, so this node must not vote as the replica that \
+         it was"
     )]
     Rotten {
         /// Which segment.
@@ -114,7 +118,11 @@ pub(super) struct Readers(BTreeMap<u64, Arc<File>>);
 
 impl Files {
     /// Reads all that is there.
-    pub(super) fn open(directory: PathBuf, segment_bytes: u64) -> Result<(Self, Index), OpenError> {
+    pub(super) fn open(
+        directory: PathBuf,
+        segment_bytes: u64,
+        must_exist: bool,
+    ) -> Result<(Self, Index), OpenError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io { path, error }
@@ -128,6 +136,9 @@ impl Files {
             TryLockError::Error(error) => OpenError::Io { path: directory.clone(), error },
         })?;
         let found = list(&directory).map_err(at(&directory))?;
+        if must_exist && found.is_empty() {
+            return Err(OpenError::Gone(directory));
+        }
         let (mut files, mut index) = (
             Self {
                 segment_bytes: segment_bytes.max(SEGMENT_MIN),

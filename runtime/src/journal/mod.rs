@@ -33,12 +33,19 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     /// Bytes that may wait to be written; more are refused. Default 64 MiB.
     pub waiting_bytes_max: usize,
+    /// It was begun before: without a segment it is not opened ([`OpenError::Gone`]). Default: it may be begun.
+    pub must_exist: bool,
 }
 
 impl JournalConfig {
     /// One in this directory, all else as by default.
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), segment_bytes: 16 << 20, waiting_bytes_max: 64 << 20 }
+        Self {
+            directory: directory.into(),
+            segment_bytes: 16 << 20,
+            waiting_bytes_max: 64 << 20,
+            must_exist: false,
+        }
     }
 }
 
@@ -83,8 +90,9 @@ impl Journal {
     /// [`OpenError`]. A journal of which something is missing or has rotted is not opened: its node must not vote with
     /// what is left.
     pub async fn open(config: JournalConfig, blocking: Arc<dyn Blocking>) -> Result<Self, OpenError> {
-        let JournalConfig { directory, segment_bytes, waiting_bytes_max } = config;
-        let opened = run_blocking(&*blocking, move || Files::open(directory, segment_bytes)).await;
+        let JournalConfig { directory, segment_bytes, waiting_bytes_max, must_exist } = config;
+        let open = move || Files::open(directory, segment_bytes, must_exist);
+        let opened = run_blocking(&*blocking, open).await;
         let (files, index) = opened.map_err(|error| OpenError::Blocking(error.to_string()))??;
         Ok(Self(Arc::new(Shared {
             blocking,

@@ -290,3 +290,14 @@ async fn a_journal_that_is_closed_can_be_opened_whoever_still_has_a_handle_of_it
     assert!(matches!(other.append(vec![entry(A, 1, "late")]), Err(AppendError::Failed(_))));
     append(&again, vec![entry(A, 1, "another")]).await;
 }
+
+#[tokio::test]
+async fn a_journal_that_was_begun_and_is_gone_is_not_begun_anew() {
+    let directory = Directory::new();
+    directory.open().await.close().await;
+    let again = JournalConfig { must_exist: true, ..directory.config() };
+    Journal::open(again.clone(), Arc::new(Inline)).await.expect("it is there").close().await;
+    directory.segments().iter().for_each(|segment| fs::remove_file(segment).expect("removed"));
+    let gone = Journal::open(again, Arc::new(Inline)).await.map(drop).expect_err("nothing of it is there");
+    assert!(matches!(gone, OpenError::Gone(_)) && gone.to_string().contains("must not vote"), "{gone}");
+}

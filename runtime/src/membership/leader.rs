@@ -2,7 +2,9 @@
 
 use super::Shared;
 use crate::replication::{ChangeError, GroupStatus, Role};
-use odeon_core::membership::{Change, Command, Grants, MemberState, Reason, Seat, Seats, View, next_change};
+use odeon_core::membership::{
+    Change, Command, Grants, MemberState, Outcome, Reason, Seat, Seats, View, next_change,
+};
 use odeon_core::placement::plan;
 use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +13,8 @@ use tokio::time::{sleep, timeout};
 
 /// How often a leader looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often all others do: who of the voters is away is known to whoever leads next.
+const REST: Duration = Duration::from_secs(1);
 /// A replica has nearly all entries if so many are missing at the most.
 const BEHIND_MAX: u64 = 100;
 /// What is proposed comes to something within this time.
@@ -21,6 +25,19 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 /// Runs as long as the node.
 pub(super) async fn run(shared: &Shared) {
     tokio::join!(leases(shared), replicas(shared), places(shared), lead(shared));
+}
+
+/// Until it is time to look again: at once when this replica begins to lead. All of a leader's looks are at the same
+/// moments, so that it wakes once for them.
+async fn rest(shared: &Shared) {
+    let leads = |status: &GroupStatus| status.role == Role::Leader;
+    if leads(&shared.group.status()) {
+        let past = shared.origin.elapsed().as_nanos() % LOOK_EVERY.as_nanos();
+        sleep(LOOK_EVERY - Duration::from_nanos(past as u64)).await;
+    } else {
+        // what stands elsewhere may have changed, too
+        let _ = timeout(REST, shared.group.until(leads)).await;
+    }
 }
 
 /// Ends leases, of those that were not renewed while this replica has led: whoever has just begun to lead gives all of
@@ -41,7 +58,7 @@ async fn leases(shared: &Shared) {
             grants.see(members, now);
             end_leases(shared, grants, now).await;
         }
-        sleep(LOOK_EVERY).await;
+        rest(shared).await;
     }
 }
 
@@ -58,7 +75,7 @@ async fn replicas(shared: &Shared) {
             // one that takes longer goes on; until it is done another one is refused
             let _ = timeout(CHANGE_WITHIN, change_replicas(shared, &status, away)).await;
         }
-        sleep(LOOK_EVERY).await;
+        rest(shared).await;
     }
 }
 
@@ -69,7 +86,7 @@ async fn lead(shared: &Shared) {
         if status.role == Role::Leader {
             give_way(shared, &view, &status).await;
         }
-        sleep(LOOK_EVERY).await;
+        rest(shared).await;
     }
 }
 
@@ -112,7 +129,11 @@ async fn places(shared: &Shared) {
                 }
             }
         }
-        let _ = timeout(LOOK_EVERY, views.changed()).await;
+        tokio::select! {
+            // what else changes shows in the view of whoever leads
+            Ok(()) = views.changed(), if status.role == Role::Leader => {}
+            () = rest(shared) => {}
+        }
     }
 }
 
@@ -136,7 +157,8 @@ async fn end_leases(shared: &Shared, grants: &Grants, now: Timestamp) {
         let end =
             Command::Remove { node: node.clone(), reason: Reason::LeaseEnded, renewals: Some(renewals) };
         match shared.propose(&end, WITHIN).await {
-            Ok(outcome) => tracing::warn!(%node, ?outcome, "the lease of a member has ended"),
+            Ok(Outcome::Refused { .. }) => tracing::debug!(%node, "a lease was renewed meanwhile"),
+            Ok(_) => tracing::warn!(%node, "the lease of a member has ended"),
             // whoever leads then will do it
             Err(error) => tracing::debug!(%node, %error, "a lease that has ended is not passed on"),
         }

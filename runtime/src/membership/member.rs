@@ -152,7 +152,7 @@ async fn renew(shared: &Shared) -> Duration {
             shared.lease.lock().lose();
             shared.stand(Standing::Removed);
         }
-        Ok(outcome) => tracing::warn!(?outcome, "the lease is not renewed"),
+        Ok(outcome) => tracing::warn!(%outcome, "the lease is not renewed"),
         Err(error) => tracing::debug!(%error, "the lease is not renewed"),
     }
     RETRY_AFTER

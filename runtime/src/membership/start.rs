@@ -1,6 +1,7 @@
 //! What membership needs, and how it begins and ends.
 
 use super::machine::Views;
+use super::store::StoreError;
 use super::{Membership, Shared, Standing, leader, member, offers, store};
 use crate::host::run_blocking;
 use crate::journal::{Journal, JournalConfig, OpenError};
@@ -83,6 +84,14 @@ pub enum StartMembershipError {
         /// Why.
         problem: String,
     },
+    /// Its directory was made for a node of another cluster.
+    #[error("the directory {} cannot be used: {problem}", directory.display())]
+    OtherCluster {
+        /// Which.
+        directory: PathBuf,
+        /// Whose it is.
+        problem: String,
+    },
     /// What is written down cannot be used.
     #[error("{0}")]
     Journal(#[from] OpenError),
@@ -139,14 +148,29 @@ async fn start(
         config;
     let blocking = node.inner().host.blocking.clone();
     let drawn = ReplicaId(crate::remote::random().unwrap_or_else(|| node.draw_seed()));
-    let place = directory.clone();
-    let replica = run_blocking(&*blocking, move || store::replica(&place, drawn)).await;
     let unusable =
         |problem: String| StartMembershipError::Directory { directory: directory.clone(), problem };
-    let replica = replica.map_err(|error| unusable(error.to_string()))?;
-    let replica = replica.map_err(|error| unusable(error.to_string()))?;
-    let journal = JournalConfig::in_directory(directory.join("journal"));
+    let (place, cluster) = (directory.clone(), links.cluster().clone());
+    let found = run_blocking(&*blocking, move || store::read(&place, &cluster)).await;
+    let found = found.map_err(|error| unusable(error.to_string()))?.map_err(|error| match error {
+        StoreError::OtherCluster { .. } => {
+            StartMembershipError::OtherCluster { directory: directory.clone(), problem: error.to_string() }
+        }
+        error => unusable(error.to_string()),
+    })?;
+    // a replica that has made promises has a journal: it is begun before the replica has its id
+    let journal = JournalConfig {
+        must_exist: found.is_some(),
+        ..JournalConfig::in_directory(directory.join("journal"))
+    };
     let journal = Journal::open(journal, blocking.clone()).await?;
+    let replica = found.unwrap_or(drawn);
+    if found.is_none() {
+        let (place, cluster) = (directory.clone(), links.cluster().clone());
+        let written = run_blocking(&*blocking, move || store::write(&place, drawn, &cluster)).await;
+        let written = written.map_err(|error| unusable(error.to_string()))?;
+        written.map_err(|error| unusable(error.to_string()))?;
+    }
     let me = links.node().clone();
     let group = GroupConfig {
         heartbeat: times.heartbeat,

@@ -237,6 +237,11 @@ impl Links {
         self.0.us()
     }
 
+    /// The cluster that it is a node of.
+    pub fn cluster(&self) -> &ClusterId {
+        self.0.cluster()
+    }
+
     /// The digest of the program, if it is known.
     pub fn artifact(&self) -> Option<ArtifactDigest> {
         self.0.artifact()

@@ -89,6 +89,22 @@ async fn who_is_of_a_foreign_authority_gets_nothing_whatever_it_claims() {
 }
 
 #[tokio::test]
+async fn a_node_of_another_cluster_that_dials_is_a_stranger_to_both() {
+    let (ours, theirs) = (endpoint(&authority(1), "north"), endpoint(&authority(2), "south"));
+    let (dialled, dialler) = tokio::join!(answer(&ours), soon(theirs.connect(ours.local_address())));
+    let reason = |verdict| match verdict {
+        Err(HandshakeError::Stranger { stranger, .. }) => stranger.reason(),
+        other => panic!("no stranger: {other:?}"),
+    };
+    assert_eq!(reason(dialler.map(drop)), Reason::ForeignAuthority);
+    assert_eq!(
+        reason(dialled.map(drop)),
+        Reason::Distrustful,
+        "it refuses first, and is told of all the same"
+    );
+}
+
+#[tokio::test]
 async fn who_is_of_a_foreign_cluster_gets_nothing_even_if_its_authority_is_believed() {
     let ours = authority(1);
     let elsewhere = "spiffe://shop-0000000000000002.odeon.internal/node/south";

@@ -48,6 +48,10 @@ fn cannot_start(error: &StartMembershipError, directory: &Path) -> Failure {
     let directory = directory.display();
     match error {
         StartMembershipError::Directory { .. } => failure.advice("the node's user has to read and write there"),
+        StartMembershipError::OtherCluster { .. } => failure.advice(format_args!(
+            "each node has a data directory of its own: name another one, or move {directory} away if nobody needs it \
+             any more"
+        )),
         StartMembershipError::Journal(_) | StartMembershipError::Group(_) => failure.advice(format_args!(
             "{directory} holds what this node has promised to the others: restore it as it was when the node ran last. \
              If it is lost, and a majority of the other voters runs, move it away: the node joins with a new one, and \
@@ -135,7 +139,7 @@ pub(super) async fn drain(node: &Node, membership: &Membership, within: Duration
             tracing::info!(epoch, "the cluster knows that the node is draining");
             return true;
         }
-        Ok(outcome) => tracing::warn!(?outcome, "the node is not draining for its cluster"),
+        Ok(outcome) => tracing::warn!(%outcome, "the node is not draining for its cluster"),
         Err(error) => tracing::warn!(%error, "the cluster does not hear that the node is draining"),
     }
     false

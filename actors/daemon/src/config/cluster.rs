@@ -134,7 +134,9 @@ impl ClusterError {
     /// What to do.
     pub(super) fn advice(self) -> &'static str {
         match self {
-            Self::NoCredentials => "name it there, or with --credentials DIR",
+            Self::NoCredentials => {
+                "name it there, or with --credentials DIR; `up` makes credentials by itself, and takes no peers"
+            }
             Self::Group(error) => error.advice(),
         }
     }

@@ -101,6 +101,18 @@ pub(crate) fn check(flag: Option<&str>, configured: Option<&str>) -> Result<(), 
     filter(flag, configured, "").map(drop)
 }
 
+/// Reads a filter. What it says goes before what is quiet by default: of two for the same target the later one holds.
+///
+/// # Errors
+/// For people: why the text is none.
+pub(crate) fn parse(text: &str) -> Result<EnvFilter, String> {
+    let read = EnvFilter::builder().parse(format!("{QUIET},{text}"));
+    read.map_err(|problem| format!("{text:?} is no log filter: {problem}"))
+}
+
+/// What to say to whoever has written something else.
+pub(crate) const ADVICE: &str = "a filter is a level or a list such as info,odeon=debug";
+
 /// Which lines are written.
 fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<EnvFilter, Failure> {
     let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
@@ -110,11 +122,7 @@ fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result
         (None, None, Some(text)) => (text, "node.log"),
         (None, None, None) => (default, "the default"),
     };
-    // of two for the same target the later one holds
-    EnvFilter::builder().parse(format!("{QUIET},{text}")).map_err(|e| {
-        Failure::usage(format_args!("{said_by}: {text:?} is no log filter: {e}"))
-            .advice("a filter is a level or a list such as info,odeon=debug")
-    })
+    parse(text).map_err(|problem| Failure::usage(format_args!("{said_by}: {problem}")).advice(ADVICE))
 }
 
 fn now() -> String {

@@ -5,6 +5,7 @@ use super::view::Reason;
 use crate::placement::{Share, SlotId, Slots};
 use crate::{NodeId, NodeName, ServiceName};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What is proposed. One that a version does not know it cannot apply: which ones may be proposed is the matter of the
 /// feature level, which all members can read.
@@ -92,6 +93,23 @@ pub enum Outcome {
         /// What is wrong.
         problems: Vec<Problem>,
     },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { .. } | Self::Handed { .. } => f.write_str("done"),
+            Self::Renewed { strangers, .. } if strangers.is_empty() => f.write_str("renewed"),
+            Self::Renewed { strangers, .. } => {
+                let strangers: Vec<_> = strangers.iter().map(NodeId::to_string).collect();
+                write!(f, "no members: {}", strangers.join(", "))
+            }
+            Self::Refused { problems } => {
+                let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
+                write!(f, "refused: {}", problems.join("; "))
+            }
+        }
+    }
 }
 
 /// Why a command was refused.

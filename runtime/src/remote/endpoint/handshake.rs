@@ -128,10 +128,15 @@ impl Incoming {
         let peer = incoming.remote_address();
         let (trust, refusal) = (endpoint.trust(), Refusal::default());
         let config = endpoint.server(&trust, &refusal);
-        match incoming.accept_with(Arc::new(config)) {
+        let member = match incoming.accept_with(Arc::new(config)) {
             Ok(connecting) => endpoint.finish(peer, connecting, trust, refusal).await,
             Err(error) => Err(endpoint.explain(peer, &error, &refusal)),
-        }
+        };
+        member.map_err(|error| match error {
+            // a dialer sees the certificate of this node first: who it is itself will not be known
+            HandshakeError::Refused { peer, why } => endpoint.tell_of(peer, Stranger::Distrustful { why }),
+            error => error,
+        })
     }
 }
 

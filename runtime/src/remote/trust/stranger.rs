@@ -42,6 +42,11 @@ pub enum Stranger {
     },
     /// It does not have the key of the certificate that it showed.
     WrongKey,
+    /// It has dialed this node and refuses its certificate, before it has shown its own.
+    Distrustful {
+        /// What it says.
+        why: String,
+    },
 }
 
 /// A [`Stranger`] without the particulars: what strangers are counted and remembered by.
@@ -61,6 +66,8 @@ pub enum Reason {
     Malformed,
     /// [`Stranger::WrongKey`].
     WrongKey,
+    /// [`Stranger::Distrustful`].
+    Distrustful,
 }
 
 impl Stranger {
@@ -74,6 +81,7 @@ impl Stranger {
             Self::NotYetValid { .. } => Reason::NotYetValid,
             Self::Malformed { .. } => Reason::Malformed,
             Self::WrongKey => Reason::WrongKey,
+            Self::Distrustful { .. } => Reason::Distrustful,
         }
     }
 
@@ -97,6 +105,10 @@ impl Stranger {
             Self::Malformed { .. } => "issue its certificate with `odeon cluster certificate`",
             Self::WrongKey => {
                 "bring node.pem and node.key of the peer together; if they belong, somebody poses as it"
+            }
+            Self::Distrustful { .. } => {
+                "nothing, if it is of another cluster; else put the authority of this node's certificate into its ca.pem, \
+                 or look at the clocks of both hosts and renew this node's with `odeon cluster certificate`"
             }
         }
     }
@@ -124,6 +136,7 @@ impl fmt::Display for Stranger {
             ),
             Self::Malformed { why } => write!(f, "its certificate cannot be used: {why}"),
             Self::WrongKey => f.write_str("it does not have the key of the certificate that it showed"),
+            Self::Distrustful { why } => write!(f, "it refuses the certificate of this node: {why}"),
         }
     }
 }

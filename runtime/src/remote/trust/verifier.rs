@@ -159,7 +159,9 @@ impl Refusal {
         let error = match &stranger {
             Stranger::NoCertificate => return Error::NoCertificatesPresented,
             Stranger::ForeignAuthority { .. } => CertificateError::UnknownIssuer,
-            Stranger::ForeignCluster { .. } => CertificateError::ApplicationVerificationFailure,
+            Stranger::ForeignCluster { .. } | Stranger::Distrustful { .. } => {
+                CertificateError::ApplicationVerificationFailure
+            }
             Stranger::Expired { .. } => CertificateError::Expired,
             Stranger::NotYetValid { .. } => CertificateError::NotValidYet,
             Stranger::Malformed { .. } => CertificateError::BadEncoding,
