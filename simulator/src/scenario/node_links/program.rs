@@ -30,6 +30,8 @@ const LARGE_SPREAD: u64 = 200_000;
 pub(super) const NO_ANSWER: u64 = 0;
 /// Entities of each node that are called.
 const KEYS: u64 = 4;
+/// Larger bodies of casts fill lanes faster than a poor link empties them.
+pub(super) const BALLAST_SMALL: u64 = 2_000;
 /// Casts to each entity, one after the other, that fill a lane if they are large.
 const FLOOD: u64 = 40;
 
@@ -361,6 +363,12 @@ impl Seat {
         (0..KEYS).map(|key| self.node.entity(&service, &key.to_string()).expect("a name and a key")).collect()
     }
 
+    /// How large casts are at the most. Once all is healed, so small that lanes empty: a call waits for what is before it.
+    fn ballast_max(&self) -> u64 {
+        let healed = self.scribe.board.open(|b| b.phase == Phase::Healed);
+        if healed { self.start.ballast_max.min(BALLAST_SMALL) } else { self.start.ballast_max }
+    }
+
     fn is_quiet(&self) -> bool {
         self.scribe.board.open(|b| b.phase == Phase::Quiet)
     }
@@ -377,7 +385,7 @@ impl Seat {
                 let ballast = if random.chance(0.01) {
                     large(&mut random)
                 } else {
-                    random.below(1 + self.start.ballast_max)
+                    random.below(1 + self.ballast_max())
                 };
                 let waits = random.chance(0.2);
                 self.scribe.cast(&tallies[key as usize], &stream, class, (ballast, waits)).await;
@@ -403,7 +411,7 @@ impl Seat {
         for number in 0..FLOOD * KEYS {
             let key = number % KEYS;
             let stream = Stream { pair: self.scribe.pair(&self.to), sender, key, level: class.level() };
-            let ballast = (self.start.ballast_max, false);
+            let ballast = (self.ballast_max(), false);
             self.scribe.cast(&tallies[key as usize], &stream, class, ballast).await;
         }
     }
