@@ -125,7 +125,6 @@ impl<T> AsciiChart<T> {
 
     /// With one more.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "its name is upstream's")]
     pub fn add(mut self, name: &str, histogram: Histogram<T>) -> Self {
         self.lines.push((name.to_owned(), histogram));
         self
