@@ -3,7 +3,7 @@
 use super::machine::Views;
 use super::store::StoreError;
 use super::{Membership, Shared, Standing, leader, member, offers, store};
-use crate::host::run_blocking;
+use crate::host::{Blocking, run_blocking};
 use crate::journal::{Journal, JournalConfig, OpenError};
 use crate::node::Node;
 use crate::placement::{self, Placement, Takeover};
@@ -12,10 +12,10 @@ use crate::replication::{Group, GroupConfig, StartGroupError};
 use crate::supervision::{AddPartError, PartSpec, Running};
 use odeon_core::journal::GroupId;
 use odeon_core::membership::{Card, Lease, LevelRange, Times, TimesError};
-use odeon_core::{NodeName, ReplicaId};
+use odeon_core::{ClusterId, NodeName, ReplicaId};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -139,22 +139,19 @@ impl Membership {
     }
 }
 
-async fn start(
-    node: Node,
-    links: Links,
-    config: MembershipConfig,
-) -> Result<Membership, StartMembershipError> {
-    let MembershipConfig { directory, founders, eligible, voters, times, host, zone, snapshot_after } =
-        config;
-    let blocking = node.inner().host.blocking.clone();
-    let drawn = ReplicaId(crate::remote::random().unwrap_or_else(|| node.draw_seed()));
-    let unusable =
-        |problem: String| StartMembershipError::Directory { directory: directory.clone(), problem };
-    let (place, cluster) = (directory.clone(), links.cluster().clone());
-    let found = run_blocking(&*blocking, move || store::read(&place, &cluster)).await;
+/// The replica of a directory, and its journal. `drawn` is its id if it has none yet.
+async fn open(
+    directory: &Path,
+    cluster: &ClusterId,
+    drawn: ReplicaId,
+    blocking: &Arc<dyn Blocking>,
+) -> Result<(ReplicaId, Journal), StartMembershipError> {
+    let unusable = |problem: String| StartMembershipError::Directory { directory: directory.into(), problem };
+    let (place, ours) = (directory.to_owned(), cluster.clone());
+    let found = run_blocking(&**blocking, move || store::read(&place, &ours)).await;
     let found = found.map_err(|error| unusable(error.to_string()))?.map_err(|error| match error {
         StoreError::OtherCluster { .. } => {
-            StartMembershipError::OtherCluster { directory: directory.clone(), problem: error.to_string() }
+            StartMembershipError::OtherCluster { directory: directory.into(), problem: error.to_string() }
         }
         error => unusable(error.to_string()),
     })?;
@@ -164,13 +161,25 @@ async fn start(
         ..JournalConfig::in_directory(directory.join("journal"))
     };
     let journal = Journal::open(journal, blocking.clone()).await?;
-    let replica = found.unwrap_or(drawn);
     if found.is_none() {
-        let (place, cluster) = (directory.clone(), links.cluster().clone());
-        let written = run_blocking(&*blocking, move || store::write(&place, drawn, &cluster)).await;
+        let (place, ours) = (directory.to_owned(), cluster.clone());
+        let written = run_blocking(&**blocking, move || store::write(&place, drawn, &ours)).await;
         let written = written.map_err(|error| unusable(error.to_string()))?;
         written.map_err(|error| unusable(error.to_string()))?;
     }
+    Ok((found.unwrap_or(drawn), journal))
+}
+
+async fn start(
+    node: Node,
+    links: Links,
+    config: MembershipConfig,
+) -> Result<Membership, StartMembershipError> {
+    let MembershipConfig { directory, founders, eligible, voters, times, host, zone, snapshot_after } =
+        config;
+    let blocking = node.inner().host.blocking.clone();
+    let drawn = ReplicaId(crate::remote::random().unwrap_or_else(|| node.draw_seed()));
+    let (replica, journal) = open(&directory, links.cluster(), drawn, &blocking).await?;
     let me = links.node().clone();
     let group = GroupConfig {
         heartbeat: times.heartbeat,

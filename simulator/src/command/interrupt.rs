@@ -25,6 +25,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// The operating system refused.
+    #[expect(clippy::disallowed_methods, reason = "whoever asks twice does not wait for seeds that run")]
     pub(super) fn listen() -> io::Result<Self> {
         let own = Self { stop: Arc::default(), number: Arc::default() };
         let (stop, number) = (own.stop.clone(), own.number.clone());

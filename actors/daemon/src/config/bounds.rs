@@ -3,7 +3,6 @@
 use super::Settings;
 use crate::duration::exact;
 use crate::exit::Failure;
-use crate::log;
 use odeon_actors::gateway::request::WITHIN_MAX;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -59,8 +58,6 @@ impl Settings {
         ] {
             self.within_bounds(section, key, time, &range, exact)?;
         }
-        let log = self.log.as_deref().map(log::parse).transpose();
-        log.map_err(|problem| self.failure_at("node", "log", problem).advice(log::ADVICE))?;
         self.check_bindings()
     }
 

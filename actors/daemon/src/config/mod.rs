@@ -11,6 +11,7 @@ mod show;
 use crate::directory::DIRECTORY_DEFAULT;
 use crate::executors::executors_default;
 use crate::exit::Failure;
+use crate::log;
 use clap::Args;
 pub(crate) use cluster::{Cluster, PeerAddress};
 use file::File;
@@ -139,6 +140,10 @@ impl Settings {
             source,
         };
         settings.check()?;
+        if let Some(text) = settings.log.as_deref().filter(|_| log::is_configured(flags.log.as_deref())) {
+            let at = |problem| settings.failure_at("node", "log", format_args!("node.log: {problem}"));
+            log::parse(text).map_err(|problem| at(problem).advice(log::ADVICE))?;
+        }
         Ok(settings)
     }
 

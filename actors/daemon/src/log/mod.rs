@@ -113,9 +113,18 @@ pub(crate) fn parse(text: &str) -> Result<EnvFilter, String> {
 /// What to say to whoever has written something else.
 pub(crate) const ADVICE: &str = "a filter is a level or a list such as info,odeon=debug";
 
+/// Whether what the configuration says holds: neither a flag nor the environment says anything.
+pub(crate) fn is_configured(flag: Option<&str>) -> bool {
+    flag.is_none() && variable().is_none()
+}
+
+fn variable() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|text| !text.is_empty())
+}
+
 /// Which lines are written.
 fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<EnvFilter, Failure> {
-    let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    let variable = variable();
     let (text, said_by) = match (flag, &variable, configured) {
         (Some(text), _, _) => (text, "--log"),
         (None, Some(text), _) => (text.as_str(), VARIABLE),
