@@ -31,7 +31,7 @@ pub(super) const NO_ANSWER: u64 = 0;
 /// Entities of each node that are called.
 const KEYS: u64 = 4;
 /// Larger bodies of casts fill lanes faster than a poor link empties them.
-pub(super) const BALLAST_SMALL: u64 = 2_000;
+const BALLAST_SMALL: u64 = 2_000;
 /// Casts to each entity, one after the other, that fill a lane if they are large.
 const FLOOD: u64 = 40;
 
