@@ -209,6 +209,52 @@ fn a_directory_and_a_configuration_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn what_a_node_has_kept_and_would_refuse_is_named_and_left_as_it_is() {
+    let place = cluster("doctor-kept");
+    let alone = ["--founder", "north"];
+    let north = start(&place, &NORTH, &alone);
+    north.until_error("the node is up");
+    says(&doctor(&place, &NORTH, &alone), ("data-directory", "occupant"), "ok", "the node north runs in it");
+    north.signal("INT");
+    north.end();
+    let checks = doctor(&place, &NORTH, &alone);
+    none_failed(&checks);
+    says(&checks, ("data-directory", "token"), "ok", "only its owner");
+    says(&checks, ("data-directory", "incarnation"), "ok", "has started 1 times");
+    says(&checks, ("data-directory", "journal"), "ok", "is whole");
+
+    for (file, check, words) in [
+        ("token", "token", "it is empty"),
+        ("incarnation", "incarnation", "is damaged"),
+        ("cluster/replica", "journal", "does not name a replica"),
+    ] {
+        let path = place.path("north").join(file);
+        let whole = fs::read(&path).expect("the node has written it");
+        fs::write(&path, "").expect("it is ours");
+        let checks = doctor(&place, &NORTH, &alone);
+        says(&checks, ("data-directory", check), "failed", words);
+        let refused = run(&place, "node", &NORTH, &alone);
+        assert_eq!(refused.code, Some(1), "the node refuses it too: {refused:?}");
+        fs::write(&path, whole).expect("it is ours");
+    }
+    let journal = place.path("north").join("cluster/journal");
+    let segment = fs::read_dir(&journal)
+        .expect("it is there")
+        .map(|entry| entry.expect("it can be read").path())
+        .find(|path| path.extension().is_some_and(|end| end == "journal"))
+        .expect("the node has written one");
+    let mut bytes = fs::read(&segment).expect("it is there");
+    bytes[3] ^= 1;
+    fs::write(&segment, &bytes).expect("it is ours");
+    let checks = doctor(&place, &NORTH, &alone);
+    says(&checks, ("data-directory", "journal"), "failed", "restore it as it was when the node ran last");
+    assert_eq!(fs::read(&segment).expect("it is there"), bytes, "nothing is changed");
+    fs::remove_file(&segment).expect("it is ours");
+    let checks = doctor(&place, &NORTH, &alone);
+    says(&checks, ("data-directory", "journal"), "failed", "has no journal any more");
+}
+
+#[test]
 fn certificates_that_peers_would_refuse_are_named_and_nobody_is_dialed_with_them() {
     let place = cluster("doctor-certificates");
     // one that has ended

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Prepared};
 use crate::config::Settings;
-use crate::directory::{Directory, Occupied, Whereabouts};
+use crate::directory::{Directory, DirectoryError, Occupied, Whereabouts};
 use crate::executors::Executors;
 use crate::exit::{Code, Failure};
 use crate::log::{Lines, Log};
@@ -18,6 +18,7 @@ use odeon_actors::management::{Management, ManagementConfig};
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -349,17 +350,25 @@ fn host(settings: &Settings, executors: &Executors) -> Result<Host, Failure> {
     Ok(Host { executors: executors.handles(), blocking: Arc::new(blocking), seed })
 }
 
+/// A token that was read, or drawn, for a directory.
+///
+/// # Errors
+/// There is none, or it is too weak.
+pub(crate) fn strong(directory: &Path, token: Result<String, DirectoryError>) -> Result<Token, Failure> {
+    let token = token.map_err(|e| e.failure(Code::Failed))?;
+    Token::new(&token).map_err(|e| {
+        Failure::failed(format_args!("the file token in {}: {e}", directory.display()))
+            .advice("remove it, and a new one is drawn")
+    })
+}
+
 fn management(
     settings: &Settings,
     log: &Lines,
     occupied: &Occupied,
     on_stop: mpsc::Sender<StopRequest>,
 ) -> Result<ManagementConfig, Failure> {
-    let token = occupied.token().map_err(|e| e.failure(Code::Failed))?;
-    let token = Token::new(&token).map_err(|e| {
-        Failure::failed(format_args!("the file token in {}: {e}", settings.directory.display()))
-            .advice("remove it, and a new one is drawn")
-    })?;
+    let token = strong(&settings.directory, occupied.token())?;
     let on_stop = Arc::new(move |request| {
         // a second request changes nothing
         let _ = on_stop.try_send(request);

@@ -29,7 +29,7 @@ pub mod wire;
 pub use cluster::ClusterId;
 pub use criticality::Criticality;
 pub use id::{ActivationId, NodeId, NodeName, ServiceName};
-pub use outcome::{Refusal, Retry, UnknownCause};
+pub use outcome::{Refusal, Retry, UnknownCause, Waypoint};
 pub use random::Random;
 pub use replication::{EntryId, ReplicaId};
 pub use time::Timestamp;

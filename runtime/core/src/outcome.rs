@@ -5,6 +5,7 @@
 use crate::criticality::Criticality;
 use crate::id::ActivationId;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Whether the same call may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +121,8 @@ pub enum Refusal {
     /// The receiver waits, directly or not, for the caller: it would never answer.
     #[error("call cycle: {}", chain(path))]
     Cycle {
-        /// The activations on the way, the receiver at both ends.
-        path: Vec<ActivationId>,
+        /// The activations on the way, the receiver at the end.
+        path: Vec<Waypoint>,
     },
     /// The chain of calls is longer than allowed.
     #[error("more than {max} hops: {}", chain(path))]
@@ -129,7 +130,7 @@ pub enum Refusal {
         /// The most hops allowed.
         max: u8,
         /// The activations on the way.
-        path: Vec<ActivationId>,
+        path: Vec<Waypoint>,
     },
     /// The caller is not part of a running node, so the address means nothing there.
     #[error("the reference is bound to no node here: {address}")]
@@ -163,7 +164,29 @@ fn at(path: &str) -> String {
     if path.is_empty() || path == "." { String::new() } else { format!("{path}: ") }
 }
 
-fn chain(path: &[ActivationId]) -> String {
+/// An activation on the way of a call, as the node that refuses the call knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waypoint {
+    /// Its node.
+    pub node: Option<String>,
+    /// Its service, with `/` and the key of an entity; none if it is on another node, or gone.
+    pub address: Option<String>,
+    /// Its number on its node.
+    pub activation: ActivationId,
+}
+
+/// `shop/ann on n1`, or `#7 on n2`.
+impl fmt::Display for Waypoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Some(address) => f.write_str(address)?,
+            None => self.activation.fmt(f)?,
+        }
+        self.node.as_ref().map_or(Ok(()), |node| write!(f, " on {node}"))
+    }
+}
+
+fn chain(path: &[Waypoint]) -> String {
     path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" -> ")
 }
 
@@ -291,8 +314,14 @@ mod tests {
         let refusal = Refusal::Unencodable { problem: "key must be a string".into() };
         assert_eq!(refusal.to_string(), "the arguments do not encode: key must be a string");
         assert_eq!((refusal.name(), refusal.retry()), ("unencodable", Retry::Never));
-        let cycle = Refusal::Cycle { path: vec![ActivationId(1), ActivationId(2), ActivationId(1)] };
-        assert_eq!(cycle.to_string(), "call cycle: #1 -> #2 -> #1");
+        let ann = Waypoint {
+            node: Some("n1".into()),
+            address: Some("shop/ann".into()),
+            activation: ActivationId(1),
+        };
+        let far = Waypoint { node: Some("n2".into()), address: None, activation: ActivationId(2) };
+        let cycle = Refusal::Cycle { path: vec![ann.clone(), far, ann] };
+        assert_eq!(cycle.to_string(), "call cycle: shop/ann on n1 -> #2 on n2 -> shop/ann on n1");
     }
 
     #[test]

@@ -121,7 +121,10 @@ impl Outgoing {
     /// [`Refusal::HopLimit`] when the chain is too long.
     pub(crate) fn checked(self) -> Result<(Header, Option<Arc<Origin>>), Refusal> {
         if self.origin.hops > Origin::HOPS_MAX {
-            return Err(Refusal::HopLimit { max: Origin::HOPS_MAX, path: self.origin.path() });
+            return Err(Refusal::HopLimit {
+                max: Origin::HOPS_MAX,
+                path: super::way::to_here(&self.origin, node().as_deref()),
+            });
         }
         Ok((self.header, Some(self.origin)))
     }

@@ -5,7 +5,7 @@
 //! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
 //! what that does between and beside its handlers. `port` is a cell as others see it, `kind` what the cells of one
 //! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end, `nursery` when a
-//! new one begins, `turn` when one that runs lets others run.
+//! new one begins, `turn` when one that runs lets others run, `way` how refusals name the cells of a chain.
 
 mod activation;
 pub(crate) mod ambient;
@@ -29,6 +29,7 @@ mod tests;
 mod tick;
 pub(crate) mod turn;
 pub(crate) mod watchers;
+mod way;
 mod wheel;
 
 pub(crate) use activation::Constructor;

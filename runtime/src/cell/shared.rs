@@ -6,6 +6,7 @@ use super::bounds::Bounds;
 use super::kind::Kind;
 use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Room, Ticket};
 use super::port::{CellStatus, Phase, Port};
+use super::way;
 use super::wheel::Key;
 use crate::service::message::{Access, Envelope, Header, Message, Origin};
 use odeon_core::outcome::Overflow;
@@ -273,11 +274,7 @@ impl<M: Message> Shared<M> {
     /// Why an answer to this message could not come, if a handler of this very cell waits for it.
     fn cycle(&self, header: Header, origin: &Origin, message: &M) -> Option<Refusal> {
         let closed = header.awaited() && origin.waits(self.id) && !self.runs_beside_what_waits(message);
-        closed.then(|| {
-            let mut path = origin.path();
-            path.push(self.id);
-            Refusal::Cycle { path }
-        })
+        closed.then(|| Refusal::Cycle { path: way::back_to(origin, self) })
     }
 }
 

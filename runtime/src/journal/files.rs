@@ -113,6 +113,81 @@ pub(super) struct Files {
     lock: Option<File>,
 }
 
+/// Segments that are read one after the other, oldest first.
+#[derive(Default)]
+struct Reading {
+    /// Whether there was one.
+    begun: bool,
+    /// Where the last one ends.
+    end: u64,
+    chain: u32,
+    index: Index,
+}
+
+impl Reading {
+    /// Reads the next one. True if its tail is torn.
+    fn segment(&mut self, path: &Path, position: u64, last: bool) -> Result<bool, OpenError> {
+        let at = || path.to_owned();
+        let bytes = fs::read(path).map_err(|error| OpenError::Io { path: at(), error })?;
+        let (head, checksum) = SegmentHead::read(&bytes).map_err(|error| match error {
+            // it had its head before it had its name
+            SegmentError::Short | SegmentError::Checksum => OpenError::Rotten { path: at(), at: 0 },
+            error => OpenError::Segment { path: at(), error },
+        })?;
+        if head.position != position || (self.begun && (position, head.chain) != (self.end, self.chain)) {
+            return Err(OpenError::Gap { path: at(), expected: self.end });
+        }
+        let found = scan(&bytes, (&head, checksum), |batch| {
+            let body = batch.head.position + BATCH_HEAD as u64;
+            for located in records(batch.body) {
+                let located = located.map_err(|error| OpenError::Record { path: at(), error })?;
+                self.index
+                    .apply(&located.record, body + located.at as u64)
+                    .map_err(|error| OpenError::Contradiction { path: at(), error })?;
+            }
+            Ok(())
+        })?;
+        (self.begun, self.end, self.chain) = (true, found.end, found.chain);
+        match found.tail {
+            Tail::Whole => Ok(false),
+            Tail::Torn if last => Ok(true),
+            Tail::Torn | Tail::Rotten => Err(OpenError::Rotten { path: at(), at: found.end - position }),
+        }
+    }
+
+    /// What all of them say.
+    fn index(self, directory: &Path) -> Result<Index, OpenError> {
+        match self.index.check() {
+            Ok(()) => Ok(self.index),
+            Err(missing) => Err(OpenError::Missing { directory: directory.to_owned(), missing }),
+        }
+    }
+}
+
+/// Whether a journal that nobody has open could be opened. Reads all of it and changes nothing.
+///
+/// # Errors
+/// It could not. A directory that is not there is one without segments.
+pub(super) fn inspect(directory: &Path, must_exist: bool) -> Result<(), OpenError> {
+    let found = match list(directory) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(OpenError::Io { path: directory.to_owned(), error }),
+    };
+    if must_exist && found.is_empty() {
+        return Err(OpenError::Gone(directory.to_owned()));
+    }
+    let (mut read, last) = (Reading::default(), found.last().copied());
+    for position in found {
+        read.segment(&path(directory, position), position, Some(position) == last)?;
+    }
+    read.index(directory).map(|_| ())
+}
+
+fn path(directory: &Path, position: u64) -> PathBuf {
+    directory.join(format!("{position:020}{SUFFIX}"))
+}
+
 /// What reads entries, whatever is written meanwhile.
 pub(super) struct Readers(BTreeMap<u64, Arc<File>>);
 
@@ -139,7 +214,7 @@ impl Files {
         if must_exist && found.is_empty() {
             return Err(OpenError::Gone(directory));
         }
-        let (mut files, mut index) = (
+        let (mut files, mut read) = (
             Self {
                 segment_bytes: segment_bytes.max(SEGMENT_MIN),
                 segments: BTreeMap::new(),
@@ -149,15 +224,13 @@ impl Files {
                 directory,
                 lock: Some(lock),
             },
-            Index::default(),
+            Reading::default(),
         );
         let last = found.last().copied();
-        for (which, position) in found.iter().enumerate() {
-            files.load(&mut index, *position, which == 0, Some(*position) == last)?;
+        for position in found {
+            files.load(&mut read, position, Some(position) == last)?;
         }
-        index
-            .check()
-            .map_err(|missing| OpenError::Missing { directory: files.directory.clone(), missing })?;
+        let index = read.index(&files.directory)?;
         if files.segments.is_empty() {
             files
                 .begin_segment(&[])
@@ -171,50 +244,23 @@ impl Files {
         self.lock = None;
     }
 
-    /// Reads a segment.
-    fn load(&mut self, index: &mut Index, position: u64, first: bool, last: bool) -> Result<(), OpenError> {
-        let path = self.path(position);
+    /// Opens a segment. What a crash has torn is cut off.
+    fn load(&mut self, read: &mut Reading, position: u64, last: bool) -> Result<(), OpenError> {
+        let path = path(&self.directory, position);
         let io = |error| OpenError::Io { path: path.clone(), error };
         let file = OpenOptions::new().read(true).append(true).open(&path).map_err(io)?;
-        let bytes = fs::read(&path).map_err(io)?;
-        let (head, checksum) = SegmentHead::read(&bytes).map_err(|error| match error {
-            // it had its head before it had its name
-            SegmentError::Short | SegmentError::Checksum => OpenError::Rotten { path: path.clone(), at: 0 },
-            error => OpenError::Segment { path: path.clone(), error },
-        })?;
-        if head.position != position || (!first && (position, head.chain) != (self.end, self.chain)) {
-            return Err(OpenError::Gap { path, expected: self.end });
-        }
-        let found = scan(&bytes, (&head, checksum), |batch| {
-            let body = batch.head.position + BATCH_HEAD as u64;
-            for located in records(batch.body) {
-                let located = located.map_err(|error| OpenError::Record { path: path.clone(), error })?;
-                index
-                    .apply(&located.record, body + located.at as u64)
-                    .map_err(|error| OpenError::Contradiction { path: path.clone(), error })?;
-            }
-            Ok(())
-        })?;
-        let at = found.end - position;
-        match found.tail {
-            Tail::Whole => {}
-            Tail::Torn if last => {
-                tracing::info!(path = %path.display(), at, "what a crash has torn is cut off");
-                file.set_len(at).and_then(|()| file.sync_all()).map_err(io)?;
-            }
-            Tail::Torn | Tail::Rotten => return Err(OpenError::Rotten { path, at }),
+        if read.segment(&path, position, last)? {
+            let at = read.end - position;
+            tracing::info!(path = %path.display(), at, "what a crash has torn is cut off");
+            file.set_len(at).and_then(|()| file.sync_all()).map_err(io)?;
         }
         // what is read here may only be in memory, if the process alone has died
         if last {
             file.sync_data().map_err(io)?;
         }
-        (self.end, self.chain, self.synced) = (found.end, found.chain, found.end);
+        (self.end, self.chain, self.synced) = (read.end, read.chain, read.end);
         self.segments.insert(position, Arc::new(file));
         Ok(())
-    }
-
-    fn path(&self, position: u64) -> PathBuf {
-        self.directory.join(format!("{position:020}{SUFFIX}"))
     }
 
     fn current(&self) -> (u64, &Arc<File>) {
@@ -250,7 +296,7 @@ impl Files {
         summary.iter().for_each(|record| record.write(&mut batch));
         let chain = BatchHead { position, synced: self.end, chain }.seal(&mut batch);
         bytes.extend_from_slice(&batch);
-        let (next, path) = (self.directory.join(NEXT), self.path(self.end));
+        let (next, path) = (self.directory.join(NEXT), path(&self.directory, self.end));
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&next)?;
         file.set_len(0)?;
         file.write_all(&bytes)?;
@@ -279,7 +325,7 @@ impl Files {
         });
         let (marked, chain) = written.map_err(|error| {
             let (begin, _) = self.current();
-            format!("{}: it cannot be written: {error}", self.path(begin).display())
+            format!("{}: it cannot be written: {error}", path(&self.directory, begin).display())
         })?;
         (self.end, self.chain, self.synced) = (marked, chain, end);
         Ok(position + BATCH_HEAD as u64)
@@ -292,7 +338,7 @@ impl Files {
             if oldest.is_some_and(|oldest| oldest < pair[1]) {
                 break;
             }
-            let path = self.path(pair[0]);
+            let path = path(&self.directory, pair[0]);
             // one after the other: after a crash those that are left must be a row
             fs::remove_file(&path)
                 .and_then(|()| sync_directory(&self.directory))

@@ -20,7 +20,7 @@ use odeon_core::journal::{GroupId, Index, Place, Record};
 use parking_lot::Mutex;
 use queue::Queue;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -102,6 +102,15 @@ impl Journal {
             files: Mutex::new(files),
             failed: watch::Sender::new(None),
         })))
+    }
+
+    /// Whether a journal that nobody has open could be opened: reads all of it and changes nothing. A journal that
+    /// `must_exist` was begun before. Blocks.
+    ///
+    /// # Errors
+    /// What [`Journal::open`] would say.
+    pub fn inspect(directory: &Path, must_exist: bool) -> Result<(), OpenError> {
+        files::inspect(directory, must_exist)
     }
 
     /// Appends records behind all that were appended before, all or none of them. They are on their way when this

@@ -23,6 +23,8 @@ use tokio::time::Instant;
 
 /// The group that agrees on the members.
 const CLUSTER: GroupId = GroupId(0);
+/// The directory of the journal, in that of the membership.
+const JOURNAL: &str = "journal";
 /// Others hear within this time where receivers are that this node had.
 const QUIET_FOR: Duration = Duration::from_millis(300);
 /// A node that leaves passes messages on for so long at the most.
@@ -139,6 +141,32 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// Whether a node of this cluster could begin with what a directory of its membership has, while no node runs there:
+    /// reads it and changes nothing. Snapshots are not looked into. Blocks.
+    ///
+    /// # Errors
+    /// What [`Membership::start`] would say.
+    pub fn inspect(directory: &Path, cluster: &ClusterId) -> Result<(), StartMembershipError> {
+        let found = replica(directory, cluster)?;
+        Ok(Journal::inspect(&directory.join(JOURNAL), found.is_some())?)
+    }
+}
+
+fn unusable(directory: &Path, problem: impl std::fmt::Display) -> StartMembershipError {
+    StartMembershipError::Directory { directory: directory.into(), problem: problem.to_string() }
+}
+
+/// The replica that a directory has, if it has one.
+fn replica(directory: &Path, cluster: &ClusterId) -> Result<Option<ReplicaId>, StartMembershipError> {
+    store::read(directory, cluster).map_err(|error| match error {
+        StoreError::OtherCluster { .. } => {
+            StartMembershipError::OtherCluster { directory: directory.into(), problem: error.to_string() }
+        }
+        error => unusable(directory, error),
+    })
+}
+
 /// The replica of a directory, and its journal. `drawn` is its id if it has none yet.
 async fn open(
     directory: &Path,
@@ -146,26 +174,18 @@ async fn open(
     drawn: ReplicaId,
     blocking: &Arc<dyn Blocking>,
 ) -> Result<(ReplicaId, Journal), StartMembershipError> {
-    let unusable = |problem: String| StartMembershipError::Directory { directory: directory.into(), problem };
     let (place, ours) = (directory.to_owned(), cluster.clone());
-    let found = run_blocking(&**blocking, move || store::read(&place, &ours)).await;
-    let found = found.map_err(|error| unusable(error.to_string()))?.map_err(|error| match error {
-        StoreError::OtherCluster { .. } => {
-            StartMembershipError::OtherCluster { directory: directory.into(), problem: error.to_string() }
-        }
-        error => unusable(error.to_string()),
-    })?;
+    let found = run_blocking(&**blocking, move || replica(&place, &ours)).await;
+    let found = found.map_err(|error| unusable(directory, error))??;
     // a replica that has made promises has a journal: it is begun before the replica has its id
-    let journal = JournalConfig {
-        must_exist: found.is_some(),
-        ..JournalConfig::in_directory(directory.join("journal"))
-    };
+    let journal =
+        JournalConfig { must_exist: found.is_some(), ..JournalConfig::in_directory(directory.join(JOURNAL)) };
     let journal = Journal::open(journal, blocking.clone()).await?;
     if found.is_none() {
         let (place, ours) = (directory.to_owned(), cluster.clone());
         let written = run_blocking(&**blocking, move || store::write(&place, drawn, &ours)).await;
-        let written = written.map_err(|error| unusable(error.to_string()))?;
-        written.map_err(|error| unusable(error.to_string()))?;
+        let written = written.map_err(|error| unusable(directory, error))?;
+        written.map_err(|error| unusable(directory, error))?;
     }
     Ok((found.unwrap_or(drawn), journal))
 }

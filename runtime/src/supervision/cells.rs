@@ -161,6 +161,11 @@ impl Cells {
         self.alive.load(SeqCst)
     }
 
+    /// One that is not gone. Looks at each shard.
+    pub(super) fn find(&self, id: ActivationId) -> Option<Arc<dyn Port>> {
+        self.shards.iter().find_map(|shard| shard.lock().alive.get(id)?.upgrade())
+    }
+
     /// All of them in order of birth, because ids are counted.
     pub(crate) fn all(&self) -> Vec<Arc<dyn Port>> {
         let mut all: Vec<(ActivationId, Arc<dyn Port>)> = Vec::with_capacity(self.count());

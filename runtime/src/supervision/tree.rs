@@ -8,12 +8,12 @@ use super::part::{Part, PartSpec, Running};
 use super::policy::RestartPolicy;
 use super::service::{ServiceChild, ServiceHost};
 use super::supervisor::{AddError, Supervisor};
-use crate::cell::port::{CellStatus, Overseer};
+use crate::cell::port::{CellStatus, Overseer, Port};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
 use crate::telemetry::events::Events;
 use odeon_core::supervision::{Backoff, ChildSpec, Exit, RestartLimits, Settings, Strategy};
-use odeon_core::{Random, ServiceName};
+use odeon_core::{ActivationId, Random, ServiceName};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,6 +148,11 @@ impl Tree {
     /// The hosts of all services.
     pub(crate) fn hosts(&self) -> Vec<Arc<ServiceHost>> {
         self.hosts.lock().clone()
+    }
+
+    /// The cell of that number, unless it is gone. Looks at each service.
+    pub(crate) fn find(&self, id: ActivationId) -> Option<Arc<dyn Port>> {
+        self.hosts().iter().find_map(|host| host.cells.find(id))
     }
 
     /// Cells that have been in one poll for longer than this, with their service.

@@ -130,7 +130,7 @@ async fn a_cycle_is_refused_with_its_path() {
     let node = probes(&lab).await;
     let a = probe(&node, "a");
     let outcome = a.relay("probe".into(), "a".into()).await.expect("it answers");
-    assert!(outcome.contains("call cycle: #"), "{outcome}");
+    assert!(outcome.contains("call cycle: probe/a on test -> probe/a on test"), "{outcome}");
     assert_eq!(lab.times("relayed begins"), 0);
 }
 
@@ -139,7 +139,7 @@ async fn an_endless_chain_is_cut() {
     let lab = Lab::default();
     let node = probes(&lab).await;
     let outcome = probe(&node, "a").endless(0).await.expect("it answers");
-    assert!(outcome.contains("more than 16 hops: #"), "{outcome}");
+    assert!(outcome.contains("more than 16 hops: probe/a on test -> "), "{outcome}");
 }
 
 #[tokio::test]

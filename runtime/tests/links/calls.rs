@@ -3,10 +3,13 @@
 use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::core::{NodeId, UnknownCause};
 use odeon::prelude::*;
+use odeon::remote::ConnectError;
+use odeon::remote::endpoint::HandshakeError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 
 /// What a test calls on the other node.
 #[odeon::contract(name = "counter", version = "1.0")]
@@ -318,6 +321,19 @@ async fn a_dial_goes_on_when_its_caller_leaves() {
         eventually("there is a link", || is_linked(&venus.links) && is_linked(&mars.links)).await;
         venus.links.connect(mars.links.local_address()).await.expect("there is one");
     }
+}
+
+#[tokio::test]
+async fn a_dialer_whose_certificate_has_expired_is_told_so() {
+    let cluster = Cluster::new();
+    let (mars, venus) = (cluster.node("mars", App::new()).await, cluster.node("venus", App::new()).await);
+    // it has run since then, and nobody has renewed it
+    let then = SystemTime::now() - Duration::from_secs(7_200);
+    venus.links.renew(cluster.node_trust_of("venus", then)).expect("it is of the same node");
+    let error = venus.links.connect(mars.links.local_address()).await.expect_err("mars looks at its clock");
+    let said = error.to_string();
+    assert!(matches!(error, ConnectError::Handshake(HandshakeError::Refused { .. })), "{error:?}");
+    assert!(said.contains("refuses this node") && said.contains("Expired"), "{said}");
 }
 
 #[tokio::test]

@@ -23,8 +23,9 @@ pub(crate) struct Linked {
 impl Cluster {
     pub(crate) fn new() -> Self {
         let id = ClusterId::new("test", 7).expect("a name");
-        let valid = Duration::from_secs(3_600);
-        let authority = Authority::create(&id, valid, SystemTime::now()).expect("an authority");
+        let valid = Duration::from_secs(86_400);
+        let since = SystemTime::now() - Duration::from_secs(43_200);
+        let authority = Authority::create(&id, valid, since).expect("an authority");
         Self { authority }
     }
 
@@ -88,9 +89,14 @@ impl Cluster {
 
     /// What a node shows.
     pub(crate) fn node_trust(&self, name: &str) -> Trust {
-        let (valid, now) = (Duration::from_secs(3_600), SystemTime::now());
-        let credentials = self.authority.issue(&name.parse().expect("a name"), valid, now);
-        Trust::new(&credentials.expect("credentials"), now).expect("they are good")
+        self.node_trust_of(name, SystemTime::now())
+    }
+
+    /// What a node shows whose certificate holds for an hour from then on, as late as it may be by now.
+    pub(crate) fn node_trust_of(&self, name: &str, then: SystemTime) -> Trust {
+        let valid = Duration::from_secs(3_600);
+        let credentials = self.authority.issue(&name.parse().expect("a name"), valid, then);
+        Trust::new(&credentials.expect("credentials"), then).expect("they were good then")
     }
 
     /// Connects a program outside of the cluster with one of these nodes.

@@ -39,18 +39,26 @@ pub(crate) enum IncarnationError {
 /// # Errors
 /// [`IncarnationError`].
 pub(crate) fn next(directory: &Path) -> Result<u64, IncarnationError> {
+    let next = last(directory)? + 1;
     let path = directory.join(FILE);
-    let last = match fs::read(&path) {
-        Ok(content) => read(&content).ok_or_else(|| damaged(&path, &content))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(cause) => return Err(DirectoryError::System { path, cause }.into()),
-    };
-    let next = last + 1;
     write_whole(&path, &format!("{next}\n"))?;
     // the name, too, must outlive a loss of power
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|cause| DirectoryError::System { path: directory.into(), cause })?;
     Ok(next)
+}
+
+/// The number of the last start, 0 if there was none. Blocks.
+///
+/// # Errors
+/// [`IncarnationError`].
+pub(crate) fn last(directory: &Path) -> Result<u64, IncarnationError> {
+    let path = directory.join(FILE);
+    match fs::read(&path) {
+        Ok(content) => read(&content).ok_or_else(|| damaged(&path, &content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(cause) => Err(DirectoryError::System { path, cause }.into()),
+    }
 }
 
 fn read(content: &[u8]) -> Option<u64> {

@@ -43,7 +43,7 @@ pub(super) async fn start(
     Ok(membership)
 }
 
-fn cannot_start(error: &StartMembershipError, directory: &Path) -> Failure {
+pub(super) fn cannot_start(error: &StartMembershipError, directory: &Path) -> Failure {
     let failure = Failure::failed(format_args!("the node cannot be a member of its cluster: {error}"));
     let directory = directory.display();
     match error {

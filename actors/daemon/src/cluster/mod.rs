@@ -15,6 +15,7 @@ use crate::date;
 use crate::exit::Failure;
 use crate::signals::Hangups;
 use credentials::{Life, UseError, Warnings};
+use odeon::core::ClusterId;
 use odeon::host::{Blocking, run_blocking};
 use odeon::membership::{Membership, Standing};
 use odeon::remote::{Links, LinksConfig, StartLinksError, Subject, Transport, Trust};
@@ -23,7 +24,7 @@ use peers::Peers;
 pub(crate) use peers::resolve;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -32,6 +33,22 @@ use tokio::time::{MissedTickBehavior, interval};
 const GROUP_DIRECTORY: &str = "cluster";
 /// How often somebody looks whether a certificate ends soon.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How often the node of a directory has started. Blocks.
+///
+/// # Errors
+/// What the node would say at its next start.
+pub(crate) fn starts(directory: &Path) -> Result<u64, Failure> {
+    incarnation::last(directory).map_err(Failure::failed)
+}
+
+/// Whether what the node of a directory has promised to others of this cluster is whole; none if it has not promised
+/// anything. Blocks.
+pub(crate) fn promises(directory: &Path, cluster: &ClusterId) -> Option<Result<(), Failure>> {
+    let directory = directory.join(GROUP_DIRECTORY);
+    let inspected = directory.exists().then(|| Membership::inspect(&directory, cluster));
+    inspected.map(|inspected| inspected.map_err(|error| member::cannot_start(&error, &directory)))
+}
 
 /// What a node of a cluster has read and written before it starts.
 pub(crate) struct Prepared {

@@ -4,7 +4,7 @@ use super::{ConnectError, Core, Entry, Holding, TURNED};
 use crate::reach::reached;
 use crate::remote::clients::Whom;
 use crate::remote::control::{self, HANDSHAKE_MAX};
-use crate::remote::endpoint::{Incoming, Member, close};
+use crate::remote::endpoint::{Incoming, Member, close, refused};
 use crate::remote::keeper;
 use crate::remote::link::{Link, LinkEnd};
 use crate::remote::peer::Peer;
@@ -57,6 +57,11 @@ impl Core {
         };
         let greeted = tokio::time::timeout(HANDSHAKE_WITHIN, greet(&connection, &hello)).await;
         let answer = greeted.unwrap_or_else(|_| Err(ConnectError::Broken("no answer in time".into())));
+        let answer = answer.map_err(|error| {
+            // what became of a stream says less than what became of its connection
+            let closed = connection.close_reason();
+            closed.and_then(|reason| refused(address, &reason)).map_or(error, ConnectError::Handshake)
+        });
         let up = answer.and_then(|(welcome, streams)| {
             self.confirmed(&node, &connection, address, (&ours, &hello, &welcome), streams)
         });

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const GROUP: Group = Group::DataDirectory;
+pub(super) const GROUP: Group = Group::DataDirectory;
 /// Room that the journal, its snapshots and the log of a node use up in days, not in minutes.
 const ROOM_ENOUGH: u64 = 1 << 30;
 /// A segment of the journal is begun anew in as much.

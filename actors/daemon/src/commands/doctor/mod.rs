@@ -8,6 +8,7 @@ mod clock;
 mod configuration;
 mod dial;
 mod directory;
+mod kept;
 mod limits;
 mod node;
 mod ports;
@@ -84,8 +85,9 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments, app: App
         limits::check(&site),
         certificates::check(&site)
     );
+    let kept = kept::check(&site, held.as_ref()).await;
     let clock = clock::check(&site, held.as_ref()).await;
-    for checks in [directory, ports, limits, clock, certificates] {
+    for checks in [directory, kept, ports, limits, clock, certificates] {
         report.add(checks)?;
     }
 
