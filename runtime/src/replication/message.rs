@@ -66,6 +66,9 @@ pub(super) enum Ask {
     },
     Propose {
         command: Bytes,
+        /// How long whoever asks waits for the answer, in milliseconds.
+        #[serde(default)]
+        within: u32,
     },
     /// The last entry that may have been committed when this is answered.
     Barrier,

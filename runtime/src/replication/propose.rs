@@ -98,7 +98,8 @@ impl Group {
     }
 
     async fn try_propose(&self, command: Bytes, within: Duration) -> Tried<Applied> {
-        let answer = self.ask_leader(within, Ask::Propose { command }).await;
+        let ask = Ask::Propose { command, within: within.as_millis().try_into().unwrap_or(u32::MAX) };
+        let answer = self.ask_leader(within, ask).await;
         answer.and_then(|answer| match answer {
             Answer::Proposed { at, answer } => Tried::Done(Applied { at, answer }),
             other => Tried::Unknown(format!("an answer to something else: {other:?}")),
@@ -172,7 +173,7 @@ impl Group {
         }
         let answered = async {
             match ask {
-                Ask::Propose { command } => serve::propose(raft, command).await,
+                Ask::Propose { command, within } => serve::propose(raft, command, within).await,
                 _ => serve::barrier(raft).await,
             }
         };

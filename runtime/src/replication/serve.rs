@@ -102,7 +102,7 @@ impl Seat {
             Ask::Install { vote, meta, length, at, piece } => {
                 self.install(from, vote, meta, (length, at), piece).await
             }
-            Ask::Propose { command } => propose(raft, command).await,
+            Ask::Propose { command, within } => propose(raft, command, within).await,
             Ask::Take { .. } => Ok(Answer::Refused { problem: "that is no matter of a group".into() }),
             Ask::Barrier => barrier(raft).await,
             Ask::Who => {
@@ -205,13 +205,15 @@ fn not_leader(ForwardToLeader { leader_id, leader_node, .. }: ForwardToLeader<Ty
     Answer::NotLeader { leader: leader_id.zip(leader_node) }
 }
 
-/// A leader that has heard of no majority yet, or not lately, waits for one for so long.
+/// A leader that has heard of no majority yet, or not lately, waits for one for so long, and no longer than half of the
+/// time of whoever asks: its answer, that nothing was done, shall reach them.
 const MAJORITY_WITHIN: Duration = Duration::from_millis(500);
 const MAJORITY_AGAIN: Duration = Duration::from_millis(20);
 
-/// Makes an entry of a command, if this is the leader, and waits until it is applied.
-pub(super) async fn propose(raft: &Node, command: Bytes) -> Result<Answer, Ended> {
-    let until = Instant::now() + MAJORITY_WITHIN;
+/// Makes an entry of a command, if this is the leader, and waits until it is applied. Whoever asks waits for so many
+/// milliseconds.
+pub(super) async fn propose(raft: &Node, command: Bytes, within: u32) -> Result<Answer, Ended> {
+    let until = Instant::now() + MAJORITY_WITHIN.min(Duration::from_millis(within.into()) / 2);
     let written = loop {
         let written = raft.client_write(Command(command.clone())).await;
         match &written {

@@ -260,6 +260,21 @@ async fn a_leader_without_its_majority_does_not_know_what_becomes_of_a_command()
 }
 
 #[tokio::test]
+async fn a_leader_that_has_been_alone_for_long_says_in_time_that_it_has_done_nothing() {
+    let stage = Stage::new("alone");
+    let replicas = stage.three().await;
+    write(&replicas[0], "before").await;
+    let leads = leader(&replicas).await;
+    for other in replicas.iter().filter(|each| each.name != leads.name) {
+        stage.cut(&other.name);
+    }
+    // heartbeats to two others each 20 ms: for longer than any election takes
+    stage.tries(&leads.name, 60).await;
+    let alone = leads.group.propose(Bytes::from_static(b"alone"), Duration::from_millis(100)).await;
+    assert!(matches!(alone, Err(ProposeError::NotExecuted(_))), "{alone:?}");
+}
+
+#[tokio::test]
 async fn a_new_replica_is_given_a_snapshot_in_pieces_and_may_vote_then() {
     let stage = Stage::new("snapshot");
     let replicas = stage.three().await;

@@ -140,9 +140,9 @@ impl Settings {
             source,
         };
         settings.check()?;
-        if let Some(text) = settings.log.as_deref().filter(|_| log::is_configured(flags.log.as_deref())) {
+        if let Some(text) = log::configured(flags.log.as_deref(), settings.log.as_deref()) {
             let at = |problem| settings.failure_at("node", "log", format_args!("node.log: {problem}"));
-            log::parse(text).map_err(|problem| at(problem).advice(log::ADVICE))?;
+            log::parse(&text).map_err(|problem| at(problem).advice(log::ADVICE))?;
         }
         Ok(settings)
     }

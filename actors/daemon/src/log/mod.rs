@@ -66,7 +66,7 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging; once in a process. A flag beats the environment, which beats the configuration.
+/// Starts logging; once in a process.
 ///
 /// # Errors
 /// The filter does not parse.
@@ -113,25 +113,48 @@ pub(crate) fn parse(text: &str) -> Result<EnvFilter, String> {
 /// What to say to whoever has written something else.
 pub(crate) const ADVICE: &str = "a filter is a level or a list such as info,odeon=debug";
 
-/// Whether what the configuration says holds: neither a flag nor the environment says anything.
-pub(crate) fn is_configured(flag: Option<&str>) -> bool {
-    flag.is_none() && variable().is_none()
+/// Who says which lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SaidBy {
+    Flag,
+    Environment,
+    Configuration,
+    Default,
 }
 
-fn variable() -> Option<String> {
-    std::env::var(VARIABLE).ok().filter(|text| !text.is_empty())
+impl SaidBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "--log",
+            Self::Environment => VARIABLE,
+            Self::Configuration => "node.log",
+            Self::Default => "the default",
+        }
+    }
+}
+
+/// The filter that holds: a flag beats the environment, which beats the configuration.
+fn chosen(flag: Option<&str>, configured: Option<&str>, default: &str) -> (String, SaidBy) {
+    let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    let said = [
+        (flag, SaidBy::Flag),
+        (variable.as_deref(), SaidBy::Environment),
+        (configured, SaidBy::Configuration),
+    ];
+    let first = said.into_iter().find_map(|(text, by)| Some((text?.to_owned(), by)));
+    first.unwrap_or_else(|| (default.to_owned(), SaidBy::Default))
+}
+
+/// The filter of the configuration, if it is the one that holds.
+pub(crate) fn configured(flag: Option<&str>, configured: Option<&str>) -> Option<String> {
+    let (text, by) = chosen(flag, configured, "");
+    (by == SaidBy::Configuration).then_some(text)
 }
 
 /// Which lines are written.
 fn filter(flag: Option<&str>, configured: Option<&str>, default: &str) -> Result<EnvFilter, Failure> {
-    let variable = variable();
-    let (text, said_by) = match (flag, &variable, configured) {
-        (Some(text), _, _) => (text, "--log"),
-        (None, Some(text), _) => (text.as_str(), VARIABLE),
-        (None, None, Some(text)) => (text, "node.log"),
-        (None, None, None) => (default, "the default"),
-    };
-    parse(text).map_err(|problem| Failure::usage(format_args!("{said_by}: {problem}")).advice(ADVICE))
+    let (text, by) = chosen(flag, configured, default);
+    parse(&text).map_err(|problem| Failure::usage(format_args!("{}: {problem}", by.name())).advice(ADVICE))
 }
 
 fn now() -> String {
