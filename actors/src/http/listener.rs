@@ -219,7 +219,13 @@ impl<A: Answer> House<A> {
         let desks = self.desks.lock().clone();
         let (ending, ended) = watch::channel(Ending::default());
         let desks = Desks::new(desks, self.limits, ended);
-        let door = Door { house: self.clone(), desks, ending, connections: JoinSet::new() };
+        let door = Door {
+            house: self.clone(),
+            desks,
+            ending,
+            connections: JoinSet::new(),
+            refusals: Refusals::default(),
+        };
         door.run(listener, pin!(told)).await;
         self.desks.lock().clear();
         Ok(())
@@ -232,6 +238,27 @@ struct Door<A> {
     desks: Desks<A>,
     ending: watch::Sender<Ending>,
     connections: JoinSet<()>,
+    refusals: Refusals,
+}
+
+/// How often in a row the system gave no connection: of many only the first is told of, and the end of them.
+#[derive(Default)]
+struct Refusals(u64);
+
+impl Refusals {
+    fn add(&mut self, error: &io::Error) {
+        if self.0 == 0 {
+            tracing::warn!(%error, "a connection could not be accepted; it is tried again and again");
+        }
+        self.0 += 1;
+    }
+
+    fn end(&mut self) {
+        let tries = std::mem::take(&mut self.0);
+        if tries > 0 {
+            tracing::info!(tries, "connections are accepted again");
+        }
+    }
 }
 
 impl<A: Answer> Door<A> {
@@ -248,9 +275,12 @@ impl<A: Answer> Door<A> {
                 Some(_) = self.connections.join_next(), if !self.connections.is_empty() => self.count_open(),
                 () = self.desks.overdue() => self.desks.hand_on(&mut self.connections),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.admit(stream),
+                    Ok((stream, _)) => {
+                        self.refusals.end();
+                        self.admit(stream);
+                    }
                     Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        self.refusals.add(&error);
                         tokio::time::sleep(REST).await;
                     }
                 },
