@@ -23,6 +23,7 @@ pub use shard::Lookup;
 pub(crate) use shard::{encoded, not_json, unread, wrong_verb};
 
 use crate::http::{BindError, ConnectionLimits, Keeper, Listener, ListenerCounts};
+use futures_util::future::BoxFuture;
 use meter::Reading;
 use odeon::host::Executor;
 use odeon::{Node, PartSpec};
@@ -96,21 +97,23 @@ impl Gateway {
         Self::start_as(executors, lookup, seed, config, Keeper::Executor).await
     }
 
-    async fn start_as(
-        executors: &[Executor],
+    fn start_as<'a>(
+        executors: &'a [Executor],
         lookup: Arc<dyn Lookup>,
         seed: u64,
         config: GatewayConfig,
-        keeper: Keeper<'_>,
-    ) -> Result<Self, StartGatewayError> {
-        let document = Arc::default();
-        let shards: Vec<_> = (0..executors.len() as u64)
-            // far apart, so that no two shards give the same id
-            .map(|i| Arc::new(Shard::new(&lookup, &config, &document, seed.wrapping_add(i << 48))))
-            .collect();
-        let (address, connections) = (config.address, config.connections);
-        let listener = Listener::start(executors, address, connections, shards.clone(), keeper).await?;
-        Ok(Self { listener, shards })
+        keeper: Keeper<'a>,
+    ) -> BoxFuture<'a, Result<Self, StartGatewayError>> {
+        Box::pin(async move {
+            let document = Arc::default();
+            let shards: Vec<_> = (0..executors.len() as u64)
+                // far apart, so that no two shards give the same id
+                .map(|i| Arc::new(Shard::new(&lookup, &config, &document, seed.wrapping_add(i << 48))))
+                .collect();
+            let (address, connections) = (config.address, config.connections);
+            let listener = Listener::start(executors, address, connections, shards.clone(), keeper).await?;
+            Ok(Self { listener, shards })
+        })
     }
 
     /// Where it listens.

@@ -3,6 +3,7 @@
 use super::Answer;
 use super::connection::{ConnectionLimits, Ending, refuse};
 use super::desks::{Desk, Desks};
+use futures_util::future::BoxFuture;
 use odeon::host::Executor;
 use odeon::{AddPartError, Node, PartSpec, Running};
 use parking_lot::Mutex;
@@ -155,16 +156,18 @@ impl Listener {
     /// Accepts no more and tells connections to end after the request under way. Requests that have not ended in
     /// time are answered with what is known of them, and connections that take no answer within a second more are
     /// cut. Returns how many had not ended in time; 0 if it was stopped before.
-    pub(crate) async fn stop(&self, within: Duration) -> usize {
-        let (cut, answer) = oneshot::channel();
-        // one that failed and has not begun again does not answer
-        let stopped = async {
-            match self.orders.send(StopOrder { within, cut }).await {
-                Ok(()) => answer.await.unwrap_or(0),
-                Err(_) => 0,
-            }
-        };
-        tokio::time::timeout(within.saturating_add(CUT_WITHIN), stopped).await.unwrap_or(0)
+    pub(crate) fn stop(&self, within: Duration) -> BoxFuture<'_, usize> {
+        Box::pin(async move {
+            let (cut, answer) = oneshot::channel();
+            // one that failed and has not begun again does not answer
+            let stopped = async {
+                match self.orders.send(StopOrder { within, cut }).await {
+                    Ok(()) => answer.await.unwrap_or(0),
+                    Err(_) => 0,
+                }
+            };
+            tokio::time::timeout(within.saturating_add(CUT_WITHIN), stopped).await.unwrap_or(0)
+        })
     }
 }
 

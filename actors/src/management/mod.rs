@@ -19,6 +19,7 @@ use crate::gateway::Gateway;
 use crate::http::{BindError, ConnectionLimits, Keeper, Listener};
 use api::StopRequest;
 use console::Console;
+use futures_util::future::BoxFuture;
 use odeon::{Node, PartSpec};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -86,17 +87,21 @@ impl Management {
     ///
     /// # Errors
     /// [`StartManagementError`] when the address cannot be had.
-    pub async fn start(
-        node: &Node,
-        gateway: Option<&Gateway>,
+    pub fn start<'a>(
+        node: &'a Node,
+        gateway: Option<&'a Gateway>,
         config: ManagementConfig,
-    ) -> Result<Self, StartManagementError> {
-        let (address, connections) = (config.address, config.connections);
-        let console = Arc::new(Console::new(node, gateway, config));
-        let spec = PartSpec::new("management").outlives_services();
-        let keeper = Keeper::Node(node, &spec, STOP_WITHIN);
-        let control = std::slice::from_ref(node.control());
-        Ok(Self { listener: Listener::start(control, address, connections, vec![console], keeper).await? })
+    ) -> BoxFuture<'a, Result<Self, StartManagementError>> {
+        Box::pin(async move {
+            let (address, connections) = (config.address, config.connections);
+            let console = Arc::new(Console::new(node, gateway, config));
+            let spec = PartSpec::new("management").outlives_services();
+            let keeper = Keeper::Node(node, &spec, STOP_WITHIN);
+            let control = std::slice::from_ref(node.control());
+            Ok(Self {
+                listener: Listener::start(control, address, connections, vec![console], keeper).await?,
+            })
+        })
     }
 
     /// Where it listens.

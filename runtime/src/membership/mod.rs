@@ -22,6 +22,7 @@ use crate::node::{Node, NodeInner};
 use crate::replication::{Group, GroupStatus, ProposeError};
 use crate::telemetry::events::{Event, Events};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use odeon_core::membership::{Card, Command, Lease, Outcome, Problem, Times, View};
 use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
 use parking_lot::Mutex;
@@ -152,8 +153,8 @@ impl Membership {
 
     /// Waits until others have all entities and singletons of this node that they can have, once the group knows that it
     /// drains ([`Command::Drain`]). False: the time is up, and it has some.
-    pub async fn gave_away(&self, within: Duration) -> bool {
-        tokio::time::timeout(within, crate::placement::drained(self)).await.is_ok()
+    pub fn gave_away(&self, within: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(async move { tokio::time::timeout(within, crate::placement::drained(self)).await.is_ok() })
     }
 
     /// The cluster group as this node's replica sees it.
@@ -180,20 +181,26 @@ impl Membership {
     ///
     /// # Errors
     /// [`ProposeError`]. What the group refuses is no error, but an outcome.
-    pub async fn propose(&self, command: &Command, within: Duration) -> Result<Outcome, ProposeError> {
-        self.0.propose(command, within).await
+    pub fn propose<'a>(
+        &'a self,
+        command: &'a Command,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<Outcome, ProposeError>> {
+        Box::pin(async move { self.0.propose(command, within).await })
     }
 
     /// Leaves the cluster: others take over at once, not when the lease ends.
     ///
     /// # Errors
     /// [`ProposeError`]: there was no leader in time. The lease will end.
-    pub async fn leave(&self, within: Duration) -> Result<(), ProposeError> {
-        self.0.standing.send_replace(Standing::Left);
-        self.0.lease.lock().lose();
-        let reason = odeon_core::membership::Reason::Left;
-        let leave = Command::Remove { node: self.0.node.clone(), reason, renewals: None };
-        self.0.propose(&leave, within).await.map(drop)
+    pub fn leave(&self, within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
+        Box::pin(async move {
+            self.0.standing.send_replace(Standing::Left);
+            self.0.lease.lock().lose();
+            let reason = odeon_core::membership::Reason::Left;
+            let leave = Command::Remove { node: self.0.node.clone(), reason, renewals: None };
+            self.0.propose(&leave, within).await.map(drop)
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::placement::{self, Placement, Takeover};
 use crate::remote::Links;
 use crate::replication::{Group, GroupConfig, StartGroupError};
 use crate::supervision::{AddPartError, PartSpec, Running};
+use futures_util::future::BoxFuture;
 use odeon_core::journal::GroupId;
 use odeon_core::membership::{Card, Lease, LevelRange, Times, TimesError};
 use odeon_core::{ClusterId, NodeName, ReplicaId};
@@ -114,29 +115,31 @@ impl Membership {
     ///
     /// # Errors
     /// [`StartMembershipError`]. Whether it becomes a member is told by [`Membership::standing`].
-    pub async fn start(
-        node: &Node,
-        links: &Links,
+    pub fn start<'a>(
+        node: &'a Node,
+        links: &'a Links,
         config: MembershipConfig,
-    ) -> Result<Self, StartMembershipError> {
-        config.times.check()?;
-        if config.founders.is_empty() {
-            return Err(StartMembershipError::Config("a cluster needs founders: name one node at least"));
-        }
-        if config.voters.is_multiple_of(2) {
-            return Err(StartMembershipError::Config("the number of voters has to be odd"));
-        }
-        if Membership::of(node).is_some() {
-            return Err(StartMembershipError::Again);
-        }
-        // whatever it spawns belongs to the executor of the links
-        let executor = node.inner().host.executors[0].clone();
-        let (node, links) = (node.clone(), links.clone());
-        let span = tracing::Span::current();
-        let started = executor.spawn(tracing::Instrument::instrument(start(node, links, config), span));
-        started.await.unwrap_or_else(|error| {
-            // a panic is reported by the hook
-            Err(StartGroupError::Ended(error.to_string()).into())
+    ) -> BoxFuture<'a, Result<Self, StartMembershipError>> {
+        Box::pin(async move {
+            config.times.check()?;
+            if config.founders.is_empty() {
+                return Err(StartMembershipError::Config("a cluster needs founders: name one node at least"));
+            }
+            if config.voters.is_multiple_of(2) {
+                return Err(StartMembershipError::Config("the number of voters has to be odd"));
+            }
+            if Membership::of(node).is_some() {
+                return Err(StartMembershipError::Again);
+            }
+            // whatever it spawns belongs to the executor of the links
+            let executor = node.inner().host.executors[0].clone();
+            let (node, links) = (node.clone(), links.clone());
+            let span = tracing::Span::current();
+            let started = executor.spawn(tracing::Instrument::instrument(start(node, links, config), span));
+            started.await.unwrap_or_else(|error| {
+                // a panic is reported by the hook
+                Err(StartGroupError::Ended(error.to_string()).into())
+            })
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::telemetry::dump::{
     CellName, DeadlinesDump, Dump, EventDump, ExecutorDump, InPoll, Listed, QueueDump, ServiceDump,
     StuckDump, TasksDump, millis,
 };
+use futures_util::future::BoxFuture;
 use odeon_core::Criticality;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -39,49 +40,53 @@ const BATCH: usize = 256;
 impl Node {
     /// What is stuck, what waits and where, and what has happened last. Takes a tenth of a second if an executor is
     /// blocked, and time to look at each activation.
-    pub async fn dump(&self) -> Dump {
-        let inner = &self.0;
-        let mut dump = Dump { executors: self.look_at_executors().await, ..Dump::default() };
-        let now = inner.wheel.now();
-        let mut found = Found::default();
-        for host in inner.tree.hosts() {
-            dump.services.push(found.look_at(&host, now).await);
-        }
-        let meters =
-            self.services().into_iter().map(|service| (service.description.name.to_string(), service.meter));
-        let meters: BTreeMap<_, _> = meters.collect();
-        for service in &mut dump.services {
-            if let Some(meter) = meters.get(&service.service) {
-                books(service, meter);
+    pub fn dump(&self) -> BoxFuture<'_, Dump> {
+        Box::pin(async move {
+            let inner = &self.0;
+            let mut dump = Dump { executors: self.look_at_executors().await, ..Dump::default() };
+            let now = inner.wheel.now();
+            let mut found = Found::default();
+            for host in inner.tree.hosts() {
+                dump.services.push(found.look_at(&host, now).await);
             }
-        }
-        for polled in found.in_poll.into_values() {
-            if let Some(executor) = dump.executors.get_mut(polled.cell.executor) {
-                executor.in_poll = Some(polled);
+            let meters = self
+                .services()
+                .into_iter()
+                .map(|service| (service.description.name.to_string(), service.meter));
+            let meters: BTreeMap<_, _> = meters.collect();
+            for service in &mut dump.services {
+                if let Some(meter) = meters.get(&service.service) {
+                    books(service, meter);
+                }
             }
-        }
-        (dump.stuck, dump.queues, dump.tasks) =
-            (found.stuck.listed(), found.queues.listed(), found.tasks.listed());
-        if let Some(links) = Links::of(self) {
-            dump.peers = first(links.look());
-        }
-        if let Some(placement) = &inner.placement {
-            (dump.lines, dump.giving) = (first(placement.look()), placement.giving());
-        }
-        dump.journal = Membership::of(self).map(|membership| membership.journal().look());
-        dump.blocking = inner.host.blocking.look();
-        let (events, total) = inner.events.last();
-        dump.events_total = total;
-        dump.events = events
-            .into_iter()
-            .map(|event| EventDump {
-                number: event.number,
-                ago_ms: millis(event.ago),
-                kind: event.kind.into(),
-                text: event.text,
-            })
-            .collect();
-        dump
+            for polled in found.in_poll.into_values() {
+                if let Some(executor) = dump.executors.get_mut(polled.cell.executor) {
+                    executor.in_poll = Some(polled);
+                }
+            }
+            (dump.stuck, dump.queues, dump.tasks) =
+                (found.stuck.listed(), found.queues.listed(), found.tasks.listed());
+            if let Some(links) = Links::of(self) {
+                dump.peers = first(links.look());
+            }
+            if let Some(placement) = &inner.placement {
+                (dump.lines, dump.giving) = (first(placement.look()), placement.giving());
+            }
+            dump.journal = Membership::of(self).map(|membership| membership.journal().look());
+            dump.blocking = inner.host.blocking.look();
+            let (events, total) = inner.events.last();
+            dump.events_total = total;
+            dump.events = events
+                .into_iter()
+                .map(|event| EventDump {
+                    number: event.number,
+                    ago_ms: millis(event.ago),
+                    kind: event.kind.into(),
+                    text: event.text,
+                })
+                .collect();
+            dump
+        })
     }
 
     /// Asks each executor for a sign of life.

@@ -23,6 +23,7 @@ use crate::supervision::{AddPartError, PartSpec, Running, Tree, TreeNode};
 use crate::telemetry::ServiceMeter;
 use crate::telemetry::events::{Event, Events};
 use crate::topics::Topics;
+use futures_util::future::BoxFuture;
 use odeon_core::id::NameError;
 use odeon_core::supervision::Exit;
 use odeon_core::{NodeName, Refusal, ServiceName, SpanId};
@@ -224,53 +225,55 @@ impl Node {
         Self::start_on(host, control, true, config, app).await
     }
 
-    async fn start_on(
+    fn start_on(
         host: Host,
         control: Executor,
         is_apart: bool,
         config: NodeConfig,
         app: App,
-    ) -> Result<Node, StartNodeError> {
-        let prepared = app.prepare(&config)?;
-        let mut clocks = host.executors.clone();
-        if is_apart {
-            clocks.push(control.clone());
-        }
-        let wheel = Wheel::new(clocks.len());
-        let events = Events::default();
-        let tree = Tree::start(&control, host.seed, &events).await.map_err(StartNodeError::Tree)?;
-        let placement = config.placed.then(Arc::<Placement>::default);
-        let inner = Arc::new(NodeInner {
-            name: config.name.clone(),
-            registry: Registry::new(config.bindings.clone(), placement.clone()),
-            placement,
-            wheel: wheel.clone(),
-            tree,
-            events,
-            nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
-            topics: Topics::new(config.name.clone()),
-            links: OnceLock::new(),
-            membership: OnceLock::new(),
-            seeds: AtomicU64::new(1),
-            spans: AtomicU64::new(1),
-            cells: AtomicU64::new(1),
-            stopping: AtomicBool::new(false),
-            withheld: Mutex::default(),
-            adding: tokio::sync::Mutex::default(),
-            host,
-            control,
-        });
-        for (shard, executor) in clocks.iter().enumerate().take(wheel.shards()) {
-            // the node lives until its tree has ended, whoever holds it
-            let (keep, turning) = (inner.clone(), wheel.clone().run(shard));
-            executor.spawn(async move {
-                tokio::select! { biased; _ = keep.tree.ended() => {}, () = turning => {} }
+    ) -> BoxFuture<'static, Result<Node, StartNodeError>> {
+        Box::pin(async move {
+            let prepared = app.prepare(&config)?;
+            let mut clocks = host.executors.clone();
+            if is_apart {
+                clocks.push(control.clone());
+            }
+            let wheel = Wheel::new(clocks.len());
+            let events = Events::default();
+            let tree = Tree::start(&control, host.seed, &events).await.map_err(StartNodeError::Tree)?;
+            let placement = config.placed.then(Arc::<Placement>::default);
+            let inner = Arc::new(NodeInner {
+                name: config.name.clone(),
+                registry: Registry::new(config.bindings.clone(), placement.clone()),
+                placement,
+                wheel: wheel.clone(),
+                tree,
+                events,
+                nurseries: host.executors.iter().map(|_| Nursery::default()).collect(),
+                topics: Topics::new(config.name.clone()),
+                links: OnceLock::new(),
+                membership: OnceLock::new(),
+                seeds: AtomicU64::new(1),
+                spans: AtomicU64::new(1),
+                cells: AtomicU64::new(1),
+                stopping: AtomicBool::new(false),
+                withheld: Mutex::default(),
+                adding: tokio::sync::Mutex::default(),
+                host,
+                control,
             });
-        }
-        for service in prepared {
-            service.launch(&inner).await;
-        }
-        Ok(Node(inner))
+            for (shard, executor) in clocks.iter().enumerate().take(wheel.shards()) {
+                // the node lives until its tree has ended, whoever holds it
+                let (keep, turning) = (inner.clone(), wheel.clone().run(shard));
+                executor.spawn(async move {
+                    tokio::select! { biased; _ = keep.tree.ended() => {}, () = turning => {} }
+                });
+            }
+            for service in prepared {
+                service.launch(&inner).await;
+            }
+            Ok(Node(inner))
+        })
     }
 
     /// Starts more services on a node that runs; its peers learn of them. They have no section in the node's
@@ -278,25 +281,27 @@ impl Node {
     ///
     /// # Errors
     /// [`AddServicesError`].
-    pub async fn add_services(&self, app: App) -> Result<(), AddServicesError> {
-        let _one_at_a_time = self.0.adding.lock().await;
-        let prepared = app.prepare(&NodeConfig::named(self.0.name.clone()))?;
-        if self.is_stopping() {
-            return Err(AddServicesError::Stopping);
-        }
-        if let Some(twice) = prepared.iter().map(|p| p.name()).find(|name| self.0.registry.has(name)) {
-            return Err(StartNodeError::Twice(twice.clone()).into());
-        }
-        for service in prepared {
-            service.launch(&self.0).await;
-        }
-        if let Some(links) = self.0.links.get() {
-            links.offer(&self.0)?;
-        }
-        if let Some(membership) = self.0.membership.get() {
-            membership.offer(&self.0);
-        }
-        Ok(())
+    pub fn add_services(&self, app: App) -> BoxFuture<'_, Result<(), AddServicesError>> {
+        Box::pin(async move {
+            let _one_at_a_time = self.0.adding.lock().await;
+            let prepared = app.prepare(&NodeConfig::named(self.0.name.clone()))?;
+            if self.is_stopping() {
+                return Err(AddServicesError::Stopping);
+            }
+            if let Some(twice) = prepared.iter().map(|p| p.name()).find(|name| self.0.registry.has(name)) {
+                return Err(StartNodeError::Twice(twice.clone()).into());
+            }
+            for service in prepared {
+                service.launch(&self.0).await;
+            }
+            if let Some(links) = self.0.links.get() {
+                links.offer(&self.0)?;
+            }
+            if let Some(membership) = self.0.membership.get() {
+                membership.offer(&self.0);
+            }
+            Ok(())
+        })
     }
 
     /// Its name.

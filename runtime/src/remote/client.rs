@@ -11,6 +11,7 @@ use crate::host::{Executor, Host, Inline};
 use crate::node::{App, Node, NodeConfig, RefError, StartNodeError};
 use crate::service::contract::Contract;
 use crate::supervision::{AddPartError, PartSpec, Running};
+use futures_util::future::BoxFuture;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::Features;
@@ -106,45 +107,47 @@ impl Client {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub async fn connect(config: ClientConfig) -> Result<Self, ConnectClientError> {
-        let ClientConfig { addresses, trust, mut transport } = config;
-        let first = *addresses.first().ok_or(ConnectClientError::NoAddress)?;
-        let Subject::Client(name) = trust.subject().clone() else {
-            return Err(ConnectClientError::Role { certificate: trust.subject().clone() });
-        };
-        transport.keep_alive = transport.keep_alive.or(Some(Pulse::every(&transport)));
-        let executor = Executor::new(tokio::runtime::Handle::current(), 0);
-        let cluster = trust.cluster().clone();
-        let endpoint = Endpoint::bind_to_dial(any_port(&addresses), trust, &transport, &executor)?;
-        let host = Host {
-            executors: vec![executor.clone()],
-            blocking: Arc::new(Inline),
-            seed: random().ok_or(ConnectClientError::NoRandom)?,
-        };
-        let node = Node::start(host, NodeConfig::named(name.clone()), App::new()).await?;
-        let run = random().ok_or(ConnectClientError::NoRandom)?;
-        let us = Ours {
-            cluster,
-            node: NodeId { name, incarnation: (run >> (u64::BITS - RUN_BITS)).max(1) },
-            run,
-            is_client: true,
-            versions: VersionRange::SPOKEN,
-            artifact: None,
-            address: String::new(),
-            features: Features::default(),
-            session_next: 1,
-        };
-        let core = Core::new(node.inner(), &executor, endpoint, us);
-        let _ = node.inner().links.set(core.clone());
-        let client = Self(Arc::new(Open { node, core }));
-        let begin = client.0.core.draw(addresses.len());
-        client.first_link(&addresses, begin, first).await?;
-        let spec = PartSpec::new("link").stop_within(2 * CLOSE_WITHIN).outlives_services();
-        let tended = client.0.core.clone();
-        let look_every = Pulse::every(&transport);
-        let tend = move |running| tend(tended.clone(), addresses.clone(), begin, look_every, running);
-        client.0.node.add_part(&spec, tend).await?;
-        Ok(client)
+    pub fn connect(config: ClientConfig) -> BoxFuture<'static, Result<Self, ConnectClientError>> {
+        Box::pin(async move {
+            let ClientConfig { addresses, trust, mut transport } = config;
+            let first = *addresses.first().ok_or(ConnectClientError::NoAddress)?;
+            let Subject::Client(name) = trust.subject().clone() else {
+                return Err(ConnectClientError::Role { certificate: trust.subject().clone() });
+            };
+            transport.keep_alive = transport.keep_alive.or(Some(Pulse::every(&transport)));
+            let executor = Executor::new(tokio::runtime::Handle::current(), 0);
+            let cluster = trust.cluster().clone();
+            let endpoint = Endpoint::bind_to_dial(any_port(&addresses), trust, &transport, &executor)?;
+            let host = Host {
+                executors: vec![executor.clone()],
+                blocking: Arc::new(Inline),
+                seed: random().ok_or(ConnectClientError::NoRandom)?,
+            };
+            let node = Node::start(host, NodeConfig::named(name.clone()), App::new()).await?;
+            let run = random().ok_or(ConnectClientError::NoRandom)?;
+            let us = Ours {
+                cluster,
+                node: NodeId { name, incarnation: (run >> (u64::BITS - RUN_BITS)).max(1) },
+                run,
+                is_client: true,
+                versions: VersionRange::SPOKEN,
+                artifact: None,
+                address: String::new(),
+                features: Features::default(),
+                session_next: 1,
+            };
+            let core = Core::new(node.inner(), &executor, endpoint, us);
+            let _ = node.inner().links.set(core.clone());
+            let client = Self(Arc::new(Open { node, core }));
+            let begin = client.0.core.draw(addresses.len());
+            client.first_link(&addresses, begin, first).await?;
+            let spec = PartSpec::new("link").stop_within(2 * CLOSE_WITHIN).outlives_services();
+            let tended = client.0.core.clone();
+            let look_every = Pulse::every(&transport);
+            let tend = move |running| tend(tended.clone(), addresses.clone(), begin, look_every, running);
+            client.0.node.add_part(&spec, tend).await?;
+            Ok(client)
+        })
     }
 
     /// Tries each address once.
@@ -211,9 +214,11 @@ impl Client {
 
     /// Closes the link in order, for all handles; waits no longer than this for it. Calls that are under way end, those
     /// that come later are refused.
-    pub async fn close(&self, within: Duration) {
-        self.0.core.close("the client is done", within.min(CLOSE_WITHIN)).await;
-        self.0.node.stop(within).await;
+    pub fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.0.core.close("the client is done", within.min(CLOSE_WITHIN)).await;
+            self.0.node.stop(within).await;
+        })
     }
 }
 

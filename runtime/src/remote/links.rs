@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::replication::Exchange;
 use crate::supervision::{AddPartError, PartSpec, Running};
 use crate::telemetry::dump::PeerDump;
+use futures_util::future::BoxFuture;
 use odeon_core::delivery::Books;
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
@@ -156,43 +157,45 @@ impl Links {
     ///
     /// # Errors
     /// [`StartLinksError`].
-    pub async fn start(node: &Node, config: LinksConfig) -> Result<Self, StartLinksError> {
-        let inner = node.inner();
-        if *config.trust.subject() != Subject::Node(inner.name.clone()) {
-            let (certificate, node) = (config.trust.subject().clone(), inner.name.clone());
-            return Err(StartLinksError::Name { certificate, node });
-        }
-        let executor = inner.host.executors[0].clone();
-        let cluster = config.trust.cluster().clone();
-        let (look_every, probes) = (Pulse::every(&config.transport), config.transport.clone());
-        let endpoint = Endpoint::bind(config.address, config.trust, &config.transport, &executor)?;
-        let us = Ours {
-            cluster,
-            node: NodeId { name: inner.name.clone(), incarnation: config.incarnation },
-            // without chance it does not say
-            run: super::random().unwrap_or(0),
-            versions: VersionRange::SPOKEN,
-            artifact: config.artifact.map(ArtifactDigest),
-            address: config.advertise.unwrap_or(endpoint.local_address()).to_string(),
-            features: Features::TOPICS,
-            is_client: false,
-            session_next: 1,
-        };
-        let core = Core::new(inner, &executor, endpoint, us);
-        core.offer(inner)?;
-        inner.links.set(core.clone()).map_err(|_| StartLinksError::Again)?;
-        inner.topics.call(core.us().clone());
-        // what was registered in between
-        core.offer(inner)?;
-        let spec = PartSpec::new("links").stop_within(2 * CLOSE_WITHIN).outlives_services();
-        let listening = core.clone();
-        node.add_part(&spec, move |running| {
-            let probes = Probes::new(&probes);
-            accept(listening.clone(), look_every, probes, running)
+    pub fn start(node: &Node, config: LinksConfig) -> BoxFuture<'_, Result<Self, StartLinksError>> {
+        Box::pin(async move {
+            let inner = node.inner();
+            if *config.trust.subject() != Subject::Node(inner.name.clone()) {
+                let (certificate, node) = (config.trust.subject().clone(), inner.name.clone());
+                return Err(StartLinksError::Name { certificate, node });
+            }
+            let executor = inner.host.executors[0].clone();
+            let cluster = config.trust.cluster().clone();
+            let (look_every, probes) = (Pulse::every(&config.transport), config.transport.clone());
+            let endpoint = Endpoint::bind(config.address, config.trust, &config.transport, &executor)?;
+            let us = Ours {
+                cluster,
+                node: NodeId { name: inner.name.clone(), incarnation: config.incarnation },
+                // without chance it does not say
+                run: super::random().unwrap_or(0),
+                versions: VersionRange::SPOKEN,
+                artifact: config.artifact.map(ArtifactDigest),
+                address: config.advertise.unwrap_or(endpoint.local_address()).to_string(),
+                features: Features::TOPICS,
+                is_client: false,
+                session_next: 1,
+            };
+            let core = Core::new(inner, &executor, endpoint, us);
+            core.offer(inner)?;
+            inner.links.set(core.clone()).map_err(|_| StartLinksError::Again)?;
+            inner.topics.call(core.us().clone());
+            // what was registered in between
+            core.offer(inner)?;
+            let spec = PartSpec::new("links").stop_within(2 * CLOSE_WITHIN).outlives_services();
+            let listening = core.clone();
+            node.add_part(&spec, move |running| {
+                let probes = Probes::new(&probes);
+                accept(listening.clone(), look_every, probes, running)
+            })
+            .await?;
+            gossip::begin(node, &core).await?;
+            Ok(Self(core))
         })
-        .await?;
-        gossip::begin(node, &core).await?;
-        Ok(Self(core))
     }
 
     /// Those of a node, if it has any.
@@ -270,11 +273,13 @@ impl Links {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub async fn connect(&self, address: SocketAddr) -> Result<NodeId, ConnectError> {
-        let core = self.0.clone();
-        let dial = async move { core.dial(address, None).await };
-        let dialed = self.0.executor.spawn(dial.in_current_span()).await;
-        dialed.unwrap_or_else(|error| Err(ConnectError::Broken(error.to_string())))
+    pub fn connect(&self, address: SocketAddr) -> BoxFuture<'_, Result<NodeId, ConnectError>> {
+        Box::pin(async move {
+            let core = self.0.clone();
+            let dial = async move { core.dial(address, None).await };
+            let dialed = self.0.executor.spawn(dial.in_current_span()).await;
+            dialed.unwrap_or_else(|error| Err(ConnectError::Broken(error.to_string())))
+        })
     }
 
     /// Closes all connections without a word, as if the network had failed. Sessions go on over the next ones.

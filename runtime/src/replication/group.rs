@@ -12,6 +12,7 @@ use super::status::{GroupStatus, tell};
 use crate::host::Blocking;
 use crate::journal::Journal;
 use crate::telemetry::Events;
+use futures_util::future::BoxFuture;
 use odeon_core::journal::GroupId;
 use odeon_core::membership::Times;
 use odeon_core::{NodeName, ReplicaId};
@@ -154,25 +155,35 @@ impl Group {
     ///
     /// # Errors
     /// [`StartGroupError`].
-    pub async fn start(
+    pub fn start<'a>(
         config: GroupConfig,
-        journal: &Journal,
+        journal: &'a Journal,
         blocking: Arc<dyn Blocking>,
-        exchange: &Exchange,
+        exchange: &'a Exchange,
         machine: Box<dyn StateMachine>,
-    ) -> Result<Self, StartGroupError> {
-        let raft_config = config.raft()?;
-        let GroupConfig { group, replica, snapshots, events, .. } = config;
-        let log = Log::open(group, journal.clone()).await.map_err(StartGroupError::Written)?;
-        let snapshots = Snapshots::new(snapshots, group, blocking);
-        let applier = Applier::open(machine, snapshots).await.map_err(StartGroupError::Written)?;
-        let peers = Peers { exchange: exchange.clone(), group };
-        let raft = Raft::new(replica, Arc::new(raft_config), peers, log, applier).await;
-        let raft = raft.map_err(|error| StartGroupError::Ended(error.to_string()))?;
-        exchange.seat(group, Some(Seat::new(replica, raft.clone())));
-        InSpan::spawn(tell(group, raft.metrics(), events));
-        let (contacts, said, turn) = Default::default();
-        Ok(Self(Arc::new(Inner { group, replica, raft, exchange: exchange.clone(), contacts, said, turn })))
+    ) -> BoxFuture<'a, Result<Self, StartGroupError>> {
+        Box::pin(async move {
+            let raft_config = config.raft()?;
+            let GroupConfig { group, replica, snapshots, events, .. } = config;
+            let log = Log::open(group, journal.clone()).await.map_err(StartGroupError::Written)?;
+            let snapshots = Snapshots::new(snapshots, group, blocking);
+            let applier = Applier::open(machine, snapshots).await.map_err(StartGroupError::Written)?;
+            let peers = Peers { exchange: exchange.clone(), group };
+            let raft = Raft::new(replica, Arc::new(raft_config), peers, log, applier).await;
+            let raft = raft.map_err(|error| StartGroupError::Ended(error.to_string()))?;
+            exchange.seat(group, Some(Seat::new(replica, raft.clone())));
+            InSpan::spawn(tell(group, raft.metrics(), events));
+            let (contacts, said, turn) = Default::default();
+            Ok(Self(Arc::new(Inner {
+                group,
+                replica,
+                raft,
+                exchange: exchange.clone(),
+                contacts,
+                said,
+                turn,
+            })))
+        })
     }
 
     /// Forms the group with these replicas as its first voters. Of them one does it, or several do it alike; the others
@@ -180,10 +191,12 @@ impl Group {
     ///
     /// # Errors
     /// [`ChangeError::Refused`]: it was formed before, or this replica is none of them.
-    pub async fn form(&self, voters: BTreeMap<ReplicaId, NodeName>) -> Result<(), ChangeError> {
-        self.0.raft.initialize(voters).await.map_err(|error| match error {
-            RaftError::APIError(error) => ChangeError::Refused(error.to_string()),
-            RaftError::Fatal(fatal) => ChangeError::Unknown(fatal.to_string()),
+    pub fn form(&self, voters: BTreeMap<ReplicaId, NodeName>) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async move {
+            self.0.raft.initialize(voters).await.map_err(|error| match error {
+                RaftError::APIError(error) => ChangeError::Refused(error.to_string()),
+                RaftError::Fatal(fatal) => ChangeError::Unknown(fatal.to_string()),
+            })
         })
     }
 
@@ -234,47 +247,53 @@ impl Group {
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn add_learner(&self, replica: ReplicaId, node: NodeName) -> Result<(), ChangeError> {
-        changed(self.0.raft.add_learner(replica, node, false).await)
+    pub fn add_learner(&self, replica: ReplicaId, node: NodeName) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async move { changed(self.0.raft.add_learner(replica, node, false).await) })
     }
 
     /// Makes these the voters, who take entries already, by joint consensus; those who were go on as learners.
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn set_voters(&self, voters: BTreeSet<ReplicaId>) -> Result<(), ChangeError> {
-        changed(self.0.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), true).await)
+    pub fn set_voters(&self, voters: BTreeSet<ReplicaId>) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async move {
+            changed(self.0.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), true).await)
+        })
     }
 
     /// Takes learners out of the group.
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn remove(&self, learners: BTreeSet<ReplicaId>) -> Result<(), ChangeError> {
-        changed(self.0.raft.change_membership(ChangeMembers::RemoveNodes(learners), false).await)
+    pub fn remove(&self, learners: BTreeSet<ReplicaId>) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async move {
+            changed(self.0.raft.change_membership(ChangeMembers::RemoveNodes(learners), false).await)
+        })
     }
 
     /// Gives the lead to another voter, if this replica has it. Whether it takes it is seen in the status.
     ///
     /// # Errors
     /// It has ended.
-    pub async fn transfer(&self, to: ReplicaId) -> Result<(), ChangeError> {
-        self.0.raft.trigger().transfer_leader(to).await.map_err(ended)
+    pub fn transfer(&self, to: ReplicaId) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async move { self.0.raft.trigger().transfer_leader(to).await.map_err(ended) })
     }
 
     /// Takes a snapshot now.
     ///
     /// # Errors
     /// It has ended.
-    pub async fn snapshot(&self) -> Result<(), ChangeError> {
-        self.0.raft.trigger().snapshot().await.map_err(ended)
+    pub fn snapshot(&self) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async move { self.0.raft.trigger().snapshot().await.map_err(ended) })
     }
 
     /// Ends the replica here. What it has is kept.
-    pub async fn stop(&self) {
-        self.0.exchange.seat(self.0.group, None);
-        // an error says that it has panicked, which was reported
-        let _ = self.0.raft.shutdown().await;
+    pub fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.0.exchange.seat(self.0.group, None);
+            // an error says that it has panicked, which was reported
+            let _ = self.0.raft.shutdown().await;
+        })
     }
 }
 

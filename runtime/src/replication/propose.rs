@@ -5,6 +5,7 @@ use super::group::{Group, Inner};
 use super::message::{Answer, Ask};
 use super::serve;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use odeon_core::{EntryId, NodeName, ReplicaId};
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -52,28 +53,32 @@ impl Group {
     ///
     /// # Errors
     /// [`ProposeError`]; whether it will be applied is known only for [`ProposeError::NotExecuted`].
-    pub async fn propose(&self, command: Bytes, within: Duration) -> Result<Applied, ProposeError> {
-        let outcome = self.try_until(within, |left| self.try_propose(command.clone(), left)).await;
-        match outcome {
-            Tried::Done(applied) => Ok(applied),
-            Tried::Again(problem) => Err(ProposeError::NotExecuted(problem)),
-            Tried::Unknown(problem) => Err(ProposeError::Unknown(problem)),
-        }
+    pub fn propose(&self, command: Bytes, within: Duration) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        Box::pin(async move {
+            let outcome = self.try_until(within, |left| self.try_propose(command.clone(), left)).await;
+            match outcome {
+                Tried::Done(applied) => Ok(applied),
+                Tried::Again(problem) => Err(ProposeError::NotExecuted(problem)),
+                Tried::Unknown(problem) => Err(ProposeError::Unknown(problem)),
+            }
+        })
     }
 
     /// Waits until all that was committed anywhere before this was called is applied here (linearizable reads).
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn barrier(&self, within: Duration) -> Result<(), ReadError> {
-        let deadline = Instant::now() + within;
-        let index = match self.try_until(within, |left| self.try_barrier(left)).await {
-            Tried::Done(index) => index,
-            Tried::Again(problem) | Tried::Unknown(problem) => return Err(ReadError(problem)),
-        };
-        let applied = self.until(|status| status.applied.is_some_and(|applied| applied.index >= index));
-        let late = |_| ReadError(format!("entry {index} is not applied here yet"));
-        timeout_at(deadline, applied).await.map(drop).map_err(late)
+    pub fn barrier(&self, within: Duration) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + within;
+            let index = match self.try_until(within, |left| self.try_barrier(left)).await {
+                Tried::Done(index) => index,
+                Tried::Again(problem) | Tried::Unknown(problem) => return Err(ReadError(problem)),
+            };
+            let applied = self.until(|status| status.applied.is_some_and(|applied| applied.index >= index));
+            let late = |_| ReadError(format!("entry {index} is not applied here yet"));
+            timeout_at(deadline, applied).await.map(drop).map_err(late)
+        })
     }
 
     async fn try_until<T, F>(&self, within: Duration, mut attempt: impl FnMut(Duration) -> F) -> Tried<T>

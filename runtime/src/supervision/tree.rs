@@ -12,6 +12,7 @@ use crate::cell::port::{CellStatus, Overseer, Port};
 use crate::directory::ServiceKind;
 use crate::host::Executor;
 use crate::telemetry::events::Events;
+use futures_util::future::BoxFuture;
 use odeon_core::supervision::{Backoff, ChildSpec, Exit, RestartLimits, Settings, Strategy};
 use odeon_core::{ActivationId, Random, ServiceName};
 use parking_lot::Mutex;
@@ -132,17 +133,18 @@ impl Tree {
     }
 
     /// Waits until the tree has ended: because it was stopped, or because something failed beyond repair.
-    pub(crate) async fn ended(&self) -> Exit {
-        let mut ended = self.ended.clone();
-        let exit = ended.wait_for(Option::is_some).await;
-        // The root is gone without a word when its executor is.
-        exit.ok().and_then(|exit| exit.clone()).unwrap_or(Exit::Killed)
+    pub(crate) fn ended(&self) -> BoxFuture<'_, Exit> {
+        Box::pin(async move {
+            let mut ended = self.ended.clone();
+            let exit = ended.wait_for(Option::is_some).await;
+            // The root is gone without a word when its executor is.
+            exit.ok().and_then(|exit| exit.clone()).unwrap_or(Exit::Killed)
+        })
     }
 
     /// The tree now, with the busiest cells of each service.
-    pub(crate) async fn snapshot(&self, cells_max: usize) -> TreeNode {
-        let describing = self.root.lock().describe(cells_max);
-        describing.await
+    pub(crate) fn snapshot(&self, cells_max: usize) -> BoxFuture<'static, TreeNode> {
+        self.root.lock().describe(cells_max)
     }
 
     /// The hosts of all services.
@@ -173,18 +175,20 @@ impl Tree {
     }
 
     /// Stops everything in reverse order; returns how many activations had to be killed.
-    pub(crate) async fn stop(&self, within: Duration) -> usize {
-        self.root.lock().stop(within);
-        let mut ended = self.ended.clone();
-        if tokio::time::timeout(within, ended.wait_for(Option::is_some)).await.is_err() {
-            self.root.lock().kill();
-            if tokio::time::timeout(KILL_WITHIN, ended.wait_for(Option::is_some)).await.is_err() {
-                tracing::error!("a supervisor does not end: left behind");
+    pub(crate) fn stop(&self, within: Duration) -> BoxFuture<'_, usize> {
+        Box::pin(async move {
+            self.root.lock().stop(within);
+            let mut ended = self.ended.clone();
+            if tokio::time::timeout(within, ended.wait_for(Option::is_some)).await.is_err() {
+                self.root.lock().kill();
+                if tokio::time::timeout(KILL_WITHIN, ended.wait_for(Option::is_some)).await.is_err() {
+                    tracing::error!("a supervisor does not end: left behind");
+                }
             }
-        }
-        let hosts = self.hosts.lock();
-        hosts.iter().rev().for_each(|host| host.release());
-        hosts.iter().map(|host| host.killed()).sum()
+            let hosts = self.hosts.lock();
+            hosts.iter().rev().for_each(|host| host.release());
+            hosts.iter().map(|host| host.killed()).sum()
+        })
     }
 }
 
