@@ -220,7 +220,7 @@ fn what_a_node_has_kept_and_would_refuse_is_named_and_left_as_it_is() {
     let checks = doctor(&place, &NORTH, &alone);
     none_failed(&checks);
     says(&checks, ("data-directory", "token"), "ok", "only its owner");
-    says(&checks, ("data-directory", "incarnation"), "ok", "has started 1 times");
+    says(&checks, ("data-directory", "incarnation"), "ok", "was number 1");
     says(&checks, ("data-directory", "journal"), "ok", "is whole");
 
     for (file, check, words) in [

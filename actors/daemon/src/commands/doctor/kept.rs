@@ -39,7 +39,8 @@ fn look(directory: &Path, cluster: Option<&ClusterId>) -> Vec<Check> {
     }
     let starts = cluster::starts(directory);
     if !matches!(starts, Ok(0)) {
-        let found = format!("the node has started {} times in its cluster", starts.as_ref().unwrap_or(&0));
+        let found =
+            format!("the last start of the node in its cluster was number {}", starts.as_ref().unwrap_or(&0));
         checks.push(judge("incarnation", &found, starts));
     }
     if let Some(whole) = cluster.and_then(|of| cluster::promises(directory, of)) {

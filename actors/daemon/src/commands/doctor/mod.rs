@@ -79,15 +79,15 @@ pub(crate) async fn run(invocation: &Invocation, arguments: &Arguments, app: App
     report.add(configuration)?;
 
     report.progress("measuring the disk, looking at ports and certificates")?;
-    let (directory, ports, limits, (certificates, held)) = tokio::join!(
+    let (mut directory, ports, limits, (certificates, held)) = tokio::join!(
         directory::check(&site),
         ports::check(&site),
         limits::check(&site),
         certificates::check(&site)
     );
-    let kept = kept::check(&site, held.as_ref()).await;
+    directory.extend(kept::check(&site, held.as_ref()).await);
     let clock = clock::check(&site, held.as_ref()).await;
-    for checks in [directory, kept, ports, limits, clock, certificates] {
+    for checks in [directory, ports, limits, clock, certificates] {
         report.add(checks)?;
     }
 
