@@ -157,6 +157,15 @@ impl Stage {
         }
     }
 
+    /// Cuts off all but the leader.
+    async fn leave_alone<'a>(&self, replicas: &'a [Replica]) -> &'a Replica {
+        let leads = leader(replicas).await;
+        for other in replicas.iter().filter(|each| each.name != leads.name) {
+            self.cut(&other.name);
+        }
+        leads
+    }
+
     fn heal(&self) {
         self.net.lock().cut.clear();
     }
@@ -249,10 +258,7 @@ async fn a_leader_without_its_majority_does_not_know_what_becomes_of_a_command()
     let stage = Stage::new("unknown");
     let replicas = stage.three().await;
     write(&replicas[0], "before").await;
-    let leads = leader(&replicas).await;
-    for other in replicas.iter().filter(|each| each.name != leads.name) {
-        stage.cut(&other.name);
-    }
+    let leads = stage.leave_alone(&replicas).await;
     let alone = leads.group.propose(Bytes::from_static(b"alone"), Duration::from_millis(60)).await;
     assert!(matches!(alone, Err(ProposeError::Unknown(_))), "{alone:?}");
     assert!(leads.group.barrier(Duration::from_millis(60)).await.is_err(), "nobody confirms that it leads");
@@ -264,10 +270,7 @@ async fn a_leader_that_has_been_alone_for_long_says_in_time_that_it_has_done_not
     let stage = Stage::new("alone");
     let replicas = stage.three().await;
     write(&replicas[0], "before").await;
-    let leads = leader(&replicas).await;
-    for other in replicas.iter().filter(|each| each.name != leads.name) {
-        stage.cut(&other.name);
-    }
+    let leads = stage.leave_alone(&replicas).await;
     // heartbeats to two others each 20 ms: for longer than any election takes
     stage.tries(&leads.name, 60).await;
     let alone = leads.group.propose(Bytes::from_static(b"alone"), Duration::from_millis(100)).await;
