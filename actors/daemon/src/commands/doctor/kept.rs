@@ -37,11 +37,13 @@ fn look(directory: &Path, cluster: Option<&ClusterId>) -> Vec<Check> {
         let token = at_work::strong(directory, read_token(&path));
         checks.push(judge("token", "only its owner can read it", token));
     }
-    let starts = cluster::starts(directory);
-    if !matches!(starts, Ok(0)) {
-        let found =
-            format!("the last start of the node in its cluster was number {}", starts.as_ref().unwrap_or(&0));
-        checks.push(judge("incarnation", &found, starts));
+    match cluster::starts(directory) {
+        Ok(0) => {}
+        Ok(last) => {
+            let found = format_args!("the last start of the node in its cluster was number {last}");
+            checks.push(GROUP.ok("incarnation", found));
+        }
+        Err(failure) => checks.push(GROUP.failure("incarnation", failure)),
     }
     if let Some(whole) = cluster.and_then(|of| cluster::promises(directory, of)) {
         checks.push(judge("journal", "what the node has promised to the others is whole", whole));
