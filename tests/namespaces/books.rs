@@ -4,6 +4,11 @@ use super::daemon::Link;
 use odeon_tests::traffic::{Received, Runs, Sent};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many messages were lost with their session.
+pub(crate) fn lost(link: &Link) -> u64 {
+    link.lost.get("link").copied().unwrap_or(0)
+}
+
 /// Whether nothing is under way any more.
 pub(crate) fn are_closed(link: &Link) -> bool {
     link.open == 0 && link.calls == 0 && link.queued == 0
@@ -48,14 +53,15 @@ pub(crate) fn outcomes_are_true(sent: &Sent, received: &Received) -> Result<(), 
 
 /// The books balance, and say what happened.
 ///
-/// Each cast that was accepted is in them, and each call but those that were refused before they were sent. A call of
-/// which its caller knows nothing counts as handled, unless it was lost. What was lost may have been handled.
+/// Each cast that was accepted is in them, and each call but those that were refused before they were sent. A call whose
+/// time was up counts as left by its caller, unless it was lost or its end was heard of just before. What was lost may
+/// have been handled.
 ///
 /// # Errors
 /// What they should say.
 pub(crate) fn are_true(link: &Link, sent: &Sent, received: &Received) -> Result<(), String> {
     let refused: u64 = link.refused.values().sum();
-    let lost: u64 = link.lost.values().sum();
+    let (lost, all_lost) = (lost(link), link.lost.values().sum::<u64>());
     let count = |runs: &Runs| runs.numbers().len() as u64;
     let answered = count(&sent.answered);
     let lost_calls = sent.unknown.get("link-lost").map_or(0, count);
@@ -64,12 +70,14 @@ pub(crate) fn are_true(link: &Link, sent: &Sent, received: &Received) -> Result<
     // of these some were refused where they were made
     let doubtful = ["congested", "expired", "unknown-service", "unreachable"].iter();
     let doubtful: u64 = doubtful.filter_map(|reason| sent.refused.get(*reason)).map(count).sum();
-    let handled = received.casts + answered + unknown;
+    let (at_least, ran) = (received.casts + answered, received.casts + count(&received.calls));
     let told = sent.casts + answered + unknown + lost_calls;
-    let problem = if link.sent != link.handled + refused + link.expired + lost {
+    let problem = if link.sent != link.handled + refused + link.expired + all_lost {
         "they do not balance".into()
-    } else if !(link.handled..=link.handled + lost).contains(&handled) {
-        format!("handlers began with {handled}")
+    } else if !(at_least.saturating_sub(lost)..=ran).contains(&link.handled) {
+        format!("handlers began with {ran}, and {at_least} of those are known")
+    } else if all_lost - lost > unknown {
+        format!("{unknown} callers waited no longer")
     } else if !(told + refused_calls - doubtful..=told + refused_calls).contains(&link.sent) {
         format!("{told} messages and some of {refused_calls} refused calls were sent")
     } else if received.overtaken > 0 {

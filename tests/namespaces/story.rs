@@ -110,7 +110,7 @@ impl Story {
     pub(crate) async fn lasting_outage(&mut self, host: &'static str, cut: Cut) {
         self.net.cut(host, cut);
         for (from, to) in self.pairs().filter(|(from, to)| from.name == host || *to == host) {
-            let gives_up = || from.link(to).filter(|link| !link.lost.is_empty());
+            let gives_up = || from.link(to).filter(|link| books::lost(link) > 0);
             eventually(&format!("{} gives up its link to {to}", from.name), gives_up).await;
         }
         self.net.mend(host, cut);
@@ -143,7 +143,7 @@ impl Story {
             let told = [books::outcomes_are_true(sent, received), books::are_true(&link, sent, received)];
             let told = told.into_iter().filter_map(Result::err);
             wrong.extend(told.map(|problem| format!("from {} to {to}: {problem}", from.name)));
-            lost += link.lost.values().sum::<u64>();
+            lost += books::lost(&link);
         }
         wrong.extend(self.daemons.iter_mut().filter_map(|daemon| daemon.has_run_through().err()));
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -115,7 +115,8 @@ pub struct LinkStatus {
     pub expired: u64,
     /// Those that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Those of which nothing will be heard, by reason.
+    /// Those of which nothing will be heard, by reason: `link` (the session has ended), `caller-left` (whoever called
+    /// waits no longer). They may have run.
     pub lost: BTreeMap<&'static str, u64>,
     /// Those of which nothing has been heard yet.
     pub open: u64,

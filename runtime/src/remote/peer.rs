@@ -23,11 +23,11 @@ use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
 use crate::telemetry::dump::PeerDump;
-use odeon_core::delivery::Books;
+use odeon_core::delivery::{Books, CallEnd};
 use odeon_core::supervision::Exit;
 use odeon_core::wire::envelope::{CallId, Content, Head};
 use odeon_core::wire::limits;
-use odeon_core::{NodeId, Refusal};
+use odeon_core::{NodeId, Refusal, UnknownCause};
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -327,11 +327,7 @@ impl Peer {
             reached!(LATE_ANSWER);
             return;
         };
-        let refused = match &outcome {
-            RawOutcome::NotExecuted(why) => Some(why),
-            _ => None,
-        };
-        self.lanes.get(call.lane).settle_call(call.receiver, refused);
+        self.lanes.get(call.lane).settle_call(call.receiver, end_of(&outcome));
         call.awaiting.settle(outcome, encoding);
     }
 
@@ -341,12 +337,13 @@ impl Peer {
         let lane = self.lanes.get(call.lane);
         let (large, pending) = (&self.large, &self.pending);
         if lane.take_back((id, call.frame), call.receiver, (large, pending, &self.wheel)) {
-            lane.settle_call(call.receiver, Some(&self.unreachable("there was no connection in time")));
+            let refusal = self.unreachable("there was no connection in time");
+            lane.settle_call(call.receiver, CallEnd::Refused(refusal.name()));
             reached!(TAKEN_BACK);
             return true;
         }
-        // it may yet run: for the books its outcome is unknown, which is no refusal
-        lane.settle_call(call.receiver, None);
+        // it may have run, or yet run
+        lane.settle_call(call.receiver, CallEnd::Unknown(Books::CALLER_LEFT));
         let head = Head {
             criticality: class_of(call.lane),
             encoding: Default::default(),
@@ -460,5 +457,19 @@ impl Target {
     /// The deadline of a message that may wait for so long.
     pub(crate) fn due(&self, within: std::time::Duration) -> Tick {
         self.peer.wheel.due(within)
+    }
+}
+
+/// What the books say of a call with this outcome.
+fn end_of(outcome: &RawOutcome) -> CallEnd<'_> {
+    match outcome {
+        RawOutcome::NotExecuted(why) => CallEnd::Refused(why.name()),
+        // where it was passed on to
+        RawOutcome::Unknown(cause @ (UnknownCause::TimedOut | UnknownCause::LinkLost)) => {
+            CallEnd::Unknown(cause.name())
+        }
+        RawOutcome::Answered(_) | RawOutcome::Accepted | RawOutcome::Failed(_) | RawOutcome::Unknown(_) => {
+            CallEnd::Begun
+        }
     }
 }

@@ -203,6 +203,21 @@ async fn a_caller_that_leaves_is_told_of_on_the_other_node() {
 }
 
 #[tokio::test]
+async fn a_call_whose_caller_waits_no_longer_counts_as_lost_and_not_as_handled() {
+    let seen = Seen::default();
+    let (_mars, venus) = two(seen.clone()).await;
+    let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");
+    let before = venus.links.status()[0].clone();
+    let outcome = counter.linger().within(Duration::from_millis(50)).await;
+    assert_eq!(outcome, Err(CallError::Unknown(UnknownCause::TimedOut)));
+    assert!(tokio::time::timeout(Duration::from_millis(50), counter.linger()).await.is_err());
+    eventually("both handlers have learned of it", || seen.left.load(SeqCst) == 2).await;
+    let after = venus.links.status()[0].clone();
+    assert_eq!(after.lost, [("caller-left", 2)].into());
+    assert_eq!((after.sent, after.handled, after.open), (before.sent + 2, before.handled, 0));
+}
+
+#[tokio::test]
 async fn a_connection_that_was_closed_is_dialed_again_when_it_is_wanted_and_nothing_is_lost() {
     let (_mars, venus) = two(Seen::default()).await;
     let counter: CounterRef = venus.node.entity("counter", "a").expect("a name");

@@ -71,6 +71,17 @@ impl Receipt {
     }
 }
 
+/// How a call ended, for the books of its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd<'a> {
+    /// A handler began with it: that has answered or failed, or is known to have ended without an answer.
+    Begun,
+    /// It was refused, for this reason: [`Refusal::name`](crate::Refusal::name).
+    Refused(&'a str),
+    /// Whether a handler began will not be heard, for this reason: it counts as lost.
+    Unknown(&'static str),
+}
+
 /// The sender's books of one lane. What becomes of casts the receiver tells by receipts; of calls, by their outcomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Books {
@@ -82,6 +93,9 @@ pub struct Books {
 }
 
 impl Books {
+    /// Why a call is lost whose caller waits no longer: its time was up, or it was dropped.
+    pub const CALLER_LEFT: &'static str = "caller-left";
+
     /// A cast was sent.
     #[inline]
     pub fn add_cast(&mut self) {
@@ -94,14 +108,14 @@ impl Books {
         self.calls += 1;
     }
 
-    /// A call has ended: with the handler's answer or error, or in a way that leaves open whether it ran; or, with a
-    /// reason, because it was refused.
+    /// A call has ended.
     #[inline]
-    pub fn settle_call(&mut self, refused: Option<&str>) {
-        match refused {
-            None => self.outcomes.handled += 1,
-            Some("expired") => self.outcomes.expired += 1,
-            Some(reason) => self.outcomes.add_refused(reason),
+    pub fn settle_call(&mut self, end: CallEnd<'_>) {
+        match end {
+            CallEnd::Begun => self.outcomes.handled += 1,
+            CallEnd::Refused("expired") => self.outcomes.expired += 1,
+            CallEnd::Refused(reason) => self.outcomes.add_refused(reason),
+            CallEnd::Unknown(reason) => *self.lost.entry(reason).or_default() += 1,
         }
     }
 

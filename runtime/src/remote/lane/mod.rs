@@ -22,7 +22,7 @@ use crate::service::message::{Header, Origin};
 use bytes::{Bytes, BytesMut};
 use held::Held;
 use lanes::{Now, Writer};
-use odeon_core::delivery::{Books, Outbound, Window};
+use odeon_core::delivery::{Books, CallEnd, Outbound, Window};
 use odeon_core::wire::envelope::{CallId, Head, MethodNumber};
 use odeon_core::wire::frame::{self, FrameError};
 use odeon_core::wire::limits;
@@ -287,8 +287,8 @@ impl Lane {
         Ok(read)
     }
 
-    /// A call has ended. `refused` is why it did not run, if it did not.
-    pub(super) fn settle_call(&self, receiver: u32, refused: Option<&Refusal>) {
+    /// A call has ended.
+    pub(super) fn settle_call(&self, receiver: u32, end: CallEnd<'_>) {
         let mut woken = Waiters::default();
         {
             let mut state = self.state.lock();
@@ -296,9 +296,9 @@ impl Lane {
             if state.ended.is_some() {
                 return;
             }
-            state.books.settle_call(refused.map(Refusal::name));
+            state.books.settle_call(end);
             if let Some(receiver) = state.receivers.get_mut(receiver as usize) {
-                if matches!(refused, Some(Refusal::MailboxFull)) {
+                if end == CallEnd::Refused(Refusal::MailboxFull.name()) {
                     receiver.window.narrow();
                 }
                 receiver.window.settle(1);

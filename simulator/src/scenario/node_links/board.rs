@@ -46,6 +46,8 @@ pub(super) struct Truth {
     pub(super) casts_run: u64,
     /// Casts that a later one of the same stream has overtaken for good.
     pub(super) casts_passed: u64,
+    /// Calls with which a handler began.
+    pub(super) calls_run: u64,
     /// Calls by how they ended.
     pub(super) answered: u64,
     pub(super) not_executed: u64,
@@ -53,7 +55,10 @@ pub(super) struct Truth {
     pub(super) not_executed_again: u64,
     /// Why they were not executed.
     pub(super) reasons: BTreeMap<&'static str, u64>,
+    /// Unknown, though a handler has begun.
     pub(super) unknown: u64,
+    /// Unknown, for the caller's time was up first.
+    pub(super) timed_out: u64,
     /// Unknown since the session ended.
     pub(super) lost: u64,
     /// Calls that their caller has left.
@@ -74,6 +79,8 @@ impl Truth {
             *self.reasons.entry(reason).or_default() += count;
         }
         self.unknown += other.unknown;
+        self.timed_out += other.timed_out;
+        self.calls_run += other.calls_run;
         self.lost += other.lost;
         self.left += other.left;
         self.moved += other.moved;
@@ -168,6 +175,8 @@ impl Board {
         };
         record.runs += 1;
         let broken = invariants::runs_once(call, record);
+        let pair = record.pair.clone();
+        self.truth(&pair).calls_run += 1;
         self.note(broken);
     }
 
@@ -221,6 +230,7 @@ impl Board {
                 *truth.reasons.entry(why.name()).or_default() += 1;
             }
             End::Unknown(UnknownCause::LinkLost) => truth.lost += 1,
+            End::Unknown(UnknownCause::TimedOut) => truth.timed_out += 1,
             End::Unknown(_) => truth.unknown += 1,
             End::Left => {
                 reached("calls: left by their caller");

@@ -32,8 +32,7 @@ pub(super) fn call_in_order(stream: &Stream, last: u64, after: u64) -> Option<St
 
 /// Nobody is told that a call was lost with a session before the books have closed that.
 pub(super) fn lost_is_known(me: &NodeId, link: Option<&LinkStatus>, told: u64) -> Option<String> {
-    let lost = |books: &Books| books.lost().values().sum::<u64>();
-    let known = link.map_or(0, |link| link.lost.values().sum::<u64>() + lost(&link.earlier));
+    let known = link.map_or(0, |link| lost_and_left(&link.lost).0 + lost_and_left(link.earlier.lost()).0);
     (told > known)
         .then(|| format!("{told} calls of {me} are said to be lost, and the books have {known}: {link:?}"))
 }
@@ -94,13 +93,13 @@ pub(super) fn closed(link: &LinkStatus) -> bool {
 }
 
 /// When all has come to rest the books say what happened: nothing is open, what was sent is what was handled, refused,
-/// expired and lost, and what was handled is what handlers began with. A call of which its caller knows nothing
-/// counts as handled, one that its caller left may, and so may one that was sent again.
+/// expired and lost, and no more was handled than handlers began with. A call that its caller left, or for which it had
+/// no time any more, counts as lost for that reason, unless its end was heard of just before.
 pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
     let refused = link.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
-    let lost: u64 = link.lost.values().sum();
+    let (lost, left) = lost_and_left(&link.lost);
     let (sent, handled, expired, open) = (link.sent, link.handled, link.expired, link.open);
-    let entered = Entered { sent, handled, refused, expired, lost, open };
+    let entered = Entered { sent, handled, refused, expired, lost, left, open };
     let problem = entered.compare(truth)?;
     Some(format!(
         "the books of the link from {me} are false: {problem}. They say {link:?}, and {truth:?} is true"
@@ -111,8 +110,8 @@ pub(super) fn books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> O
 pub(super) fn earlier_books_are_true(me: &NodeId, link: &LinkStatus, truth: &Truth) -> Option<String> {
     let books = &link.earlier;
     let (sent, handled, expired, open) = (books.sent(), books.handled(), books.expired(), books.open());
-    let (refused, lost) = (books.refused(), books.lost().values().sum());
-    let entered = Entered { sent, handled, refused, expired, lost, open };
+    let (refused, (lost, left)) = (books.refused(), lost_and_left(books.lost()));
+    let entered = Entered { sent, handled, refused, expired, lost, left, open };
     let problem = if open > 0 { "something is open" } else { entered.compare(truth)? };
     let peer = &link.node;
     Some(format!(
@@ -126,26 +125,37 @@ struct Entered<'a> {
     handled: u64,
     refused: BTreeMap<&'a str, u64>,
     expired: u64,
+    /// With their session.
     lost: u64,
+    /// Calls whose caller waits no longer.
+    left: u64,
     open: u64,
+}
+
+/// What was lost with its session, and what was left by its caller.
+fn lost_and_left(lost: &BTreeMap<&'static str, u64>) -> (u64, u64) {
+    let left = lost.get(Books::CALLER_LEFT).copied().unwrap_or(0);
+    (lost.values().sum::<u64>() - left, left)
 }
 
 impl Entered<'_> {
     /// What is wrong with it, if anything is.
     fn compare(self, truth: &Truth) -> Option<&'static str> {
         let false_reason = self.refused.iter().any(|(reason, count)| *count > Self::at_most(reason, truth));
-        let Self { sent, handled: entered, refused, expired, lost, open } = self;
+        let Self { sent, handled: entered, refused, expired, lost, left, open } = self;
         let elsewhere = refused.values().sum::<u64>() + expired + lost;
         let handled = truth.casts_run + truth.answered + truth.unknown;
-        let known = truth.casts_sent + truth.answered + truth.unknown + truth.lost;
+        let known = truth.casts_sent + truth.answered + truth.unknown + truth.timed_out + truth.lost;
         // a lost message may have run, and counts as lost all the same
         let at_least = handled.saturating_sub(lost);
-        if sent != entered + elsewhere + open {
+        if sent != entered + elsewhere + left + open {
             Some("they do not balance")
         } else if sent < known || sent > known + truth.left + 3 * (truth.moved + truth.not_executed) {
             Some("they tell of another number of messages")
-        } else if entered < at_least || entered > handled + truth.left + truth.moved {
+        } else if entered < at_least || entered > truth.casts_run + truth.calls_run + truth.moved {
             Some("handlers began with another number of messages")
+        } else if left > truth.timed_out + truth.left + truth.moved {
+            Some("fewer callers have left")
         } else if truth.casts_passed > elsewhere
             || truth.casts_sent.saturating_sub(truth.casts_run) > elsewhere
         {
