@@ -116,7 +116,7 @@ pub struct LinkStatus {
     /// Those that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
     /// Those of which nothing will be heard, by reason: `link` (the session has ended), `caller-left` (whoever called
-    /// waits no longer). They may have run.
+    /// waits no longer), and of calls that the peer has passed on `timed-out` and `link-lost`. They may have run.
     pub lost: BTreeMap<&'static str, u64>,
     /// Those of which nothing has been heard yet.
     pub open: u64,

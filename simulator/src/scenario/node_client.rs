@@ -21,7 +21,7 @@ const NAMES: [&str; 2] = ["north", "south"];
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 /// Once nothing but small payments is sent, a poor link has carried what had gathered within this time, and once nobody
 /// sends any more, all is accounted for: see `node-links`. Where packets overtake each other a link carries a third of a
-/// megabyte each second, which a few large notes may fill for half a minute.
+/// megabyte each second, so that large notes may keep it busy for half a minute.
 const CLOSED_WITHIN: Duration = Duration::from_secs(120);
 /// All is as if nothing had ever been wrong this time after what had gathered is carried,
 const CALM_AFTER: Duration = Duration::from_secs(20);
