@@ -87,6 +87,11 @@ fn a_lone_write_takes_one_round_trip(sim: &mut Simulation) {
     scenario(sim, "group-write");
 }
 
+#[odeon_simulator::test(seeds = 5)]
+fn packets_that_are_overtaken_are_not_taken_for_lost(sim: &mut Simulation) {
+    scenario(sim, "quic-overtaking");
+}
+
 /// Pays out, once for each order.
 #[odeon::contract(name = "till", version = "1.0")]
 pub trait Till {

@@ -21,6 +21,7 @@ mod node_shop;
 mod node_suspects;
 mod node_topics;
 mod node_watches;
+mod quic_overtaking;
 mod quic_trust;
 mod udp_ping;
 mod weather;
@@ -125,6 +126,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "quic-trust",
         about: "Three members talk over QUIC with mutual TLS; one crashes; an impostor and an expired node get nothing",
         run: quic_trust::run,
+    },
+    Scenario {
+        name: "quic-overtaking",
+        about: "Packets of a path without loss overtake each other, and are not taken for lost: it carries what it can",
+        run: quic_overtaking::run,
     },
 ];
 

@@ -20,8 +20,8 @@ const NAMES: [&str; 2] = ["north", "south"];
 /// seconds, a dial fails after five, pauses are of two, and nodes find each other again.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 /// Once nothing but small payments is sent, a poor link has carried what had gathered within this time, and once nobody
-/// sends any more, all is accounted for: see `node-links`. Where packets overtake each other a link carries a third of a
-/// megabyte each second, so that large notes may keep it busy for half a minute.
+/// sends any more, all is accounted for: see `node-links`. Where packets take ten times as long as others a link carries a
+/// third of a megabyte each second, so that large notes may keep it busy for half a minute.
 const CLOSED_WITHIN: Duration = Duration::from_secs(120);
 /// All is as if nothing had ever been wrong this time after what had gathered is carried,
 const CALM_AFTER: Duration = Duration::from_secs(20);
