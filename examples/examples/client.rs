@@ -5,13 +5,21 @@ use odeon::{Client, ClientConfig};
 use odeon_examples::counter::CounterRef;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    let Err(problem) = call().await else { return ExitCode::SUCCESS };
+    // nobody may be left to read it
+    let _ = writeln!(std::io::stderr(), "client: {problem}");
+    ExitCode::FAILURE
+}
+
+async fn call() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [directory, addresses @ ..] = &arguments[..] else {
-        return Err("client DIRECTORY ADDRESS…".into());
+        return Err("expected DIRECTORY ADDRESS…".into());
     };
     #[expect(clippy::disallowed_methods, reason = "certificates hold by the clock of the host")]
     let now = SystemTime::now();

@@ -130,13 +130,17 @@ fn by_reason<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> BTreeMap<S
     counts.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect()
 }
 
+fn by_loss(counts: &BTreeMap<delivery::Loss, u64>) -> BTreeMap<String, u64> {
+    by_reason(counts.iter().map(|(why, count)| (why.name(), *count)))
+}
+
 fn earlier(books: &delivery::Books) -> EarlierMessages {
     EarlierMessages {
         sent: books.sent(),
         handled: books.handled(),
         refused: by_reason(books.refused()),
         expired: books.expired(),
-        lost: by_reason(books.lost().iter().map(|(reason, count)| (*reason, *count))),
+        lost: by_loss(books.lost()),
     }
 }
 
@@ -150,7 +154,7 @@ fn link(status: LinkStatus) -> LinkSummary {
         handled: status.handled,
         refused: status.refused,
         expired: status.expired,
-        lost: by_reason(status.lost),
+        lost: by_loss(&status.lost),
         open: status.open,
         earlier: (status.earlier.sent() > 0).then(|| earlier(&status.earlier)),
         queued: status.queued,

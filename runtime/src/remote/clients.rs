@@ -11,6 +11,7 @@ use super::offers::Offers;
 use super::peer::Peer;
 use super::trust::Subject;
 use crate::reach::reached;
+use odeon_core::delivery::Loss;
 use odeon_core::wire::admission::check_role;
 use odeon_core::wire::handshake::{Hello, Turned};
 use odeon_core::{NodeId, NodeName, ServiceName};
@@ -108,7 +109,7 @@ impl Core {
                 if is_back { None } else { clients.remove(&client) }
             };
             if let Some(peer) = gone.and_then(|entry| entry.peer) {
-                peer.end("the client has not come back", "link");
+                peer.end("the client has not come back", Loss::Link);
                 reached!(CLIENT_GONE);
             }
         });

@@ -5,6 +5,7 @@ use super::core::Core;
 use super::peer::Peer;
 use crate::reach::reached;
 use crate::telemetry::events::Event;
+use odeon_core::delivery::Loss;
 use odeon_core::supervision::Backoff;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -47,7 +48,7 @@ async fn keep(core: &Weak<Core>, peer: &Arc<Peer>) -> bool {
         }
         // while this one dialed in vain the peer may have come by itself
         if !peer.is_up() && peer.wheel.elapsed().saturating_sub(since) > CONTACT_WITHIN {
-            peer.end(&problem, "link");
+            peer.end(&problem, Loss::Link);
             core.events.note(&Event::PeerGivenUp { peer: (*peer.node).clone(), problem });
             reached!(GIVEN_UP);
             return false;

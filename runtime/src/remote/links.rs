@@ -14,7 +14,7 @@ use crate::replication::Exchange;
 use crate::supervision::{AddPartError, PartSpec, Running};
 use crate::telemetry::dump::PeerDump;
 use futures_util::future::BoxFuture;
-use odeon_core::delivery::Books;
+use odeon_core::delivery::{Books, Loss};
 use odeon_core::wire::admission::Ours;
 use odeon_core::wire::handshake::{ArtifactDigest, Features};
 use odeon_core::wire::version::VersionRange;
@@ -115,9 +115,8 @@ pub struct LinkStatus {
     pub expired: u64,
     /// Those that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Those of which nothing will be heard, by reason: `link` (the session has ended), `caller-left` (whoever called
-    /// waits no longer), and of calls that the peer has passed on `timed-out` and `link-lost`. They may have run.
-    pub lost: BTreeMap<&'static str, u64>,
+    /// Those of which nothing will be heard. They may have run.
+    pub lost: BTreeMap<Loss, u64>,
     /// Those of which nothing has been heard yet.
     pub open: u64,
     /// What became of the messages to earlier incarnations of the peer. Nothing of that is open.

@@ -23,7 +23,7 @@ use crate::service::contract::Encoding;
 use crate::service::message::{Header, Message, Origin};
 use crate::service::reply::RawOutcome;
 use crate::telemetry::dump::PeerDump;
-use odeon_core::delivery::{Books, CallEnd};
+use odeon_core::delivery::{Books, CallEnd, Loss};
 use odeon_core::supervision::Exit;
 use odeon_core::wire::envelope::{CallId, Content, Head};
 use odeon_core::wire::limits;
@@ -91,7 +91,7 @@ impl Peer {
         let teller = Arc::new(Teller::default());
         if let Some(last) = last {
             // whoever has ended it may still be about to: nothing may be open in books that go on in others
-            last.lanes.end(&last.unreachable("its session is over"), "link");
+            last.lanes.end(&last.unreachable("its session is over"), Loss::Link);
         }
         let mut earlier = last.map(|last| last.earlier.clone()).unwrap_or_default();
         let (last, other) = match last {
@@ -218,19 +218,19 @@ impl Peer {
     }
 
     /// The session is over. What was under way is lost, each call learns what is known of it.
-    pub(super) fn end(&self, problem: &str, reason: &'static str) {
+    pub(super) fn end(&self, problem: &str, why: Loss) {
         let refusal = self.unreachable(problem);
         if self.gone.set(refusal.clone()).is_err() {
             return;
         }
         self.changes.note();
-        self.end_session(&refusal, problem, reason);
+        self.end_session(&refusal, problem, why);
         // whoever keeps it up learns that there is nothing more to do
         self.wanted.remind();
     }
 
-    fn end_session(&self, refusal: &Refusal, problem: &str, reason: &'static str) {
-        let untold = self.lanes.end(refusal, reason);
+    fn end_session(&self, refusal: &Refusal, problem: &str, why: Loss) {
+        let untold = self.lanes.end(refusal, why);
         self.pending.end(|lane| untold[lane], refusal);
         self.large.end();
         let down = Exit::NodeDown { node: self.node.to_string(), problem: problem.into() };
@@ -247,7 +247,7 @@ impl Peer {
             reached!(CAST_OUT);
             let problem = "the cluster has removed it";
             self.changes.note();
-            self.end_session(&self.unreachable(problem), problem, "removed");
+            self.end_session(&self.unreachable(problem), problem, Loss::Removed);
         }
     }
 
@@ -343,7 +343,7 @@ impl Peer {
             return true;
         }
         // it may have run, or yet run
-        lane.settle_call(call.receiver, CallEnd::Unknown(Books::CALLER_LEFT));
+        lane.settle_call(call.receiver, CallEnd::Unknown(Loss::CallerLeft));
         let head = Head {
             criticality: class_of(call.lane),
             encoding: Default::default(),
@@ -465,11 +465,30 @@ fn end_of(outcome: &RawOutcome) -> CallEnd<'_> {
     match outcome {
         RawOutcome::NotExecuted(why) => CallEnd::Refused(why.name()),
         // where it was passed on to
-        RawOutcome::Unknown(cause @ (UnknownCause::TimedOut | UnknownCause::LinkLost)) => {
-            CallEnd::Unknown(cause.name())
-        }
+        RawOutcome::Unknown(UnknownCause::TimedOut) => CallEnd::Unknown(Loss::TimedOut),
+        RawOutcome::Unknown(UnknownCause::LinkLost) => CallEnd::Unknown(Loss::LinkLost),
         RawOutcome::Answered(_) | RawOutcome::Accepted | RawOutcome::Failed(_) | RawOutcome::Unknown(_) => {
             CallEnd::Begun
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_call_of_which_whom_it_was_passed_on_to_tells_nothing_is_lost_and_not_handled() {
+        let unknown = |cause| RawOutcome::Unknown(cause);
+        assert_eq!(end_of(&unknown(UnknownCause::TimedOut)), CallEnd::Unknown(Loss::TimedOut));
+        assert_eq!(end_of(&unknown(UnknownCause::LinkLost)), CallEnd::Unknown(Loss::LinkLost));
+        // in these a handler is known to have begun
+        let begun = [UnknownCause::Panicked, UnknownCause::Killed, UnknownCause::Unanswered];
+        for cause in begun {
+            assert_eq!(end_of(&unknown(cause)), CallEnd::Begun, "{cause:?}");
+        }
+        assert_eq!(end_of(&RawOutcome::Answered(Bytes::new())), CallEnd::Begun);
+        assert_eq!(end_of(&RawOutcome::NotExecuted(Refusal::Shed)), CallEnd::Refused("shed"));
     }
 }

@@ -1,6 +1,7 @@
 //! Calls and casts between two nodes.
 
 use super::stage::{Cluster, Linked, at_last, eventually};
+use odeon::core::delivery::Loss;
 use odeon::core::{NodeId, UnknownCause};
 use odeon::prelude::*;
 use odeon::remote::ConnectError;
@@ -213,7 +214,7 @@ async fn a_call_whose_caller_waits_no_longer_counts_as_lost_and_not_as_handled()
     assert!(tokio::time::timeout(Duration::from_millis(50), counter.linger()).await.is_err());
     eventually("both handlers have learned of it", || seen.left.load(SeqCst) == 2).await;
     let after = venus.links.status()[0].clone();
-    assert_eq!(after.lost, [("caller-left", 2)].into());
+    assert_eq!(after.lost, [(Loss::CallerLeft, 2)].into());
     assert_eq!((after.sent, after.handled, after.open), (before.sent + 2, before.handled, 0));
 }
 

@@ -80,7 +80,7 @@ fn encode_reasons(named: &[(&str, &LinkStatus)], encoder: &mut DescriptorEncoder
     let mut metric = encoder.encode_descriptor("odeon_link_lost", help, None, MetricType::Counter)?;
     for (peer, link) in named {
         for (reason, lost) in &link.lost {
-            count(&mut metric.encode_family(&[("peer", *peer), ("reason", *reason)])?, *lost)?;
+            count(&mut metric.encode_family(&[("peer", *peer), ("reason", reason.name())])?, *lost)?;
         }
     }
     Ok(())

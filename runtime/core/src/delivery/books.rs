@@ -78,8 +78,42 @@ pub enum CallEnd<'a> {
     Begun,
     /// It was refused, for this reason: [`Refusal::name`](crate::Refusal::name).
     Refused(&'a str),
-    /// Whether a handler began will not be heard, for this reason: it counts as lost.
-    Unknown(&'static str),
+    /// Whether a handler began will not be heard: it counts as lost.
+    Unknown(Loss),
+}
+
+/// Why nothing will be heard of a message. It may have run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Its session is over: the peer has ended, or did not come back in time.
+    Link,
+    /// The peer broke the rules, which ended the session.
+    Broken,
+    /// The cluster has removed the peer.
+    Removed,
+    /// This node has stopped.
+    Stopped,
+    /// Whoever called waits no longer: its time was up, or it was dropped.
+    CallerLeft,
+    /// A call that the peer has passed on was not answered there in time.
+    TimedOut,
+    /// The peer has passed the call on to a node that it lost.
+    LinkLost,
+}
+
+impl Loss {
+    /// A short name for people and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Broken => "broken",
+            Self::Removed => "removed",
+            Self::Stopped => "stopped",
+            Self::CallerLeft => "caller-left",
+            Self::TimedOut => "timed-out",
+            Self::LinkLost => "link-lost",
+        }
+    }
 }
 
 /// The sender's books of one lane. What becomes of casts the receiver tells by receipts; of calls, by their outcomes.
@@ -89,13 +123,10 @@ pub struct Books {
     calls: u64,
     receipt: Receipt,
     outcomes: Receipt,
-    lost: BTreeMap<&'static str, u64>,
+    lost: BTreeMap<Loss, u64>,
 }
 
 impl Books {
-    /// Why a call is lost whose caller waits no longer: its time was up, or it was dropped.
-    pub const CALLER_LEFT: &'static str = "caller-left";
-
     /// A cast was sent.
     #[inline]
     pub fn add_cast(&mut self) {
@@ -115,7 +146,7 @@ impl Books {
             CallEnd::Begun => self.outcomes.handled += 1,
             CallEnd::Refused("expired") => self.outcomes.expired += 1,
             CallEnd::Refused(reason) => self.outcomes.add_refused(reason),
-            CallEnd::Unknown(reason) => *self.lost.entry(reason).or_default() += 1,
+            CallEnd::Unknown(loss) => *self.lost.entry(loss).or_default() += 1,
         }
     }
 
@@ -138,10 +169,10 @@ impl Books {
     }
 
     /// What is open will not be heard of any more: the session has ended. Gives back how many that are.
-    pub fn lose(&mut self, reason: &'static str) -> u64 {
+    pub fn lose(&mut self, why: Loss) -> u64 {
         let open = self.open();
         if open > 0 {
-            *self.lost.entry(reason).or_default() += open;
+            *self.lost.entry(why).or_default() += open;
         }
         open
     }
@@ -152,8 +183,8 @@ impl Books {
         self.calls += other.calls;
         self.receipt.add(&other.receipt);
         self.outcomes.add(&other.outcomes);
-        for (reason, count) in &other.lost {
-            *self.lost.entry(reason).or_default() += count;
+        for (why, count) in &other.lost {
+            *self.lost.entry(*why).or_default() += count;
         }
     }
 
@@ -189,7 +220,7 @@ impl Books {
     }
 
     /// How many were lost, by reason.
-    pub fn lost(&self) -> &BTreeMap<&'static str, u64> {
+    pub fn lost(&self) -> &BTreeMap<Loss, u64> {
         &self.lost
     }
 }

@@ -12,7 +12,7 @@ pub mod inbound;
 pub mod outbound;
 pub mod window;
 
-pub use books::{Books, CallEnd, Receipt};
+pub use books::{Books, CallEnd, Loss, Receipt};
 pub use inbound::Inbound;
 pub use outbound::Outbound;
 pub use window::Window;

@@ -2,7 +2,7 @@
 //! books balance.
 
 use super::window::{WINDOW_MAX, WINDOW_MIN};
-use super::{Books, CallEnd, Inbound, Outbound, Receipt, Window};
+use super::{Books, CallEnd, Inbound, Loss, Outbound, Receipt, Window};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -126,7 +126,7 @@ proptest! {
                 0 => { books.add_cast(); casts += 1; }
                 1 => { books.add_call(); calls += 1; }
                 2 if calls > 0 => {
-                    let ends = [CallEnd::Begun, CallEnd::Refused("shed"), CallEnd::Unknown(Books::CALLER_LEFT)];
+                    let ends = [CallEnd::Begun, CallEnd::Refused("shed"), CallEnd::Unknown(Loss::CallerLeft)];
                     books.settle_call(ends[count as usize % 3]);
                     calls -= 1;
                 }
@@ -142,7 +142,7 @@ proptest! {
         }
         books.settle_casts(receipt).expect("it only grows");
         prop_assert_eq!(books.open(), casts + calls);
-        prop_assert_eq!(books.lose("link"), casts + calls);
+        prop_assert_eq!(books.lose(Loss::Link), casts + calls);
         prop_assert_eq!(books.open(), 0);
     }
 }
@@ -223,7 +223,7 @@ fn books_of_two_sessions_say_what_both_say() {
     (0..5).for_each(|_| first.add_cast());
     let told = Receipt { handled: 1, expired: 1, refused: [("shed".into(), 1)].into() };
     assert_eq!(first.settle_casts(told.clone()), Ok(3));
-    assert_eq!(first.lose("link"), 2);
+    assert_eq!(first.lose(Loss::Link), 2);
     let mut second = Books::default();
     (0..4).for_each(|_| second.add_cast());
     second.add_call();
@@ -232,5 +232,5 @@ fn books_of_two_sessions_say_what_both_say() {
     second.add(&first);
     assert_eq!((second.sent(), second.handled(), second.expired()), (10, 2, 2));
     assert_eq!(second.refused(), [("shed", 3)].into());
-    assert_eq!((second.lost()["link"], second.open()), (2, 1));
+    assert_eq!((second.lost()[&Loss::Link], second.open()), (2, 1));
 }

@@ -9,6 +9,7 @@ use crate::remote::keeper;
 use crate::remote::link::{Link, LinkEnd};
 use crate::remote::peer::Peer;
 use crate::telemetry::events::Event;
+use odeon_core::delivery::Loss;
 use odeon_core::wire::admission::{Met, Ours, admit, confirm};
 use odeon_core::wire::duel::{Dial, Held};
 use odeon_core::wire::handshake::{Expected, Hello, Party, Reply, Turned, Welcome};
@@ -236,7 +237,7 @@ impl Core {
                     Some(_) => reached!(RESTARTED),
                 }
                 if let Some(old) = &old {
-                    old.end("it has begun anew", "link");
+                    old.end("it has begun anew", Loss::Link);
                 }
                 let peer = Peer::new(node.clone(), whom.client(), met.sending.number, self, old.as_deref());
                 if !whom.is_client() {
@@ -271,7 +272,7 @@ impl Core {
             let ended = (dial.dialer.name == peer.node.name).then_some(dial);
             if end.is_for_good() {
                 // over another connection the same would come again
-                peer.end(&end.to_string(), "broken");
+                peer.end(&end.to_string(), Loss::Broken);
             }
             core.forget(&whom, &connection, ended);
             core.events.note(&Event::LinkDown { peer: (*peer.node).clone(), reason: end.to_string() });

@@ -21,6 +21,7 @@ use crate::replication::Exchange;
 use crate::service::compact::Compacts;
 use crate::telemetry::events::Events;
 use crate::topics::Topics;
+use odeon_core::delivery::Loss;
 use odeon_core::supervision::Backoff;
 use odeon_core::wire::admission::{Known, Ours, Sessions};
 use odeon_core::wire::duel::{Dial, Held};
@@ -237,7 +238,7 @@ impl Core {
         let peers = self.all_peers();
         let closed = self.endpoint.close(reason, within).await;
         for peer in peers {
-            peer.end(reason, "stopped");
+            peer.end(reason, Loss::Stopped);
         }
         closed
     }
@@ -247,7 +248,7 @@ impl Core {
         self.closed.store(true, Ordering::Release);
         self.endpoint.close_at_once(reason);
         for peer in self.all_peers() {
-            peer.end(reason, "stopped");
+            peer.end(reason, Loss::Stopped);
         }
     }
 

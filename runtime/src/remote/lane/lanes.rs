@@ -5,8 +5,8 @@ use super::{Lane, State};
 use crate::reach::reached;
 use crate::remote::target::LANES;
 use odeon_core::Refusal;
-use odeon_core::delivery::Books;
 use odeon_core::delivery::outbound::NeverSent;
+use odeon_core::delivery::{Books, Loss};
 use odeon_core::wire::session::LaneCounts;
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
@@ -116,9 +116,9 @@ impl Lanes {
 
     /// The session has ended: what was not acknowledged is lost. Gives back the first frame of each lane that certainly
     /// never arrived.
-    pub(in crate::remote) fn end(&self, refusal: &Refusal, reason: &'static str) -> [u64; LANES] {
+    pub(in crate::remote) fn end(&self, refusal: &Refusal, why: Loss) -> [u64; LANES] {
         self.now.lock().ended = Some(refusal.clone());
-        self.made.each_ref().map(|lane| lane.get().map_or(0, |lane| lane.end(refusal.clone(), reason)))
+        self.made.each_ref().map(|lane| lane.get().map_or(0, |lane| lane.end(refusal.clone(), why)))
     }
 
     /// What became of all that was sent.
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_lane_that_is_made_after_its_session_has_ended_takes_nothing() {
         let lanes = Lanes::default();
-        assert_eq!(lanes.end(&Refusal::Expired, "link"), [0; LANES]);
+        assert_eq!(lanes.end(&Refusal::Expired, Loss::Link), [0; LANES]);
         write(lanes.get(0));
         assert_eq!(lanes.get(0).queue(), (0, 0));
     }

@@ -22,7 +22,7 @@ use crate::service::message::{Header, Origin};
 use bytes::{Bytes, BytesMut};
 use held::Held;
 use lanes::{Now, Writer};
-use odeon_core::delivery::{Books, CallEnd, Outbound, Window};
+use odeon_core::delivery::{Books, CallEnd, Loss, Outbound, Window};
 use odeon_core::wire::envelope::{CallId, Head, MethodNumber};
 use odeon_core::wire::frame::{self, FrameError};
 use odeon_core::wire::limits;
@@ -310,7 +310,7 @@ impl Lane {
 
     /// The session has ended: what was not acknowledged is lost. Gives back the first frame that certainly never
     /// arrived.
-    pub(super) fn end(&self, refusal: Refusal, reason: &'static str) -> u64 {
+    pub(super) fn end(&self, refusal: Refusal, why: Loss) -> u64 {
         let mut state = self.state.lock();
         if state.ended.is_some() {
             return state.out.untold();
@@ -319,7 +319,7 @@ impl Lane {
         if state.books.open() > 0 {
             reached!(CASTS_LOST);
         }
-        state.books.lose(reason);
+        state.books.lose(why);
         let mut woken = state.waiting.take();
         for receiver in &mut state.receivers {
             woken.append(&mut receiver.waiting);

@@ -2,7 +2,7 @@
 
 use super::board::{End, Pair, Record, Stream, Truth};
 use odeon::core::NodeId;
-use odeon::core::delivery::Books;
+use odeon::core::delivery::Loss;
 use odeon::remote::LinkStatus;
 use std::collections::BTreeMap;
 
@@ -133,8 +133,8 @@ struct Entered<'a> {
 }
 
 /// What was lost with its session, and what was left by its caller.
-fn lost_and_left(lost: &BTreeMap<&'static str, u64>) -> (u64, u64) {
-    let left = lost.get(Books::CALLER_LEFT).copied().unwrap_or(0);
+fn lost_and_left(lost: &BTreeMap<Loss, u64>) -> (u64, u64) {
+    let left = lost.get(&Loss::CallerLeft).copied().unwrap_or(0);
     (lost.values().sum::<u64>() - left, left)
 }
 

@@ -86,7 +86,7 @@ impl Workload {
             Self::Ask => (50_000, 64),
             Self::Ask64 => (320_000, 64),
             Self::Control => (600, 64 << 10),
-            Self::Blocked => (1_000_000, 64),
+            Self::Blocked => (5_000_000, 64),
         };
         (if quick { count / 10 } else { count }, bytes)
     }

@@ -22,6 +22,8 @@ pub(super) const VALID: Duration = Duration::from_secs(3_600);
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 /// Receivers that never return: enough for each lane of a class to have one.
 const STUCK: usize = 4;
+/// Until their senders get no message through any more.
+const BEFORE: Duration = Duration::from_millis(500);
 /// The largest packet of the arrangement for loopback and jumbo frames.
 const MTU_JUMBO: u16 = 6_500;
 
@@ -230,6 +232,8 @@ async fn blocked(odeon: &Odeon, count: u64, bytes: usize) -> Result<Vec<(&'stati
         tokio::spawn(async move { work::cast_all::<Odeon>(&free, &text, count).await })
     };
     rate(count).await??;
+    // links and processors rest as long before either
+    tokio::time::sleep(BEFORE).await;
     let alone = rate(count).await??;
     let senders: Vec<_> = stuck
         .into_iter()
@@ -245,7 +249,7 @@ async fn blocked(odeon: &Odeon, count: u64, bytes: usize) -> Result<Vec<(&'stati
         })
         .collect();
     // until none of them gets a message through any more
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(BEFORE).await;
     let beside = rate(count).await??;
     ensure!(
         senders.iter().all(|sender: &tokio::task::JoinHandle<()>| !sender.is_finished()),
