@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 /// Orders that the book remembers; older ones are only in the sums.
@@ -15,7 +16,20 @@ pub const GOOD_CARD: &str = "4242424242424242";
 
 /// A bank. Clones are the same bank.
 #[derive(Clone, Debug, Default)]
-pub struct Bank(Arc<Mutex<Book>>);
+pub struct Bank {
+    book: Arc<Mutex<Book>>,
+    after_charge: Option<AfterCharge>,
+}
+
+/// What happens when money has moved, before whoever asked for it hears of it.
+#[derive(Clone)]
+struct AfterCharge(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for AfterCharge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterCharge")
+    }
+}
 
 #[derive(Debug, Default)]
 struct Book {
@@ -57,12 +71,19 @@ impl Bank {
         Self::default()
     }
 
+    /// The same bank; this is called on the caller's stack when money has moved and nobody knows yet, where a test may
+    /// let the caller fail.
+    #[must_use]
+    pub fn after_charge(self, then: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { after_charge: Some(AfterCharge(Arc::new(then))), ..self }
+    }
+
     /// Charges a card: each time that it is asked to.
     ///
     /// # Errors
     /// The card is declined.
     pub fn charge(&self, order: &str, card: &str, cents: u64) -> Result<Charge, Declined> {
-        let mut book = self.0.lock();
+        let mut book = self.book.lock();
         if card == DECLINED_CARD || card.is_empty() {
             book.audit.declined += 1;
             return Err(Declined);
@@ -80,17 +101,21 @@ impl Bank {
         {
             book.charges.remove(&oldest);
         }
+        drop(book);
+        if let Some(then) = &self.after_charge {
+            then.0();
+        }
         Ok(charge)
     }
 
     /// What was charged for an order.
     pub fn find(&self, order: &str) -> Option<Charge> {
-        self.0.lock().charges.get(order).cloned()
+        self.book.lock().charges.get(order).cloned()
     }
 
     /// The sums: what an invariant looks at.
     pub fn audit(&self) -> Audit {
-        self.0.lock().audit.clone()
+        self.book.lock().audit.clone()
     }
 }
 

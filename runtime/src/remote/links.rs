@@ -125,6 +125,8 @@ pub struct LinkStatus {
     pub queued: u64,
     /// Their bytes.
     pub queued_bytes: usize,
+    /// Of these, those of large bodies, which have streams of their own.
+    pub large_bytes: usize,
     /// Calls that wait for an answer.
     pub calls: usize,
     /// Activations there that are watched from here.
@@ -334,7 +336,8 @@ impl Entry {
             queued += frames;
             queued_bytes += bytes;
         }
-        queued_bytes += peer.large.queue().1 as usize;
+        let large_bytes = peer.large.queue().1 as usize;
+        queued_bytes += large_bytes;
         let [gossip_sent, gossip_dropped, gossip_bad] = peer.outbox.counted();
         Some(LinkStatus {
             node: (*peer.node).clone(),
@@ -350,6 +353,7 @@ impl Entry {
             earlier: peer.earlier.clone(),
             queued,
             queued_bytes,
+            large_bytes,
             calls: peer.pending.len(),
             watches: peer.wanted_watches.len(),
             round_trip: up.map(|holding| holding.connection.rtt()),

@@ -97,6 +97,9 @@ pub struct Load {
     /// Milliseconds that the poll which runs now has lasted: a stuck handler shows here. The longest of the cells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polling_ms: Option<u64>,
+    /// Milliseconds for which the handler that is under way has waited for something. For one cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_ms: Option<u64>,
     /// Microseconds of the longest sampled poll.
     pub poll_max_us: u64,
 }
@@ -112,14 +115,25 @@ impl Load {
             lost: status.lost,
             current: status.current.map(Into::into),
             polling_ms: status.polling_for.map(millis),
+            held_ms: status.held_for.map(millis),
             poll_max_us: u64::try_from(status.poll_max.as_micros()).unwrap_or(u64::MAX),
         }
     }
 
     /// Adds one cell.
     pub(crate) fn add(&mut self, status: &CellStatus) {
-        let Self { waiting, waiting_bytes, begun, expired, lost, current: _, polling_ms, poll_max_us } =
-            Self::of(status);
+        let of = Self::of(status);
+        let Self {
+            waiting,
+            waiting_bytes,
+            begun,
+            expired,
+            lost,
+            current: _,
+            held_ms: _,
+            polling_ms,
+            poll_max_us,
+        } = of;
         self.waiting += waiting;
         self.waiting_bytes += waiting_bytes;
         self.begun = self.begun.wrapping_add(begun);

@@ -4,6 +4,7 @@ use crate::Machine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
@@ -46,7 +47,17 @@ impl Client {
 
     /// Posts a body.
     pub(super) async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Answer {
-        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(path, body.into())).await {
+        self.ask(Request::post(path).header("content-type", "application/json").body(Full::new(body.into())))
+            .await
+    }
+
+    /// Asks for what is there.
+    pub(super) async fn get(&mut self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Full::default())).await
+    }
+
+    async fn ask(&mut self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Answer {
+        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(request)).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(error)) => error.to_string(),
             Err(late) => late.to_string(),
@@ -56,16 +67,17 @@ impl Client {
         Answer::None
     }
 
-    async fn exchange(&mut self, path: &str, body: Bytes) -> Result<Answer, ExchangeError> {
+    async fn exchange(
+        &mut self,
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+    ) -> Result<Answer, ExchangeError> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             self.connection = Some(self.connect().await?);
         }
         let Some(sender) = &mut self.connection else { unreachable!("it was just made") };
         sender.ready().await?;
-        let request = Request::post(path)
-            .header("host", "node")
-            .header("content-type", "application/json")
-            .body(Full::new(body))?;
+        let mut request = request?;
+        request.headers_mut().insert("host", HeaderValue::from_static("node"));
         let response = sender.send_request(request).await?;
         let status = response.status();
         Ok(Answer::Body(status, response.into_body().collect().await?.to_bytes()))

@@ -1,5 +1,6 @@
 //! A real node, the same code as in production: its gateway serves a counter entity to a plain HTTP client on
-//! another host, while the node's host crashes and packets are lost. The books of the client and the counter agree.
+//! another host, which also asks its management whether it is ready, while the node's host crashes and packets are lost.
+//! The books of the client and the counter agree.
 
 use super::books::Books;
 use super::crash_and_return;
@@ -10,11 +11,15 @@ use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};
 use odeon::{App, Node, NodeConfig};
 use odeon_actors::gateway::{Gateway, GatewayConfig};
+use odeon_actors::management::token::Token;
+use odeon_actors::management::{Management, ManagementConfig};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 const PORT: u16 = 8_080;
+/// Of its management, which on a real node listens on loopback only.
+const MANAGEMENT: u16 = 8_081;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Once the node is back the client gets through again within this time.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -28,6 +33,8 @@ struct Visits {
     answered: u64,
     /// Greetings that were right.
     greeted: u64,
+    /// How often the node said that it was ready.
+    ready: u64,
     /// The last value that was answered, and the incarnation of the host at that time.
     last: (u64, i64),
     broken: Vec<String>,
@@ -55,9 +62,9 @@ pub(super) fn run(sim: &mut Simulation) {
 
     for _ in 0..2 {
         crash_and_return(sim, server);
-        let before = books.open(|b| (b.answered, b.greeted));
-        sim.demand("additions and greetings are answered again", BACK_WITHIN, |_| {
-            books.open(|b| b.answered >= before.0 + 3 && b.greeted > before.1)
+        let before = books.open(|b| (b.answered, b.greeted, b.ready));
+        sim.demand("additions and greetings are answered again, and the node is ready", BACK_WITHIN, |_| {
+            books.open(|b| b.answered >= before.0 + 3 && b.greeted > before.1 && b.ready > before.2)
         });
     }
     for broken in books.open(|b| std::mem::take(&mut b.broken)) {
@@ -76,13 +83,19 @@ async fn serve(machine: Machine) {
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let config = GatewayConfig { address, ..GatewayConfig::default() };
     let gateway = Gateway::start(&node, config).await.expect("a fresh host has the port free");
-    tracing::info!(address = %gateway.address(), "the node serves");
+    let token = Token::new("what-a-simulated-operator-would-show").expect("it is long");
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, MANAGEMENT));
+    let config = ManagementConfig { address, ..ManagementConfig::new(token, Arc::new(|_| {})) };
+    let management = Management::start(&node, Some(&gateway), config).await;
+    let management = management.expect("a fresh host has the port free");
+    tracing::info!(address = %gateway.address(), management = %management.address(), "the node serves");
     // until the host crashes
     std::future::pending::<()>().await;
 }
 
-/// The client's program: adds one, checks the value, greets.
+/// The client's program: adds one, checks the value, greets, asks whether the node is ready.
 async fn count_for_ever(machine: Machine, server: SocketAddr, books: Books<Visits>, incarnation: Books<u64>) {
+    let mut operator = Client::new(machine.clone(), SocketAddr::new(server.ip(), MANAGEMENT));
     let mut client = Client::new(machine, server);
     let now_at = move || incarnation.open(|now| *now);
     loop {
@@ -97,6 +110,15 @@ async fn count_for_ever(machine: Machine, server: SocketAddr, books: Books<Visit
                 br#""Hello, Ada""# => b.greeted += 1,
                 _ => b.broken.push(format!("greeted with {body:?}")),
             });
+        }
+        match operator.get("/readyz").await {
+            Answer::Body(StatusCode::OK, _) => books.open(|b| b.ready += 1),
+            Answer::Body(StatusCode::SERVICE_UNAVAILABLE, _) | Answer::None => {}
+            other @ Answer::Body(..) => books.open(|b| b.broken.push(format!("readiness: {other:?}"))),
+        }
+        match operator.get("/api/v1/status").await {
+            Answer::Body(StatusCode::UNAUTHORIZED, _) | Answer::None => {}
+            other @ Answer::Body(..) => books.open(|b| b.broken.push(format!("without a token: {other:?}"))),
         }
         tokio::time::sleep(PAUSE).await;
     }

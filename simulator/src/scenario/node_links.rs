@@ -163,8 +163,11 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             sim.resume(one);
         }
         10 => {
-            // in the middle of what takes several packets, if there is such
-            sim.run_until(Duration::from_secs(5), |_| board.open(|b| b.is_large_under_way(NAMES[at])));
+            // in the middle of a large body, if there is one
+            let within = Duration::from_secs(5);
+            if sim.run_until(within, |_| board.open(|b| b.is_large_under_way(NAMES[at]))) {
+                reached("links: a crash struck while a large body was on its way");
+            }
             sim.crash(one, how);
             sim.run_for(away);
         }

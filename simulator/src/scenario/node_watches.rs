@@ -1,11 +1,11 @@
-//! Two to four real nodes watch each other's activations, which end, while paths are cut, packets
+//! Two to five real nodes watch each other's activations, which end, while paths are cut, packets
 //! are lost, and nodes crash and come back. No watch is told twice, none is told what has not happened, none reaches a
 //! later incarnation of its watcher, and in the end, when all that was watched has ended, each has been told.
 
 use super::books::Books;
 use super::crash_and_return;
 use super::linked::{self, Cluster, NAMES, Pass, names};
-use super::weather::{choose, cut_for, cut_pair_for, heal, pause_for, storm};
+use super::weather::{choose, cut_for, cut_pair_for, heal, mostly_heal, pause_for, storm};
 use crate::reach::reached;
 use crate::{HostId, Machine, Simulation};
 use odeon::Node;
@@ -84,6 +84,13 @@ impl Board {
         let watch = Watch { by: by.clone(), of: of.clone(), key, before, told: Vec::new() };
         self.watches.insert(number, watch);
         number
+    }
+
+    /// What goes wrong may add up to so long that any two nodes give their session up.
+    fn give_up_any(&mut self) {
+        let pairs = NAMES.iter().flat_map(|one| NAMES.map(|other| (*one, other)));
+        let name = |name: &str| name.parse().expect("a name");
+        self.given_up.extend(pairs.map(|(one, other)| (name(one), name(other))));
     }
 
     /// A watch is told, in some node.
@@ -274,11 +281,15 @@ pub(super) fn run(sim: &mut Simulation) {
     }
     sim.run_for(Duration::from_secs(2));
     for _ in 0..2 + sim.random() % 5 {
-        misfortune(sim, &hosts, &board);
+        if !misfortune(sim, &hosts, &board) {
+            reached("watches: a misfortune began before the last one was over");
+            board.open(Board::give_up_any);
+        }
         let calm = Duration::from_millis(sim.random() % 3_000);
         sim.run_for(calm);
         tell(sim, &board);
     }
+    heal(sim, &hosts);
     board.open(|b| b.is_over = true);
     let told = sim.demand("each watch is told", TOLD_WITHIN, |_| board.open(|b| b.untold().is_empty()));
     if !told {
@@ -300,7 +311,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
 fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     let cluster = Cluster::new(sim);
     let mut hosts = Vec::new();
-    for name in names(sim, 2..=4) {
+    for name in names(sim, 2..=5) {
         let pass = cluster.node(&name);
         let host = sim.host(name.as_str(), {
             let board = board.clone();
@@ -313,8 +324,8 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
     hosts
 }
 
-/// One thing that goes wrong, now and then for longer than it takes to give a session up.
-fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
+/// One thing that goes wrong, now and then for longer than it takes to give a session up. Answers whether it is over.
+fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) -> bool {
     let (at, one, others) = choose(sim, hosts);
     if sim.random().is_multiple_of(8) {
         let next = (at + 1) % hosts.len();
@@ -324,7 +335,8 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
             b.given_up.insert((next_name, one_name));
         });
         cut_pair_for(sim, one, hosts[next], 25_000..50_000);
-        return heal(sim, hosts);
+        heal(sim, hosts);
+        return true;
     }
     match sim.random() % 4 {
         0 => crash_and_return(sim, one),
@@ -332,5 +344,5 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         2 => pause_for(sim, one, 100..9_000),
         _ => storm(sim, 4_500),
     }
-    heal(sim, hosts);
+    mostly_heal(sim, hosts)
 }

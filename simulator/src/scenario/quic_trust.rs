@@ -1,15 +1,17 @@
 //! Three members of a cluster talk over the real QUIC endpoint, under loss and a crash, while an impostor and a node
-//! whose certificate has expired dial them all the time. Members hear each other again; the two get nothing.
+//! whose certificate has expired dial them all the time. Members hear each other again; the two get nothing. A member
+//! whose clock is a year off trusts nobody until it is right.
 
 use super::books::Books;
 use super::{DAY, crash_and_return, today};
-use crate::{HostId, Machine, Simulation};
+use crate::reach::reached;
+use crate::{Crash, HostId, Machine, Simulation};
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::Executor;
 use odeon::remote::endpoint::{HandshakeError, Incoming, refused};
 use odeon::remote::trust::Reason;
 use odeon::remote::{Authority, Credentials, Endpoint, Member, Transport, Trust};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
@@ -34,6 +36,9 @@ struct Board {
     refusals: BTreeMap<(NodeName, Reason), u64>,
     /// Refusals that strangers were told of.
     told: u64,
+    /// Whose clock is a year off, and whom it has dialed and found not to be trusted.
+    off: Option<NodeName>,
+    distrusted: BTreeSet<NodeName>,
     broken: Vec<String>,
 }
 
@@ -81,9 +86,42 @@ pub(super) fn run(sim: &mut Simulation) {
     sim.demand("each member hears from each other and refuses both strangers", WITHIN, |_| {
         board.open(|b| b.answers.len() == 6 && b.refusals.len() == 6 && b.told > 0)
     });
+    clock_off(sim, &hosts, &board);
     for broken in board.open(|b| std::mem::take(&mut b.broken)) {
         sim.violation(broken);
     }
+}
+
+/// A member comes back with a clock that is a year off, and then with one that is right.
+fn clock_off(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
+    const YEAR: i64 = 365 * 86_400 * 1_000_000_000;
+    let at = (sim.random() % 3) as usize;
+    let off: NodeName = MEMBERS[at].parse().expect("a node name");
+    let is_ahead = sim.random().is_multiple_of(2);
+    sim.crash(hosts[at], Crash::Process);
+    sim.skew(hosts[at], if is_ahead { YEAR } else { -YEAR });
+    // what it has answered is still on its way
+    sim.run_for(Duration::from_secs(2));
+    board.open(|b| {
+        b.off = Some(off.clone());
+        b.answers.clear();
+        b.refusals.clear();
+    });
+    sim.start(hosts[at]);
+    let reason = if is_ahead { Reason::Expired } else { Reason::NotYetValid };
+    sim.demand("a member whose clock is a year off refuses all others, dialing and dialed", WITHIN, |_| {
+        board.open(|b| b.distrusted.len() == 2 && b.refusals.contains_key(&(off.clone(), reason)))
+    });
+    let heard = board.open(|b| b.answers.keys().any(|(from, to)| *from == off || *to == off));
+    if heard {
+        sim.violation(format!("{off} was answered, or has answered, while its clock was a year off"));
+    }
+    sim.skew(hosts[at], 0);
+    board.open(|b| b.answers.clear());
+    sim.demand("all members hear from each other once the clock is right", WITHIN, |_| {
+        board.open(|b| b.answers.len() == 6)
+    });
+    reached(if is_ahead { "trust: a clock was a year ahead" } else { "trust: a clock was a year behind" });
 }
 
 fn issue(authority: &Authority, name: &str, at: SystemTime) -> Start {
@@ -188,9 +226,13 @@ async fn ask_for_ever(
                 }
                 member.connection.close(1_u32.into(), b"no answer");
             }
-            Err(HandshakeError::Stranger { stranger, .. }) => {
-                board.open(|b| b.broken.push(format!("{own} takes {peer} for a stranger: {stranger}")));
-            }
+            Err(HandshakeError::Stranger { stranger, .. }) => board.open(|b| {
+                if b.off.as_ref() == Some(&own) {
+                    b.distrusted.insert(peer.clone());
+                } else {
+                    b.broken.push(format!("{own} takes {peer} for a stranger: {stranger}"));
+                }
+            }),
             Err(error) => tracing::debug!(%error, "not connected"),
         }
         sleep(PAUSE).await;

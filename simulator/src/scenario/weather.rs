@@ -32,8 +32,8 @@ pub(super) fn crash(sim: &mut Simulation, host: HostId) {
 /// Packets are lost, come twice and late, for half a second to so many milliseconds. It is not over then.
 pub(super) fn storm(sim: &mut Simulation, milliseconds_max: u64) {
     let mut network = sim.options().network.clone();
-    network.loss = (sim.random() % 20) as f64 / 100.0;
-    network.duplication = (sim.random() % 20) as f64 / 100.0;
+    network.loss = (sim.random() % 21) as f64 / 100.0;
+    network.duplication = (sim.random() % 21) as f64 / 100.0;
     network.reordering = (sim.random() % 30) as f64 / 100.0;
     sim.set_network(network);
     let storm = milliseconds(sim, 500, milliseconds_max);

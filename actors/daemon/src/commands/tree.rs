@@ -106,6 +106,7 @@ fn describe(terminal: &Terminal, node: &TreeNode) -> String {
     parts.push(terminal.paint(tone, &node.phase));
     if let Some(load) = &node.load {
         parts.push(work(load));
+        parts.extend(held(load).map(|text| terminal.paint(Tone::Quiet, text)));
         parts.extend(stuck(load).map(|text| terminal.paint(Tone::Bad, text)));
     }
     if node.restarts > 0 {
@@ -131,6 +132,12 @@ fn work(load: &Load) -> String {
         }
     }
     text
+}
+
+/// What to say of a handler that waits for something.
+fn held(load: &Load) -> Option<String> {
+    let held = Duration::from_millis(load.held_ms?);
+    Some(format!("in {} for {}", load.current.as_deref()?, show(held)))
 }
 
 /// What to say of a handler that does not let others run.
@@ -176,7 +183,10 @@ mod tests {
             current: Some("add".into()),
             ..Load::default()
         });
-        let mut counter = node("counter", TreeNodeKind::Entities, vec![apples]);
+        let mut pears = node("pears", TreeNodeKind::Cell, vec![]);
+        pears.load =
+            Some(Load { begun: 1, held_ms: Some(1_500), current: Some("add".into()), ..Load::default() });
+        let mut counter = node("counter", TreeNodeKind::Entities, vec![apples, pears]);
         counter.failures = vec![failure];
         counter.restarts = 1;
         counter.unlisted = 2;
@@ -188,6 +198,7 @@ mod tests {
             "├─ counter  entities  up  restarts 1",
             "│  │  ! apples panicked in add: boom, 1.50s ago",
             "│  ├─ apples  up  waiting 3 (1.2 kB)  begun 7  STUCK in add for 250ms",
+            "│  ├─ pears  up  waiting 0  begun 1  in add for 1.50s",
             "│  └─ 2 more",
             "└─ greeter  stateless  up",
         ];

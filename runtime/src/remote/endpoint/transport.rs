@@ -32,8 +32,7 @@ const TIME_THRESHOLD: f32 = 1.5;
 pub struct Transport {
     /// A connection ends after so long without a packet from the peer. The shorter of both ends counts.
     pub idle_max: Duration,
-    /// A packet is sent after so long without one. None by default: what is not used may go, and what is used as a
-    /// link sends probes of its own.
+    /// A packet is sent after so long without one. None by default: links between nodes send probes of their own.
     pub keep_alive: Option<Duration>,
     /// Unread bytes of one stream that the peer may send. Bounds memory for each lane.
     pub stream_window: u32,

@@ -15,6 +15,7 @@ use trial::Trial;
 
 use super::contract::{Contract, Encoding};
 use super::guard::guarded;
+use odeon_core::Random;
 use parking_lot::Mutex;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
@@ -91,6 +92,31 @@ impl Travelling {
             None => Ok(()),
         }
     }
+
+    /// Sends so many samples there and back for each of the others, with numbers and texts drawn by chance. Gives back
+    /// how many the type could read.
+    ///
+    /// # Errors
+    /// What happened to one on its way.
+    pub(crate) fn examine_drawn(
+        &self,
+        encoding: Encoding,
+        rounds: usize,
+        random: &mut Random,
+    ) -> Result<usize, String> {
+        let mut arrived = 0;
+        for sample in samples::of((self.schema)().as_value()).unwrap_or_default() {
+            for _ in 0..rounds {
+                let value = samples::drawn::of(&sample.value, random);
+                match guarded(|| Ok((self.trial)(&value, encoding))).unwrap_or_else(Trial::NoSample) {
+                    Trial::Arrived => arrived += 1,
+                    Trial::NoSample(_) => {}
+                    Trial::Harmed(why) => return Err(format!("{why}, as in {}", shown(&value))),
+                }
+            }
+        }
+        Ok(arrived)
+    }
 }
 
 /// Why it is not certain that a type travels well. For people.
@@ -142,6 +168,7 @@ impl Compacts {
 /// What is known of each method of a contract, found out when it is first asked for.
 #[derive(Debug)]
 pub struct Compactness {
+    contract: &'static str,
     of: fn(usize) -> Compact,
     verdicts: Box<[OnceLock<Compact>]>,
 }
@@ -149,7 +176,8 @@ pub struct Compactness {
 impl Compactness {
     /// Nothing found out yet.
     fn new<C: Contract>() -> Self {
-        Self { of: C::compact, verdicts: C::METHODS.iter().map(|_| OnceLock::new()).collect() }
+        let verdicts = C::METHODS.iter().map(|_| OnceLock::new()).collect();
+        Self { contract: C::NAME, of: C::compact, verdicts }
     }
 
     /// Of the method at a position of [`Contract::METHODS`]. The first time takes a millisecond or so.
@@ -157,7 +185,13 @@ impl Compactness {
     /// # Panics
     /// The contract has no method there.
     pub fn method(&self, method: usize) -> &Compact {
-        self.verdicts[method].get_or_init(|| (self.of)(method))
+        self.verdicts[method].get_or_init(|| {
+            let verdict = (self.of)(method);
+            if let Compact::Unsafe(reason) = &verdict {
+                tracing::debug!(contract = self.contract, method, %reason, "a method's messages travel by name");
+            }
+            verdict
+        })
     }
 
     /// How the arguments of the method go to a node of the same artifact.

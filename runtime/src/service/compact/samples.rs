@@ -4,6 +4,7 @@
 //! the plainest texts and numbers, so that a type which takes only some texts is likely to take these, then with those
 //! at the edges. Alternatives of different parts are not multiplied but go side by side.
 
+pub(super) mod drawn;
 mod leaves;
 
 use serde_json::{Map, Value};

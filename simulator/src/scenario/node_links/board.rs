@@ -324,10 +324,9 @@ impl Board {
         links.filter(|(_, link)| link.connected).map(|(node, _)| node.clone()).collect()
     }
 
-    /// Whether more is under way from or to a node than a few packets carry.
+    /// Whether a large body is on its way from or to a node.
     pub(super) fn is_large_under_way(&self, node: &str) -> bool {
-        const FEW: usize = 60_000;
-        let large = self.living_links().filter(|(_, link)| link.queued_bytes > FEW);
+        let large = self.living_links().filter(|(_, link)| link.connected && link.large_bytes > 0);
         large.filter(|(from, link)| from.name.as_str() == node || link.node.name.as_str() == node).count() > 0
     }
 
