@@ -29,16 +29,16 @@ use tokio::sync::Semaphore;
 const TAKE: u16 = 0;
 
 /// A node with sinks, one that behaves, and what may misbehave.
-struct Stage {
+pub(super) struct Stage {
     cluster: Cluster,
-    mars: Linked,
+    pub(super) mars: Linked,
     venus: Linked,
     open: Arc<Semaphore>,
     taken: Arc<AtomicU64>,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (open, taken) = (Arc::new(Semaphore::new(0)), Arc::<AtomicU64>::default());
         let mut options = ServiceOptions::of(ServiceKind::Entity);
         // whoever sends too much finds no wall in the mailbox
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Whoever behaves is served as before.
-    async fn goes_on(&self) {
+    pub(super) async fn goes_on(&self) {
         let sink: SinkRef = self.venus.node.entity("sink", "of venus").expect("names");
         at_last("venus is answered", async || sink.is_there().await).await;
     }
@@ -77,7 +77,7 @@ impl Stage {
     }
 
     /// Dials, and comes to terms with mars.
-    async fn meet(&self, incarnation: u64) -> (Rogue, SendStream, RecvStream) {
+    pub(super) async fn meet(&self, incarnation: u64) -> (Rogue, SendStream, RecvStream) {
         let rogue = self.dial().await;
         let from = Party {
             cluster: self.cluster.node_trust("rogue").cluster().clone(),
@@ -102,14 +102,14 @@ impl Stage {
     }
 }
 
-struct Rogue {
-    connection: Connection,
+pub(super) struct Rogue {
+    pub(super) connection: Connection,
     _endpoint: Endpoint,
 }
 
 impl Rogue {
     /// Begins the stream of a lane at this frame.
-    async fn lane(&self, lane: u64, first: u64) -> SendStream {
+    pub(super) async fn lane(&self, lane: u64, first: u64) -> SendStream {
         let mut stream = self.connection.open_uni().await.expect("it is open");
         let mut head = Vec::new();
         varint::put(&mut head, lane).and_then(|()| varint::put(&mut head, first)).expect("they fit");
@@ -132,7 +132,7 @@ fn behind_length(message: &[u8]) -> Vec<u8> {
 }
 
 /// One message of the control stream.
-async fn message(from: &mut RecvStream) -> Vec<u8> {
+pub(super) async fn message(from: &mut RecvStream) -> Vec<u8> {
     let mut length = [0; 4];
     from.read_exact(&mut length).await.expect("a message");
     let mut message = vec![0; u32::from_be_bytes(length) as usize];
@@ -141,7 +141,7 @@ async fn message(from: &mut RecvStream) -> Vec<u8> {
 }
 
 /// A frame without a body.
-fn frame_of(content: Content<'_>) -> Vec<u8> {
+pub(super) fn frame_of(content: Content<'_>) -> Vec<u8> {
     let head = Head { criticality: Criticality::Normal, encoding: Default::default(), content };
     let mut frame = Vec::new();
     let open = frame::begin(&mut frame, &head).expect("it can be written");
@@ -170,11 +170,15 @@ async fn what_makes_no_sense_on_a_lane_ends_the_session_with_the_reason_and_nobo
     };
     let mut apart = request(true, TAKE);
     apart.large = Some(LargeBody { id: 7, length: 100_000 });
-    let cases: [(&str, u64, u64, Vec<u8>, &str); 7] = [
+    let mut strange = cast(true);
+    // behind the length: two bits of the first byte
+    strange[4] |= 0b11 << 5;
+    let cases: [(&str, u64, u64, Vec<u8>, &str); 8] = [
         ("an unknown lane", 999, 0, cast(true), "a stream for lane 999, which is none"),
         ("a gap", 0, 5, cast(true), "the peer begins a lane at frame 5, but only 0 have been received"),
         ("a length", 0, 0, too_long, "a frame of 262145 bytes: 262144 are allowed"),
         ("a frame that ends early", 0, 0, vec![1, 0], "the frame ends within its"),
+        ("an encoding", 0, 0, strange, "there is no encoding 3"),
         ("garbage", 0, 0, [&[60][..], &[0xff; 60]].concat(), ""),
         ("nobody", 0, 0, cast(false), "a message for receiver 0, which was not introduced"),
         ("no body", 0, 0, frame_of(Content::Cast(apart)), "the frame of body 7, which has not come"),
@@ -247,6 +251,33 @@ async fn who_says_no_hello_is_not_waited_for() {
     }
     assert_eq!(stage.mars.links.status().len(), 1, "nothing is left of them");
     stage.goes_on().await;
+}
+
+#[tokio::test]
+async fn who_is_dialed_and_answers_no_hello_is_not_waited_for() {
+    let stage = Stage::new().await;
+    let links = &stage.mars.links;
+    let here = Executor::new(tokio::runtime::Handle::current(), 0);
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let trust = stage.cluster.node_trust("rogue");
+    let silent = Endpoint::bind(any, trust, &Transport::default(), &here).expect("a port is free");
+    let silence = async {
+        let met = silent.accept().await.expect("mars dials").handshake().await.expect("it is a member");
+        // what is dropped would be an answer
+        let hello = met.connection.accept_bi().await.expect("mars says hello");
+        (met.connection, hello)
+    };
+    let both = async { tokio::join!(links.connect(silent.local_address()), silence) };
+    let both = tokio::time::timeout(Duration::from_secs(30), both).await;
+    let (refused, (connection, _hello)) = both.expect("it is waited for that long");
+    assert_eq!(refused.expect_err("nobody has answered").to_string(), "no answer in time");
+    let told = Rogue { connection, _endpoint: silent }.reason().await;
+    assert_eq!(told, "no answer in time");
+    assert_eq!(links.status().len(), 1, "nothing is left of it");
+    stage.goes_on().await;
+    let rogue = stage.cluster.node("rogue", App::new()).await;
+    let node = links.connect(rogue.links.local_address()).await.expect("one of its name that answers");
+    assert_eq!(node.to_string(), "rogue@1");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ pub struct Transport {
     /// The largest packet that is tried, in bytes of UDP payload, [`MTU_MIN`] to [`MTU_MAX`]. What a path does not
     /// carry is found out by probes, a handful for each connection, whose loss slows nothing down.
     pub mtu_max: u16,
-    /// A handshake that takes longer has failed.
+    /// A handshake of TLS that takes longer has failed. What nodes say to each other then has five seconds.
     pub handshake_max: Duration,
     /// A node looks so often whether its peers live: see [`Times::probe`].
     pub probe: Duration,
