@@ -43,6 +43,16 @@ fn below(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
+fn ractor_stays_inside_of_supervision_and_none_of_its_registries_is_used() {
+    let supervision = root().join("runtime/src/supervision");
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        below("runtime/src").into_iter().partition(|path| path.starts_with(&supervision));
+    let mut complaints = lines_with(&outside, &["ractor::"]);
+    complaints.extend(lines_with(&inside, &["ractor::registry", "ractor::pg", "pub use ractor"]));
+    report("supervision is what ractor is used for, and nobody else sees it", &complaints);
+}
+
+#[test]
 fn no_file_grows_into_a_monster() {
     let complaints: Vec<_> = sources()
         .iter()
