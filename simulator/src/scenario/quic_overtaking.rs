@@ -2,14 +2,13 @@
 //! packets overtake is not lost: the path carries what one that keeps their order would.
 
 use super::books::Books;
-use super::{DAY, today};
+use super::linked::{Cluster, Pass};
 use crate::{Machine, Simulation};
-use odeon::core::{ClusterId, NodeName};
 use odeon::host::Executor;
 use odeon::remote::endpoint::MTU_MIN;
-use odeon::remote::{Authority, Credentials, Endpoint, Transport, Trust};
+use odeon::remote::{Endpoint, Transport};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 const PORT: u16 = 7_000;
@@ -32,19 +31,12 @@ pub(super) fn run(sim: &mut Simulation) {
     network.bandwidth = None;
     sim.set_network(network);
     let taken = Taken::default();
-    let today = today();
-    let cluster = ClusterId::new("simulated", sim.random()).expect("it is short");
-    let authority =
-        Authority::create(&cluster, 1_000 * DAY, today).expect("chance comes from the simulation");
-    let pass = |name: &str| {
-        let name: NodeName = name.parse().expect("a name");
-        authority.issue(&name, DAY, today).expect("chance comes from the simulation")
-    };
-    let (to, from) = (pass("north"), pass("south"));
-    let to = sim.host("north", move |machine| receive(machine, to.clone(), today));
+    let cluster = Cluster::new(sim);
+    let [to, from] = ["north", "south"].map(|name| cluster.node(&name.parse().expect("a name")));
+    let to = sim.host("north", move |machine| receive(machine, to.clone()));
     let address = SocketAddr::from((sim.address(to), PORT));
     let books = taken.clone();
-    let from = sim.host("south", move |machine| send(machine, from.clone(), today, address, books.clone()));
+    let from = sim.host("south", move |machine| send(machine, from.clone(), address, books.clone()));
     sim.start(to);
     sim.start(from);
     sim.demand("all is carried", 10 * WITHIN, |_| taken.open(|taken| taken.is_some()));
@@ -54,16 +46,15 @@ pub(super) fn run(sim: &mut Simulation) {
 }
 
 /// Packets are of the least size, as after a storm in which larger ones did not come through.
-fn bind(machine: &Machine, credentials: &Credentials, issued: SystemTime) -> Endpoint {
+fn bind(machine: &Machine, pass: &Pass) -> Endpoint {
     let executor = Executor::new(machine.executors[0].clone(), 0);
-    let trust = Trust::new(credentials, issued).expect("it held when it was issued");
     let transport = Transport { mtu_max: MTU_MIN, ..Transport::default() };
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
-    Endpoint::bind(address, trust, &transport, &executor).expect("a fresh host has the port free")
+    Endpoint::bind(address, pass.trust(), &transport, &executor).expect("a fresh host has the port free")
 }
 
-async fn receive(machine: Machine, credentials: Credentials, issued: SystemTime) {
-    let endpoint = bind(&machine, &credentials, issued);
+async fn receive(machine: Machine, pass: Pass) {
+    let endpoint = bind(&machine, &pass);
     let incoming = endpoint.accept().await.expect("it is open");
     let member = incoming.handshake().await.expect("it is a member");
     let (mut answer, mut body) = member.connection.accept_bi().await.expect("it sends");
@@ -73,8 +64,8 @@ async fn receive(machine: Machine, credentials: Credentials, issued: SystemTime)
     std::future::pending::<()>().await;
 }
 
-async fn send(machine: Machine, credentials: Credentials, issued: SystemTime, to: SocketAddr, taken: Taken) {
-    let endpoint = bind(&machine, &credentials, issued);
+async fn send(machine: Machine, pass: Pass, to: SocketAddr, taken: Taken) {
+    let endpoint = bind(&machine, &pass);
     let member = endpoint.connect(to).await.expect("it listens");
     let began = Instant::now();
     let (mut body, mut answer) = member.connection.open_bi().await.expect("a stream is allowed");
