@@ -108,6 +108,7 @@ fn clock_off(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         b.refusals.clear();
     });
     sim.start(hosts[at]);
+    // an expired one dials as well: that members are refused who dial is shown where the clock is behind
     let reason = if is_ahead { Reason::Expired } else { Reason::NotYetValid };
     sim.demand("a member whose clock is a year off refuses all others, dialing and dialed", WITHIN, |_| {
         board.open(|b| b.distrusted.len() == 2 && b.refusals.contains_key(&(off.clone(), reason)))
