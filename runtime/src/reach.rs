@@ -16,6 +16,9 @@ macro_rules! points {
 points! {
     RENEWED_ELSEWHERE = "members: a lease was renewed with another leader than the one that was asked first";
 
+    CAMPAIGN_LEFT = "elections: a replica did not ask to be elected, for it had just backed another one";
+    CAMPAIGN_HELD = "elections: a candidate was not backed by another one with a greater id";
+
     HELD = "placement: a message waited, for its receiver was nowhere";
     FORWARDED = "placement: a message went on to where its receiver is by now";
     BEHIND_ITS_SENDER = "placement: a message waited for news that its sender had";

@@ -1,5 +1,6 @@
 //! One group, as this node takes part in it.
 
+use super::campaign::Campaigns;
 use super::exchange::Exchange;
 use super::log::Log;
 use super::machine::{Applier, StateMachine};
@@ -164,14 +165,15 @@ impl Group {
     ) -> BoxFuture<'a, Result<Self, StartGroupError>> {
         Box::pin(async move {
             let raft_config = config.raft()?;
-            let GroupConfig { group, replica, snapshots, events, .. } = config;
+            let GroupConfig { group, replica, snapshots, heartbeat, events, .. } = config;
             let log = Log::open(group, journal.clone()).await.map_err(StartGroupError::Written)?;
             let snapshots = Snapshots::new(snapshots, group, blocking);
             let applier = Applier::open(machine, snapshots).await.map_err(StartGroupError::Written)?;
-            let peers = Peers { exchange: exchange.clone(), group };
+            let campaigns = Arc::new(Campaigns::new(replica, heartbeat));
+            let peers = Peers { exchange: exchange.clone(), group, campaigns: campaigns.clone() };
             let raft = Raft::new(replica, Arc::new(raft_config), peers, log, applier).await;
             let raft = raft.map_err(|error| StartGroupError::Ended(error.to_string()))?;
-            exchange.seat(group, Some(Seat::new(replica, raft.clone())));
+            exchange.seat(group, Some(Seat::new(replica, raft.clone(), campaigns)));
             InSpan::spawn(tell(group, raft.metrics(), events));
             let (contacts, said, turn) = Default::default();
             Ok(Self(Arc::new(Inner {

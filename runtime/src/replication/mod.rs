@@ -2,12 +2,14 @@
 //!
 //! Reading order: [`Group`] is what callers use, [`StateMachine`] what they replicate. Inside, openraft decides:
 //! `raft` tells it our types, `log` keeps its log and votes in the node's journal, `machine` and `snapshot` apply
-//! and keep the state, `peers` asks the replicas of other nodes through the [`Exchange`], `serve` answers them.
+//! and keep the state, `peers` asks the replicas of other nodes through the [`Exchange`], `serve` answers them,
+//! `campaign` has one of two candidates give way.
 //! `message` is what they say and what is written down.
 //!
 //! Architecture invariants: no type of openraft leaves this folder. Whatever is written down or sent is named and
 //! versioned. A proposal's outcome is known to have failed only where no entry was made.
 
+mod campaign;
 mod exchange;
 mod group;
 mod log;

@@ -1,5 +1,6 @@
 //! The replicas on other nodes, as openraft asks them.
 
+use super::campaign::Campaigns;
 use super::exchange::{AskError, Exchange};
 use super::message::{Answer, Ask, Ballot, Meta, Written, entry_id, log_id};
 use super::raft::{RaftVote, Snapshot, Types};
@@ -17,7 +18,9 @@ use openraft::raft::{
 };
 use openraft::{AnyError, OptionalSend};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Appends that are under way to one replica.
 const APPENDS_MAX: usize = 32;
@@ -32,6 +35,7 @@ const PIECE_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Peers {
     pub(super) exchange: Exchange,
     pub(super) group: GroupId,
+    pub(super) campaigns: Arc<Campaigns>,
 }
 
 /// One of them.
@@ -41,6 +45,7 @@ pub(super) struct Peer {
     group: GroupId,
     replica: ReplicaId,
     node: NodeName,
+    campaigns: Arc<Campaigns>,
     /// Whether several appends may be under way: a lone write takes one round trip then, not two.
     is_pipe: bool,
 }
@@ -49,8 +54,8 @@ impl RaftNetworkFactory<Types> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, replica: ReplicaId, node: &NodeName) -> Peer {
-        let (exchange, group) = (self.exchange.clone(), self.group);
-        Peer { exchange, group, replica, node: node.clone(), is_pipe: true }
+        let (exchange, campaigns) = (self.exchange.clone(), self.campaigns.clone());
+        Peer { exchange, group: self.group, replica, node: node.clone(), campaigns, is_pipe: true }
     }
 
     async fn new_heartbeat_client(&mut self, replica: ReplicaId, node: &NodeName) -> Peer {
@@ -190,7 +195,11 @@ impl RaftNetworkV2<Types> for Peer {
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let VoteRequest { vote, last_log_id, .. } = request;
-        let ask = Ask::PreVote { vote: Ballot::from(&vote), last: last_log_id.as_ref().map(entry_id) };
+        let last = last_log_id.as_ref().map(entry_id);
+        if !self.campaigns.may_ask(last, Instant::now()) {
+            return Err(unreachable("another candidate was just told that it may have the vote").into());
+        }
+        let ask = Ask::PreVote { vote: Ballot::from(&vote), last };
         self.voted(ask, option.soft_ttl()).await
     }
 

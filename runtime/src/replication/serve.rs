@@ -1,5 +1,6 @@
 //! A replica answers what others ask it.
 
+use super::campaign::Campaigns;
 use super::machine::Applier;
 use super::message::{Answer, Ask, Ballot, Meta, Written, entry_id, log_id};
 use super::raft::{Command, InSpan, Snapshot, Types};
@@ -25,6 +26,7 @@ pub(super) type Node = Raft<Types, Applier>;
 pub(super) struct Seat {
     replica: ReplicaId,
     raft: Node,
+    campaigns: Arc<Campaigns>,
     incoming: Mutex<Option<Incoming>>,
 }
 
@@ -51,8 +53,8 @@ fn refused(problem: impl ToString) -> Answer {
 }
 
 impl Seat {
-    pub(super) fn new(replica: ReplicaId, raft: Node) -> Arc<Self> {
-        Arc::new(Self { replica, raft, incoming: Mutex::default() })
+    pub(super) fn new(replica: ReplicaId, raft: Node, campaigns: Arc<Campaigns>) -> Arc<Self> {
+        Arc::new(Self { replica, raft, campaigns, incoming: Mutex::default() })
     }
 
     pub(super) fn replica(&self) -> ReplicaId {
@@ -89,9 +91,7 @@ impl Seat {
                 request.leadership_transfer = transfer;
                 voted(raft.vote(request).await)
             }
-            Ask::PreVote { vote, last } => {
-                voted(raft.pre_vote(VoteRequest::new(vote.into(), last.map(log_id))).await)
-            }
+            Ask::PreVote { vote, last } => self.pre_vote(vote, last).await,
             Ask::Lead { from, last } => {
                 let request = TransferLeaderRequest::new(from.into(), self.replica, last.map(log_id));
                 Ok(match raft.handle_transfer_leader(request).await? {
@@ -111,6 +111,15 @@ impl Seat {
                 Ok(Answer::Who { replica: self.replica, is_formed })
             }
         }
+    }
+
+    async fn pre_vote(&self, vote: Ballot, last: Option<EntryId>) -> Result<Answer, Ended> {
+        let answer = voted(self.raft.pre_vote(VoteRequest::new(vote.into(), last.map(log_id))).await)?;
+        let is_granted = matches!(answer, Answer::Voted { granted: true, .. });
+        if is_granted && !self.campaigns.back(vote.replica, last, Instant::now()) {
+            return Ok(refused("it wants to be elected itself, and its id is greater"));
+        }
+        Ok(answer)
     }
 
     async fn append(
