@@ -23,6 +23,8 @@ points! {
     FORWARDED = "placement: a message went on to where its receiver is by now";
     BEHIND_ITS_SENDER = "placement: a message waited for news that its sender had";
     HANDOFF = "placement: a node began to give slots away";
+    FENCED = "placement: an activation found that its node's lease has ended";
+    LAPSED = "placement: a lease had ended and was given anew before anybody looked";
     HANDED = "placement: slots went from one living node to another";
     HANDOFF_RETRIED = "placement: a hand-off did not work at once";
     SLOTS_LOST = "placement: activations ended that their node might not have any more";

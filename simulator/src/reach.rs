@@ -13,6 +13,7 @@ pub(crate) const PROCESS_CRASHED: &str = "faults: a process crashed";
 pub(crate) const POWER_LOST: &str = "faults: a machine lost its power";
 pub(crate) const CRASHED_WITHIN: &str = "faults: a crash struck within a turn";
 pub(crate) const PAUSED: &str = "faults: a process stood still";
+pub(crate) const HELD_UP: &str = "faults: an executor was held up, and others of its process were not";
 pub(crate) const CUT: &str = "faults: a path was cut";
 pub(crate) const LOST: &str = "faults: a datagram was lost";
 pub(crate) const DOUBLED: &str = "faults: a datagram came twice";
@@ -22,8 +23,20 @@ pub(crate) const TORN: &str = "faults: a page was torn";
 pub(crate) const UNDONE: &str = "faults: a page was lost";
 
 /// What the world can do to programs.
-pub const FAULTS: &[&str] =
-    &[PROCESS_CRASHED, POWER_LOST, CRASHED_WITHIN, PAUSED, CUT, LOST, DOUBLED, LATE, RESENT, TORN, UNDONE];
+pub const FAULTS: &[&str] = &[
+    PROCESS_CRASHED,
+    POWER_LOST,
+    CRASHED_WITHIN,
+    PAUSED,
+    HELD_UP,
+    CUT,
+    LOST,
+    DOUBLED,
+    LATE,
+    RESENT,
+    TORN,
+    UNDONE,
+];
 
 /// Counts a point of a scenario, from its programs or its script.
 pub(crate) fn reached(point: &str) {

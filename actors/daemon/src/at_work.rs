@@ -343,7 +343,7 @@ fn cannot_hear(error: io::Error) -> Failure {
 }
 
 fn host(settings: &Settings, executors: &Executors) -> Result<Host, Failure> {
-    let blocking = Threads::start(settings.blocking_threads, BLOCKING_QUEUE_MAX)
+    let blocking = Threads::start("blocking", settings.blocking_threads, BLOCKING_QUEUE_MAX)
         .map_err(|e| Failure::failed(format_args!("the threads for blocking work cannot start: {e}")))?;
     let seed = getrandom::u64()
         .map_err(|e| Failure::failed(format_args!("the operating system gives no random numbers: {e}")))?;

@@ -168,13 +168,13 @@ pub(crate) fn read<T>(look: impl FnOnce(&dyn Port, Option<&'static str>, Option<
     })
 }
 
-/// A future that runs on behalf of its own context.
+/// A task of an activation, which runs on behalf of its own context, and as long as its activation may.
 pub(crate) struct Scoped<F> {
     ambient: Option<Ambient>,
     inner: Pin<Box<F>>,
 }
 
-impl<F: Future> Scoped<F> {
+impl<F: Future<Output = ()>> Scoped<F> {
     /// The context is in place whenever the future is polled.
     pub(crate) fn new(ambient: Ambient, inner: F) -> Self {
         Self { ambient: Some(ambient), inner: Box::pin(inner) }
@@ -190,11 +190,14 @@ impl Drop for Guard<'_> {
     }
 }
 
-impl<F: Future> Future for Scoped<F> {
-    type Output = F::Output;
+impl<F: Future<Output = ()>> Future for Scoped<F> {
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        if this.ambient.as_ref().is_some_and(|ambient| !ambient.port.kind().may_act()) {
+            return Poll::Ready(());
+        }
         swap(&mut this.ambient);
         let _guard = Guard(&mut this.ambient);
         this.inner.as_mut().poll(cx)

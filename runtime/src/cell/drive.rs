@@ -10,7 +10,10 @@ use super::mailbox::{Hand, URGENT};
 use super::nursery::Birth;
 use super::port::{Phase, Port};
 use super::run::Run;
-use super::shared::{Abandon, DRAIN, FAIL, GIVE_UP, Handle, KILL, LEAVE, REST, RESTART, STOP, Shared};
+use super::shared::{
+    Abandon, DRAIN, FAIL, FENCED, GIVE_UP, Handle, KILL, LEAVE, REST, RESTART, STOP, Shared,
+};
+use crate::reach::reached;
 use crate::service::context::panic_text;
 use crate::service::contract::Service;
 use crate::service::message::{Envelope, Header, Message};
@@ -155,7 +158,11 @@ impl<M: Message> Shared<M> {
         books.polls.store(polls, Relaxed);
         // the clock is read once for each poll: deadlines need it
         let began = self.kind().wheel.elapsed();
-        let now = Tick::at(began).raw();
+        let now = Tick::at(began);
+        if self.kind().fence.as_ref().is_some_and(|fence| !fence.is_open(now)) {
+            return Poll::Ready(self.fenced());
+        }
+        let now = now.raw();
         books.now.store(now, Relaxed);
         books.polling.store(now, Relaxed);
         if ambient.is_none() {
@@ -181,6 +188,14 @@ impl<M: Message> Shared<M> {
                 Poll::Ready(self.panicked(&*panic))
             }
         }
+    }
+
+    /// Nothing of it runs any more: others may have it by now. It has not failed.
+    #[cold]
+    fn fenced(&self) -> Exit {
+        reached!(FENCED);
+        self.end(STOP | FENCED, StopReason::Shutdown);
+        Exit::Stopped { reason: StopReason::Shutdown }
     }
 
     #[cold]

@@ -1,6 +1,7 @@
 //! What all cells of one service on one node share.
 
 pub(crate) use super::bounds::Bounds;
+use super::fence::Fence;
 use super::port::Overseer;
 use super::wheel::Wheel;
 use crate::host::Executor;
@@ -18,8 +19,8 @@ pub(crate) struct Kind {
     pub(crate) contract: &'static str,
     pub(crate) version: ContractVersion,
     pub(crate) methods: &'static [Method],
-    /// Whether the cluster group says where its activations are.
-    pub(crate) is_placed: bool,
+    /// Until when its activations may act, if the cluster group says where they are.
+    pub(crate) fence: Option<Arc<Fence>>,
     pub(crate) node: Weak<NodeInner>,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) executors: Vec<Executor>,
@@ -36,4 +37,16 @@ pub(crate) struct Kind {
     pub(crate) passivate_after: Option<Duration>,
     pub(crate) overseer: Arc<dyn Overseer>,
     pub(crate) meter: Arc<ServiceMeter>,
+}
+
+impl Kind {
+    /// Whether the cluster group says where its activations are.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.fence.is_some()
+    }
+
+    /// Whether its activations may act now, for those who have not read the clock.
+    pub(crate) fn may_act(&self) -> bool {
+        self.fence.as_ref().is_none_or(|fence| fence.is_open(self.wheel.now()))
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! Reading order: `tick` and `wheel` are its time; `mailbox` is where messages wait; `shared` is the handle and
 //! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
-//! what that does between and beside its handlers. `port` is a cell as others see it, `kind` what the cells of one
+//! what that does between and beside its handlers, `fence` until when it may. `port` is a cell as others see it, `kind` what the cells of one
 //! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end, `nursery` when a
 //! new one begins, `turn` when one that runs lets others run, `way` how refusals name the cells of a chain.
 
@@ -14,6 +14,7 @@ mod bounds;
 mod crowd;
 mod drive;
 pub(crate) mod ending;
+pub(crate) mod fence;
 mod hand;
 pub(crate) mod kind;
 mod mailbox;

@@ -163,7 +163,9 @@ impl<'a, M: Message> Run<'a, M> {
         self.shared.books.now.store(now.raw(), Relaxed);
         self.look_at = if before == now { next_look(self.served) } else { self.served + 1 };
         let long = now.raw() != self.shared.books.polling.load(Relaxed);
-        self.served >= BUDGET_QUICK || (self.served >= BUDGET && long) || turn::is_over()
+        // whether it may go on is looked at before each turn
+        let is_fenced = self.shared.kind().fence.as_ref().is_some_and(|fence| !fence.is_open(now));
+        is_fenced || self.served >= BUDGET_QUICK || (self.served >= BUDGET && long) || turn::is_over()
     }
 
     /// Others were let run.

@@ -38,6 +38,8 @@ pub(super) const GIVE_UP: u32 = 1 << 7;
 const REASON: u32 = 8;
 /// End the activation in order after the handler that runs; what waits is for the next one.
 pub(super) const LEAVE: u32 = 1 << 10;
+/// The node may not have it any more: its lease has ended.
+pub(super) const FENCED: u32 = 1 << 12;
 /// No verdict will come for long: refuse what waits; why is in [`Rare::fate`].
 pub(super) const REST: u32 = 1 << 11;
 
@@ -169,7 +171,7 @@ impl<M: Message> Shared<M> {
         self.pace.signal.fetch_and(!bits, Ordering::AcqRel);
     }
 
-    fn end(&self, how: u32, reason: StopReason) {
+    pub(super) fn end(&self, how: u32, reason: StopReason) {
         self.mailbox.close(&self.pace);
         // the first reason counts
         let _ = self.pace.signal.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |signal| {
@@ -410,6 +412,11 @@ impl<M: Message> Handle<M> {
     /// What happens to a message that does not fit.
     pub(crate) fn overflow(&self) -> Overflow {
         self.0.mailbox.overflow()
+    }
+
+    /// Whether it ended because its node's lease had.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.0.signal() & FENCED != 0
     }
 
     /// Whether it lets no more messages in.

@@ -20,20 +20,27 @@ pub(super) struct Kept {
 
 pub(super) struct KeptState {
     state: Bytes,
+    /// That of its slot when it was left: what comes of an earlier one is older.
+    epoch: u64,
     /// A start has it: forgotten once that succeeds, there for the next start if it fails.
     pub(super) lent: bool,
 }
 
 impl Kept {
-    pub(super) fn put(&self, key: &Arc<str>, state: Bytes, service: &ServiceName) {
+    /// Keeps what was left in an epoch of the entity's slot.
+    pub(super) fn put(&self, key: &Arc<str>, state: Bytes, epoch: u64, service: &ServiceName) {
         let len = state.len() + key.len();
         if self.bytes.load(Relaxed) + len > KEPT_BYTES_MAX {
             tracing::warn!(%service, %key, bytes = len, "no room to keep a passivated entity's state: lost");
             return;
         }
+        let mut states = self.states.lock();
+        if states.get(key).is_some_and(|known| known.epoch > epoch) {
+            return;
+        }
         self.bytes.fetch_add(len, Relaxed);
-        let kept = KeptState { state, lent: false };
-        if let Some(old) = self.states.lock().insert(key.clone(), kept) {
+        let kept = KeptState { state, epoch, lent: false };
+        if let Some(old) = states.insert(key.clone(), kept) {
             self.bytes.fetch_sub(old.state.len() + key.len(), Relaxed);
         }
     }
@@ -74,10 +81,15 @@ impl Kept {
         of.map(|(key, kept)| (key.clone(), kept.state.clone())).collect()
     }
 
-    /// Others have it.
-    pub(super) fn forget(&self, slots: &BTreeSet<SlotId>) {
-        for (key, _) in self.of(slots) {
-            self.settle(&key, |_| false);
-        }
+    /// Others have it since these epochs.
+    pub(super) fn forget(&self, slots: &BTreeMap<SlotId, u64>) {
+        let mut states = self.states.lock();
+        states.retain(|key, kept| {
+            let is_kept = slots.get(&slot_of(key)).is_none_or(|since| kept.epoch >= *since);
+            if !is_kept {
+                self.bytes.fetch_sub(kept.state.len() + key.len(), Relaxed);
+            }
+            is_kept
+        });
     }
 }

@@ -4,16 +4,16 @@ use super::provider::Provide;
 use crate::cell::kind::Kind;
 use crate::cell::port::{Overseer, Port};
 use crate::cell::{self, Constructor, Handle, Wheel};
-use crate::placement::{Placed, Placement, unplaced};
+use crate::placement::{Left, Placed, Placement, unplaced};
 use crate::reach::reached;
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Message;
 use bytes::Bytes;
-use odeon_core::placement::SlotId;
+use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
@@ -29,7 +29,7 @@ pub(crate) struct Single<S: Service> {
 /// The last cell of a singleton on this node.
 struct Latest<M: Message> {
     handle: Option<Handle<M>>,
-    /// The slot was another node's since: when this one is over another one may begin.
+    /// It was ended, for the slot was or may have been another node's: when it is over another one may begin.
     is_past: bool,
 }
 
@@ -52,7 +52,7 @@ impl<S: Service> Provide<MessageOf<S>> for Single<S> {
     fn pick(&self, _: Option<&Arc<str>>) -> Result<Handle<MessageOf<S>>, Refusal> {
         let mut cell = self.cell.lock();
         match &cell.handle {
-            Some(handle) if !cell.is_past => return Ok(handle.clone()),
+            Some(handle) if !cell.is_past && !handle.is_fenced() => return Ok(handle.clone()),
             Some(handle) if !handle.is_over() => {
                 return Err(unplaced(&self.kind.service, "its last activation here has not ended yet"));
             }
@@ -95,11 +95,13 @@ impl<S: Service> Placed for Single<S> {
         Vec::new()
     }
 
-    fn lose(&self, slots: &BTreeSet<SlotId>, _: bool) {
+    fn lose(&self, slots: &BTreeSet<SlotId>) {
         self.cell.lock().is_past |= !slots.is_empty();
     }
 
-    fn take(&self, _: &Arc<str>, _: Bytes) {}
+    fn forget(&self, _: &BTreeMap<SlotId, u64>) {}
+
+    fn take(&self, _: Left) {}
 }
 
 /// Passes reports on. Activations that end because their node may not have them any more have not failed: nobody
@@ -110,6 +112,11 @@ pub(super) struct PlacedOverseer {
 }
 
 impl PlacedOverseer {
+    /// That of an entity's slot, as far as it is known here.
+    pub(super) fn epoch(&self, service: &ServiceName, key: &str) -> u64 {
+        self.placement.as_ref().map_or(0, |placement| placement.epoch(service, slot_of(key)))
+    }
+
     fn is_elsewhere(&self, cell: &dyn Port) -> bool {
         let key = cell.key().map(|key| &**key);
         self.placement.as_ref().is_some_and(|placement| placement.admits(&cell.kind().service, key).is_err())

@@ -7,7 +7,7 @@ use super::placed::PlacedOverseer;
 use crate::cell::kind::Kind;
 use crate::cell::port::{Overseer, Phase, Port};
 use crate::cell::{self, Constructor, Handle, Wheel, ambient};
-use crate::placement::{Placed, Placement};
+use crate::placement::{Left, Placed, Placement};
 use crate::service::contract::{Contract, Service};
 use crate::service::message::Message;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use odeon_core::id::KEY_MAX;
 use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::supervision::Exit;
 use odeon_core::{Refusal, ServiceName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -181,14 +181,14 @@ impl<S: Service> Placed for Entities<S> {
         self.kept.of(slots)
     }
 
-    fn lose(&self, slots: &BTreeSet<SlotId>, for_good: bool) {
-        if for_good {
-            self.kept.forget(slots);
-        }
+    fn lose(&self, _: &BTreeSet<SlotId>) {}
+
+    fn forget(&self, slots: &BTreeMap<SlotId, u64>) {
+        self.kept.forget(slots);
     }
 
-    fn take(&self, key: &Arc<str>, left: Bytes) {
-        self.kept.put(key, left, &self.kind.service);
+    fn take(&self, left: Left) {
+        self.kept.put(&left.key, left.state, left.epoch, &self.kind.service);
     }
 }
 
@@ -233,7 +233,8 @@ impl<M: Message> Overseer for EntityOverseer<M> {
 
     fn passivated(&self, cell: &dyn Port, state: Vec<u8>) {
         if let Some(key) = cell.key() {
-            self.kept.put(key, state.into(), &cell.kind().service);
+            let service = &cell.kind().service;
+            self.kept.put(key, state.into(), self.inner.epoch(service, key), service);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::service::context::BlockingError;
 use crate::telemetry::dump::BlockingDump;
 use parking_lot::Mutex;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Where blocking work runs.
-pub trait Blocking: Send + Sync {
+pub trait Blocking: Send + Sync + fmt::Debug {
     /// Runs it at some time. Gives it back when too much is queued.
     ///
     /// # Errors
@@ -60,17 +61,17 @@ struct Counts {
 }
 
 impl Threads {
-    /// `count` threads (at least one), `queue_max` jobs waiting at the most.
+    /// `count` threads (at least one) of this name with their number, `queue_max` jobs waiting at the most.
     ///
     /// # Errors
     /// The operating system refused a thread.
-    pub fn start(count: usize, queue_max: usize) -> std::io::Result<Self> {
+    pub fn start(name: &str, count: usize, queue_max: usize) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(queue_max);
         let counts = Arc::<Counts>::default();
         let jobs = Arc::new(Mutex::new(jobs));
         for i in 0..count.max(1) {
             let (jobs, counts) = (jobs.clone(), counts.clone());
-            std::thread::Builder::new().name(format!("blocking-{i}")).spawn(move || work(&jobs, &counts))?;
+            std::thread::Builder::new().name(format!("{name}-{i}")).spawn(move || work(&jobs, &counts))?;
         }
         Ok(Self { queue, threads: count.max(1), queue_max, counts })
     }
@@ -132,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn threads_conform() {
-        conforms(&Threads::start(2, 16).expect("threads")).await;
+        conforms(&Threads::start("blocking", 2, 16).expect("threads")).await;
     }
 
     #[tokio::test]
@@ -142,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_gives_the_work_back() {
-        let threads = Threads::start(1, 1).expect("a thread");
+        let threads = Threads::start("blocking", 1, 1).expect("a thread");
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let (begun_sender, begun) = oneshot::channel();
         threads

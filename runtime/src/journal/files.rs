@@ -214,6 +214,8 @@ impl Files {
         if must_exist && found.is_empty() {
             return Err(OpenError::Gone(directory));
         }
+        // a name that is found here may only be in memory, if the process that gave it has died before it synced it
+        sync_directory(&directory).map_err(at(&directory))?;
         let (mut files, mut read) = (
             Self {
                 segment_bytes: segment_bytes.max(SEGMENT_MIN),

@@ -22,6 +22,7 @@ use queue::Queue;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How a journal is kept.
@@ -74,6 +75,8 @@ pub struct Journal(Arc<Shared>);
 
 struct Shared {
     blocking: Arc<dyn Blocking>,
+    /// Where it was opened.
+    executor: Handle,
     queue: Mutex<Queue>,
     waiting_bytes_max: usize,
     /// What is durable. Never held while the disk works.
@@ -96,6 +99,7 @@ impl Journal {
         let (files, index) = opened.map_err(|error| OpenError::Blocking(error.to_string()))??;
         Ok(Self(Arc::new(Shared {
             blocking,
+            executor: Handle::current(),
             queue: Mutex::default(),
             waiting_bytes_max,
             index: Mutex::new(index),

@@ -1,6 +1,7 @@
 //! Who waits for the disk. Whatever has gathered while it worked goes to it together.
 
 use super::Shared;
+use crate::host::Job;
 use crate::telemetry::dump::{JournalDump, millis};
 use bytes::Bytes;
 use odeon_core::journal::{BATCH_HEAD, BODY_MAX, Contradiction, ENTRY_MAX, Record};
@@ -8,8 +9,12 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// The seam for blocking work is asked again after this time if it has no thread.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Why records were not appended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +27,6 @@ pub enum AppendError {
     /// As many bytes as may wait do. Nothing of them was written; worth a retry.
     #[error("{0} bytes wait to be written already")]
     Full(usize),
-    /// As many jobs as may wait for the disk do. Nothing of them was written; worth a retry.
-    #[error("the node's threads for blocking work are busy")]
-    Busy,
     /// They do not fit to what is there. Nothing of them was written.
     #[error("{0}")]
     Contradiction(#[from] Contradiction),
@@ -88,8 +90,8 @@ impl Shared {
         };
         if begins {
             let shared = self.clone();
-            if self.blocking.run(Box::new(move || shared.write_all())).is_err() {
-                self.give_up();
+            if let Err(job) = self.blocking.run(Box::new(move || shared.write_all())) {
+                self.write_later(job);
             }
         }
         Ok(Appending(appending))
@@ -108,16 +110,19 @@ impl Shared {
         }
     }
 
-    /// There is nobody to write: those who wait try again.
-    fn give_up(&self) {
-        let waiting = {
-            let mut queue = self.queue.lock();
-            (queue.is_writing, queue.bytes, queue.in_hand) = (false, 0, None);
-            std::mem::take(&mut queue.waiting)
-        };
-        for each in waiting {
-            let _ = each.done.send(Err(AppendError::Busy));
-        }
+    /// There is nobody to write: somebody is asked again. What waits stays in its order.
+    #[cold]
+    fn write_later(self: &Arc<Self>, mut job: Job) {
+        let shared = self.clone();
+        self.executor.spawn(async move {
+            loop {
+                sleep(PATIENCE).await;
+                match shared.blocking.run(job) {
+                    Ok(()) => break,
+                    Err(again) => job = again,
+                }
+            }
+        });
     }
 
     /// Writes until nothing waits.
@@ -209,7 +214,14 @@ struct Unfinished<'a>(&'a Shared);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        self.0.fail("the job that writes the journal has panicked".into());
-        self.0.give_up();
+        let why = self.0.fail("the job that writes the journal has panicked".into());
+        let waiting = {
+            let mut queue = self.0.queue.lock();
+            (queue.is_writing, queue.bytes, queue.in_hand) = (false, 0, None);
+            std::mem::take(&mut queue.waiting)
+        };
+        for each in waiting {
+            let _ = each.done.send(Err(AppendError::Failed(why.clone())));
+        }
     }
 }

@@ -5,8 +5,9 @@
 use super::*;
 use crate::host::{Inline, Job, Threads};
 use odeon_core::journal::BODY_MAX;
-use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::{fmt, fs};
 
 const A: GroupId = GroupId(1);
 const B: GroupId = GroupId(2);
@@ -203,18 +204,43 @@ async fn an_entry_that_rots_while_the_journal_is_open_is_not_given_out_and_ends_
 
 /// Runs jobs when it is told to.
 #[derive(Default)]
-struct ByHand(Mutex<Vec<Job>>);
+struct ByHand {
+    jobs: Mutex<Vec<Job>>,
+    /// Nothing more may wait.
+    is_full: AtomicBool,
+    refused: AtomicUsize,
+}
+
+impl fmt::Debug for ByHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ByHand")
+    }
+}
 
 impl Blocking for ByHand {
     fn run(&self, job: Job) -> Result<(), Job> {
-        self.0.lock().push(job);
+        if self.is_full.load(SeqCst) {
+            self.refused.fetch_add(1, SeqCst);
+            return Err(job);
+        }
+        self.jobs.lock().push(job);
         Ok(())
     }
 }
 
 impl ByHand {
+    /// A journal whose disk works when it is told to.
+    async fn open(self: &Arc<Self>, config: JournalConfig) -> Journal {
+        let opening = tokio::spawn(Journal::open(config, self.clone()));
+        while self.jobs.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        self.go();
+        opening.await.expect("no panic").expect("it can be opened")
+    }
+
     fn go(&self) {
-        let jobs = std::mem::take(&mut *self.0.lock());
+        let jobs = std::mem::take(&mut *self.jobs.lock());
         jobs.into_iter().for_each(|job| job());
     }
 }
@@ -224,21 +250,13 @@ async fn what_gathers_while_the_disk_works_is_written_at_once_and_in_order() {
     let directory = Directory::new();
     drop(directory.open().await);
     let disk = Arc::new(ByHand::default());
-    let opening = tokio::spawn(Journal::open(
-        JournalConfig { waiting_bytes_max: 1_000, ..directory.config() },
-        disk.clone(),
-    ));
-    while disk.0.lock().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    disk.go();
-    let journal = opening.await.expect("no panic").expect("it can be opened");
+    let journal = disk.open(JournalConfig { waiting_bytes_max: 1_000, ..directory.config() }).await;
     let length = || fs::metadata(&directory.segments()[0]).expect("it is there").len();
     let before = length();
     let appending: Vec<_> = (0..10)
         .map(|index| journal.append(vec![entry(A, index, "12345678")]).expect("it is taken"))
         .collect();
-    assert_eq!(disk.0.lock().len(), 1, "one job for all");
+    assert_eq!(disk.jobs.lock().len(), 1, "one job for all");
     let full = journal.append(vec![entry(A, 10, vec![0; 900])]).expect_err("there is no room");
     assert!(matches!(full, AppendError::Full(290)), "{full}");
     assert_eq!((journal.entries(A), length()), (0..0, before), "nothing is durable yet");
@@ -251,9 +269,33 @@ async fn what_gathers_while_the_disk_works_is_written_at_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn what_finds_no_thread_to_write_it_waits_for_one_in_its_order() {
+    let directory = Directory::new();
+    drop(directory.open().await);
+    let disk = Arc::new(ByHand::default());
+    let journal = disk.open(directory.config()).await;
+    disk.is_full.store(true, SeqCst);
+    let first = journal.append(vec![entry(A, 0, "a")]).expect("it is taken");
+    while disk.refused.load(SeqCst) < 3 {
+        tokio::task::yield_now().await;
+    }
+    let second = journal.append(vec![entry(A, 1, "b")]).expect("it is taken");
+    disk.is_full.store(false, SeqCst);
+    while disk.jobs.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    disk.go();
+    first.await.expect("it is written");
+    second.await.expect("it is written");
+    assert_eq!(journal.entries(A), 0..2);
+}
+
+#[tokio::test]
 async fn many_append_from_many_threads() {
     let directory = Directory::new();
-    let journal = Journal::open(directory.config(), Arc::new(Threads::start(2, 64).expect("threads"))).await;
+    let journal =
+        Journal::open(directory.config(), Arc::new(Threads::start("blocking", 2, 64).expect("threads")))
+            .await;
     let journal = journal.expect("it can be opened");
     let groups: Vec<_> = (0..8)
         .map(|group| {

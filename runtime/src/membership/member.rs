@@ -145,11 +145,11 @@ async fn renew(shared: &Shared) -> Duration {
     };
     match outcome {
         Ok(Outcome::Renewed { strangers, .. }) if strangers.is_empty() => {
-            shared.lease.lock().taken(sent);
+            shared.renewed(sent);
             return shared.times.renew;
         }
         Ok(Outcome::Renewed { .. }) => {
-            shared.lease.lock().lose();
+            shared.lose_lease();
             shared.stand(Standing::Removed);
         }
         Ok(outcome) => tracing::warn!(%outcome, "the lease is not renewed"),

@@ -17,8 +17,11 @@ mod store;
 
 pub use start::{MembershipConfig, StartMembershipError};
 
+use crate::cell::Wheel;
+use crate::cell::fence::Fence;
 use crate::journal::Journal;
 use crate::node::{Node, NodeInner};
+use crate::reach::reached;
 use crate::replication::{Group, GroupStatus, ProposeError};
 use crate::telemetry::events::{Event, Events};
 use bytes::Bytes;
@@ -28,6 +31,7 @@ use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -66,6 +70,11 @@ struct Shared {
     view: watch::Receiver<Arc<View>>,
     standing: watch::Sender<Standing>,
     lease: Mutex<Lease>,
+    /// How often it had ended when it was given again.
+    lapses: AtomicU64,
+    /// What is placed on the node acts within the lease; the node's time.
+    fence: Option<Arc<Fence>>,
+    wheel: Arc<Wheel>,
     times: Times,
     founders: BTreeSet<NodeName>,
     eligible: BTreeSet<NodeName>,
@@ -135,6 +144,11 @@ impl Membership {
         *self.0.standing.borrow() != Standing::Member || !self.holds_lease()
     }
 
+    /// How often a lease had ended when the node was given another one.
+    pub(crate) fn lapses(&self) -> u64 {
+        self.0.lapses.load(Relaxed)
+    }
+
     /// Where its promises are written down.
     pub(crate) fn journal(&self) -> &Journal {
         &self.0.journal
@@ -196,7 +210,7 @@ impl Membership {
     pub fn leave(&self, within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
         Box::pin(async move {
             self.0.standing.send_replace(Standing::Left);
-            self.0.lease.lock().lose();
+            self.0.lose_lease();
             let reason = odeon_core::membership::Reason::Left;
             let leave = Command::Remove { node: self.0.node.clone(), reason, renewals: None };
             self.0.propose(&leave, within).await.map(drop)
@@ -213,6 +227,26 @@ impl std::fmt::Debug for Membership {
 impl Shared {
     fn now(&self) -> Timestamp {
         Timestamp::ZERO + self.origin.elapsed()
+    }
+
+    /// A renewal was taken that was sent then.
+    fn renewed(&self, sent: Timestamp) {
+        let mut lease = self.lease.lock();
+        // the clock of the fence is read first: what passes in between makes it close too early, never too late
+        let (fenced, now) = (self.wheel.elapsed(), self.now());
+        if lease.ends().is_some() && !lease.holds(now) {
+            reached!(LAPSED);
+            self.lapses.fetch_add(1, Relaxed);
+        }
+        lease.taken(sent);
+        if let (Some(fence), Some(ends)) = (&self.fence, lease.ends()) {
+            fence.open_until(fenced + ends.since(now));
+        }
+    }
+
+    fn lose_lease(&self) {
+        self.lease.lock().lose();
+        self.fence.iter().for_each(|fence| fence.close());
     }
 
     fn stand(&self, standing: Standing) {

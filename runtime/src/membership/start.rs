@@ -18,7 +18,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -52,6 +54,9 @@ pub struct MembershipConfig {
     pub zone: String,
     /// After so many entries another snapshot is taken. Default 5,000.
     pub snapshot_after: u64,
+    /// Where its files are written. Default: where the node's blocking work runs, services' jobs included, which may hold
+    /// it up until the node loses its lease.
+    pub blocking: Option<Arc<dyn Blocking>>,
 }
 
 impl MembershipConfig {
@@ -66,6 +71,7 @@ impl MembershipConfig {
             host: String::new(),
             zone: String::new(),
             snapshot_after: 5_000,
+            blocking: None,
         }
     }
 }
@@ -198,9 +204,18 @@ async fn start(
     links: Links,
     config: MembershipConfig,
 ) -> Result<Membership, StartMembershipError> {
-    let MembershipConfig { directory, founders, eligible, voters, times, host, zone, snapshot_after } =
-        config;
-    let blocking = node.inner().host.blocking.clone();
+    let MembershipConfig {
+        directory,
+        founders,
+        eligible,
+        voters,
+        times,
+        host,
+        zone,
+        snapshot_after,
+        blocking,
+    } = config;
+    let blocking = blocking.unwrap_or_else(|| node.inner().host.blocking.clone());
     let drawn = ReplicaId(crate::remote::random().unwrap_or_else(|| node.draw_seed()));
     let (replica, journal) = open(&directory, links.cluster(), drawn, &blocking).await?;
     let me = links.node().clone();
@@ -234,6 +249,9 @@ async fn start(
         view,
         standing: watch::Sender::new(Standing::Joining { waits_for }),
         lease: Mutex::new(Lease::new(times.lease, times.drift)),
+        lapses: AtomicU64::new(0),
+        fence: node.inner().placement.as_ref().map(|placement| placement.fence.clone()),
+        wheel: node.inner().wheel.clone(),
         eligible: if eligible.is_empty() { founders.clone() } else { eligible },
         founders,
         voters_wanted: voters,
@@ -249,9 +267,9 @@ async fn start(
     let placement = node.inner().placement.clone();
     if let Some(placement) = &placement {
         let takeover = Takeover::new(placement);
-        links.exchange().set_taker(move |from, body| takeover.take(from, body));
+        links.exchange().set_taker(move |from, body| takeover.take(from, body, Instant::now()));
         placement.follow(membership.clone());
-        let spec = PartSpec::new("placement").outlives_services();
+        let spec = PartSpec::new("placement").outlives_services().apart();
         let (placement, member, links) = (placement.clone(), membership.clone(), links.clone());
         node.add_part(&spec, move |part| follow(placement.clone(), member.clone(), links.clone(), part))
             .await?;
@@ -283,6 +301,7 @@ async fn run(
     mut running: Running,
 ) -> Result<(), String> {
     running.ready();
+    let mut replica = Replica { shared: Some(shared.clone()), executor: Handle::current() };
     tokio::select! {
         biased;
         () = running.stopping() => {}
@@ -301,9 +320,29 @@ async fn run(
     {
         tracing::warn!(%error, "the cluster does not hear that the node leaves: its lease has to end");
     }
-    membership.0.group.stop().await;
-    journal.close().await;
+    replica.shared = None;
+    close(&membership.0).await;
     Ok(())
+}
+
+/// Ends the replica, and lets others open its journal.
+async fn close(shared: &Shared) {
+    shared.group.stop().await;
+    shared.journal.close().await;
+}
+
+/// Ends it, too, if the part is dropped before it has: whoever takes too long to stop is.
+struct Replica {
+    shared: Option<Arc<Shared>>,
+    executor: Handle,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            self.executor.spawn(async move { close(&shared).await });
+        }
+    }
 }
 
 /// Waits until the replica has ended by itself.

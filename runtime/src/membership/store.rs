@@ -27,6 +27,8 @@ pub(super) fn read(directory: &Path, cluster: &ClusterId) -> Result<Option<Repli
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    // the process that gave it its name may have died before it synced that
+    sync_directory(directory)?;
     let (id, of) = text.split_once('\n').unwrap_or((&text, ""));
     let Some(id) = parse(id) else { return Err(StoreError::Nonsense { path, text }) };
     // the first directories did not say whose they are

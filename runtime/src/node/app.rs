@@ -282,7 +282,11 @@ impl<S: Service> Prepared<S> {
             contract: S::Contract::NAME,
             version: S::Contract::VERSION,
             methods: S::Contract::METHODS,
-            is_placed: node.placement.is_some() && self.kind != ServiceKind::Stateless,
+            fence: node
+                .placement
+                .as_ref()
+                .filter(|_| self.kind != ServiceKind::Stateless)
+                .map(|p| p.fence.clone()),
             node: Arc::downgrade(node),
             wheel: node.wheel.clone(),
             executors: node.host.executors.clone(),

@@ -1,7 +1,7 @@
 //! Follows what the cluster group says and makes it so here. One at a time, as a part of the node; without it nothing
 //! that is placed begins, moves or ends.
 
-use super::handoff::give;
+use super::handoff::Giving;
 use super::news::changes;
 use super::{Place, Placed, Placement};
 use crate::cell::port::Port;
@@ -12,7 +12,7 @@ use crate::telemetry::events::{Event, Events};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use odeon_core::membership::{MemberState, View};
+use odeon_core::membership::View;
 use odeon_core::placement::SlotId;
 use odeon_core::supervision::StopReason;
 use odeon_core::{NodeId, ServiceName};
@@ -40,7 +40,6 @@ pub(crate) async fn run(placement: Arc<Placement>, membership: Membership, links
         acts: false,
         settled: None,
         mine: Slots::new(),
-        giving: BTreeSet::new(),
     };
     driver.run().await;
 }
@@ -49,8 +48,8 @@ pub(crate) async fn run(placement: Arc<Placement>, membership: Membership, links
 enum Done {
     /// A slot's line is empty, or its receiver is nowhere again.
     Emptied,
-    /// These were given, or shall not be any more.
-    Given(ServiceName, NodeId),
+    /// Slots were given, or shall not be any more.
+    Given,
 }
 
 type Doing = FuturesUnordered<BoxFuture<'static, Done>>;
@@ -64,12 +63,11 @@ struct Driver {
     seen: Arc<View>,
     /// Whether this node acted as a member then.
     acts: bool,
-    /// What was so when all was as it should be: the epoch, whether this node acts as a member, and of how many services.
-    settled: Option<(u64, bool, usize)>,
+    /// What was so when all was as it should be: the epoch, whether this node acts as a member, how often its lease had
+    /// ended before, and of how many services.
+    settled: Option<(u64, bool, u64, usize)>,
     /// The slots in which this node may have activations.
     mine: Slots,
-    /// Of which services slots are being given to whom.
-    giving: BTreeSet<(ServiceName, NodeId)>,
 }
 
 impl Driver {
@@ -83,8 +81,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 Some(done) = doing.next(), if !doing.is_empty() => {
-                    if let Done::Given(service, to) = done {
-                        self.giving.remove(&(service, to));
+                    if matches!(done, Done::Given) {
                         self.settled = None;
                     }
                 }
@@ -120,7 +117,7 @@ impl Driver {
         }
         let services = self.placement.services.lock().clone();
         // renewals make other views of the same epoch
-        let now = Some((view.epoch, acts, services.len()));
+        let now = Some((view.epoch, acts, self.membership.lapses(), services.len()));
         if std::mem::replace(&mut self.settled, now) == now {
             return;
         }
@@ -150,24 +147,23 @@ impl Driver {
         for (name, service) in services {
             let Some(table) = view.tables.get(name) else { continue };
             for (to, mut slots) in table.moving_from(self.membership.node()) {
-                // those that were to go to another node until now are still in its hands
+                // those that were to go to another node until now are still on their way
                 slots.retain(|(slot, _)| !self.placement.is_given(name, *slot));
-                if slots.is_empty() || !self.giving.insert((name.clone(), to.clone())) {
+                if slots.is_empty() {
                     continue;
                 }
                 reached!(HANDOFF);
-                let given = give(
-                    self.placement.clone(),
-                    self.membership.clone(),
-                    self.links.exchange(),
-                    service.clone(),
-                    to.clone(),
-                    slots,
-                );
-                let (name, to) = (name.clone(), to.clone());
+                let giving = Giving {
+                    placement: self.placement.clone(),
+                    membership: self.membership.clone(),
+                    exchange: self.links.exchange(),
+                    service: service.clone(),
+                    to: to.clone(),
+                };
+                let given = giving.run(slots.into_iter().collect());
                 doing.push(Box::pin(async move {
                     given.await;
-                    Done::Given(name, to)
+                    Done::Given
                 }));
             }
         }
@@ -223,11 +219,23 @@ fn end(events: &Events, service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &Vi
         events.note(&Event::SlotsLost { service: name.clone(), activations: cells.len() });
     }
     kill(cells);
-    let is_elsewhere =
-        |slot: &&SlotId| view.owner_of(service.service(), **slot).is_none_or(|(owner, _)| owner != node);
-    let (gone, back): (BTreeSet<SlotId>, BTreeSet<SlotId>) = lost.iter().partition(is_elsewhere);
-    service.lose(&gone, true);
-    service.lose(&back, false);
+    service.lose(lost);
+    service.forget(&elsewhere(view, service.service(), lost, node));
+}
+
+/// Those of these slots that are not a node's, and since which epoch.
+pub(super) fn elsewhere(
+    view: &View,
+    service: &ServiceName,
+    slots: &BTreeSet<SlotId>,
+    node: &NodeId,
+) -> BTreeMap<SlotId, u64> {
+    // of a service that nobody has any more nothing is kept
+    let Some(table) = view.tables.get(service) else {
+        return slots.iter().map(|slot| (*slot, u64::MAX)).collect();
+    };
+    let slots = slots.iter().filter_map(|slot| Some((*slot, table.slot(*slot)?)));
+    slots.filter(|(_, slot)| slot.owner != Some(node)).map(|(id, slot)| (id, slot.epoch)).collect()
 }
 
 fn kill(cells: Vec<Arc<dyn Port>>) {
@@ -238,19 +246,7 @@ fn kill(cells: Vec<Arc<dyn Port>>) {
     }
 }
 
-/// Waits until a node that drains owns nothing that another one could.
+/// Waits until a node that drains has given away what others can have.
 pub(crate) async fn drained(membership: &Membership) {
-    let node = membership.node();
-    let mut views = membership.views();
-    let is_drained = |view: &Arc<View>| {
-        view.tables.iter().all(|(service, table)| {
-            let can = |member: &odeon_core::membership::Member| {
-                member.state == MemberState::Up
-                    && member.card.node != *node
-                    && member.card.offers.iter().any(|offer| offer.service == *service)
-            };
-            table.slots_of(node).next().is_none() || !view.members.values().any(can)
-        })
-    };
-    let _ = views.wait_for(is_drained).await;
+    let _ = membership.views().wait_for(|view| view.is_drained(membership.node())).await;
 }

@@ -1,13 +1,17 @@
 //! Slots go from one living node to another: their entities are passivated, what they left is carried over, and the
 //! cluster group is told. Messages for them wait meanwhile.
 
-use super::{Placed, Placement};
+use super::driver::elsewhere;
+use super::{Left, Placed, Placement, slot};
 use crate::cell::port::Port;
 use crate::membership::Membership;
 use crate::reach::reached;
 use crate::replication::Exchange;
 use crate::telemetry::events::Event;
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use odeon_core::membership::{Command, Outcome};
 use odeon_core::placement::SlotId;
 use odeon_core::supervision::{Exit, StopReason};
@@ -15,6 +19,8 @@ use odeon_core::{NodeId, NodeName, ServiceName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -30,6 +36,8 @@ const TAKING_MAX: usize = 16;
 const TAKE_WITHIN: Duration = Duration::from_secs(2);
 /// The cluster group takes a command within this time, or is told again: its leader may be lost, and callers wait.
 const TELL_WITHIN: Duration = Duration::from_millis(500);
+/// Activations that end within this time are handed over together.
+const TOGETHER: Duration = Duration::from_millis(20);
 /// What did not work is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -37,7 +45,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 #[derive(Serialize, Deserialize)]
 struct Piece {
     service: ServiceName,
-    /// Tells one attempt from another.
+    /// Tells one attempt of its node from another.
     attempt: u64,
     /// Bytes of all of it.
     length: u64,
@@ -46,66 +54,119 @@ struct Piece {
     piece: Bytes,
 }
 
-/// Gives slots to another node. Ends when that is done, or the slots shall not go there any more.
-pub(super) async fn give(
-    placement: Arc<Placement>,
-    membership: Membership,
-    exchange: Exchange,
-    service: Arc<dyn Placed>,
-    to: NodeId,
-    slots: Vec<(SlotId, u64)>,
-) {
-    let name = service.service().clone();
-    let all: BTreeSet<SlotId> = slots.iter().map(|(slot, _)| *slot).collect();
-    placement.given.lock().extend(all.iter().map(|slot| (name.clone(), *slot)));
-    let (events, begun) = (membership.events(), Instant::now());
-    events.note(&Event::Giving { service: name.clone(), to: to.clone(), slots: all.len() });
-    let _given = Given { placement: &placement, service: &name, slots: &all };
-    stop(&*service, &all).await;
-    let left = service.left(&all);
-    let mut attempt = 0;
-    let mut told = left.is_empty();
-    loop {
-        let still = still_to_give(&membership, &name, &to, &slots);
-        if still.is_empty() {
-            break;
+/// Gives slots of a service to another node.
+pub(super) struct Giving {
+    pub(super) placement: Arc<Placement>,
+    pub(super) membership: Membership,
+    pub(super) exchange: Exchange,
+    pub(super) service: Arc<dyn Placed>,
+    pub(super) to: NodeId,
+}
+
+/// Slots with their epochs.
+pub(super) type Epochs = BTreeMap<SlotId, u64>;
+
+impl Giving {
+    /// Ends when that is done, or the slots shall not go there any more. Each goes once its own activations have ended:
+    /// those that take long hold up nobody else.
+    pub(super) fn run(self, slots: Epochs) -> impl Future<Output = ()> + Send {
+        // nothing begins in them from now on
+        let mut given = Given::new(&self.placement, self.service.service(), slots);
+        async move {
+            let (events, begun) = (self.membership.events().clone(), Instant::now());
+            let (service, to) = (given.service.clone(), self.to.clone());
+            events.note(&Event::Giving {
+                service: service.clone(),
+                to: to.clone(),
+                slots: given.slots.len(),
+            });
+            let mut ending = Ending::begin(&*self.service, &given.slots);
+            let mut lost = 0;
+            while !given.slots.is_empty() {
+                let ended = ending.some(&given.slots).await;
+                lost += self.hand_over(&ended).await;
+                given.is_over(&ended);
+            }
+            events.note(&Event::Given { service, to, slots: lost, took: begun.elapsed() });
         }
-        attempt += 1;
-        if !told {
-            told = carry(&exchange, &name, attempt, &to.name, &left).await;
-        }
-        if told && hand(&membership, &name, &to, still).await {
-            reached!(HANDED);
-            break;
-        }
-        reached!(HANDOFF_RETRIED);
-        sleep(RETRY_AFTER).await;
     }
-    // some may have been called back
-    let view = membership.view();
-    let is_lost =
-        |slot: &SlotId| view.owner_of(&name, *slot).is_none_or(|(owner, _)| owner != membership.node());
-    let lost: BTreeSet<SlotId> = all.iter().filter(|slot| is_lost(slot)).copied().collect();
-    service.lose(&lost, true);
-    events.note(&Event::Given {
-        service: name.clone(),
-        to: to.clone(),
-        slots: lost.len(),
-        took: begun.elapsed(),
-    });
+
+    /// Of these nothing runs any more. Answers how many of them are not this node's in the end.
+    async fn hand_over(&self, slots: &Epochs) -> usize {
+        let (name, all): (_, BTreeSet<SlotId>) = (self.service.service(), slots.keys().copied().collect());
+        let left = self.service.left(&all).into_iter().map(|(key, state)| {
+            let epoch = slots.get(&slot(Some(&*key))).copied().unwrap_or(0);
+            Left { key, state, epoch }
+        });
+        let left: Vec<Left> = left.collect();
+        let mut told = left.is_empty();
+        loop {
+            let still = self.still(slots);
+            if still.is_empty() {
+                break;
+            }
+            if !told {
+                told = self.carry(&left).await;
+            }
+            if told && hand(&self.membership, name, &self.to, still).await {
+                reached!(HANDED);
+                break;
+            }
+            reached!(HANDOFF_RETRIED);
+            sleep(RETRY_AFTER).await;
+        }
+        // some may have been called back: they begin anew
+        self.service.lose(&all);
+        let lost = elsewhere(&self.membership.view(), name, &all, self.membership.node());
+        self.service.forget(&lost);
+        lost.len()
+    }
+
+    /// Those that this node owns and that shall go to the other one.
+    fn still(&self, slots: &Epochs) -> Vec<(SlotId, u64)> {
+        let view = self.membership.view();
+        let Some(table) = view.tables.get(self.service.service()) else { return Vec::new() };
+        let is_so = |(slot, epoch): &(&SlotId, &u64)| {
+            table.slot(**slot).is_some_and(|found| {
+                found.owner == Some(self.membership.node())
+                    && found.to == Some(&self.to)
+                    && found.epoch == **epoch
+            })
+        };
+        slots.iter().filter(is_so).map(|(slot, epoch)| (*slot, *epoch)).collect()
+    }
+
+    /// Carries what was left to its next owner. False: that does not have all of it.
+    async fn carry(&self, left: &[Left]) -> bool {
+        let (service, to) = (self.service.service(), &self.to.name);
+        let attempt = self.placement.carried.fetch_add(1, Relaxed);
+        for piece in pieces(service, attempt, left) {
+            if let Err(problem) = self.exchange.hand(to, piece, TAKE_WITHIN).await {
+                tracing::debug!(%service, %to, problem, "what entities left is carried over again");
+                return false;
+            }
+        }
+        true
+    }
 }
 
-/// From now on slots are where the view says.
-struct Given<'a> {
-    placement: &'a Placement,
-    service: &'a ServiceName,
-    slots: &'a BTreeSet<SlotId>,
+/// Slots that are being given away, until they are where the view says.
+struct Given {
+    placement: Arc<Placement>,
+    service: ServiceName,
+    slots: Epochs,
 }
 
-impl Drop for Given<'_> {
-    fn drop(&mut self) {
+impl Given {
+    fn new(placement: &Arc<Placement>, service: &ServiceName, slots: Epochs) -> Self {
+        placement.given.lock().extend(slots.keys().map(|slot| (service.clone(), *slot)));
+        Self { placement: placement.clone(), service: service.clone(), slots }
+    }
+
+    fn is_over(&mut self, slots: &Epochs) {
         let mut given = self.placement.given.lock();
-        for slot in self.slots {
+        for slot in slots.keys() {
+            self.slots.remove(slot);
             given.remove(&(self.service.clone(), *slot));
         }
         drop(given);
@@ -113,12 +174,64 @@ impl Drop for Given<'_> {
     }
 }
 
-/// Lets the activations of slots handle what they have, and passivates them.
-async fn stop(service: &dyn Placed, slots: &BTreeSet<SlotId>) {
-    let ends: Vec<oneshot::Receiver<()>> =
-        service.cells(Some(slots)).into_iter().map(|cell| stop_one(&cell)).collect();
-    for end in ends {
-        let _ = end.await;
+impl Drop for Given {
+    fn drop(&mut self) {
+        let rest = std::mem::take(&mut self.slots);
+        self.is_over(&rest);
+    }
+}
+
+/// Activations that handle what they have and are passivated then.
+pub(super) struct Ending {
+    ends: FuturesUnordered<BoxFuture<'static, SlotId>>,
+    /// How many of a slot have not ended.
+    busy: BTreeMap<SlotId, usize>,
+}
+
+impl Ending {
+    fn begin(service: &dyn Placed, slots: &Epochs) -> Self {
+        let cells = service.cells(Some(&slots.keys().copied().collect()));
+        Self::of(cells.iter().map(|cell| (slot(cell.key().map(|key| &**key)), stop_one(cell))))
+    }
+
+    /// Of these slots, each told by its receiver when one of its activations has ended.
+    pub(super) fn of(activations: impl Iterator<Item = (SlotId, oneshot::Receiver<()>)>) -> Self {
+        let (ends, mut busy) = (FuturesUnordered::<BoxFuture<'static, SlotId>>::new(), BTreeMap::new());
+        for (slot, end) in activations {
+            *busy.entry(slot).or_default() += 1;
+            ends.push(Box::pin(async move {
+                let _ = end.await;
+                slot
+            }));
+        }
+        Self { ends, busy }
+    }
+
+    /// Waits until there are none any more in some of these slots; those that are free at about the same time go together.
+    pub(super) async fn some(&mut self, slots: &Epochs) -> Epochs {
+        let mut moment = pin!(sleep(TOGETHER));
+        let mut is_late = false;
+        loop {
+            let free = slots.iter().filter(|(slot, _)| !self.busy.contains_key(slot));
+            let free: Epochs = free.map(|(slot, epoch)| (*slot, *epoch)).collect();
+            if self.busy.is_empty() || (is_late && !free.is_empty()) {
+                return free;
+            }
+            tokio::select! {
+                biased;
+                Some(slot) = self.ends.next() => self.ended(slot),
+                () = &mut moment, if !is_late => is_late = true,
+            }
+        }
+    }
+
+    fn ended(&mut self, slot: SlotId) {
+        if let Some(count) = self.busy.get_mut(&slot) {
+            *count -= 1;
+            if *count == 0 {
+                self.busy.remove(&slot);
+            }
+        }
     }
 }
 
@@ -132,42 +245,8 @@ fn stop_one(cell: &Arc<dyn Port>) -> oneshot::Receiver<()> {
     end
 }
 
-/// Those that this node owns and that shall go to another one.
-fn still_to_give(
-    membership: &Membership,
-    service: &ServiceName,
-    to: &NodeId,
-    slots: &[(SlotId, u64)],
-) -> Vec<(SlotId, u64)> {
-    let view = membership.view();
-    let Some(table) = view.tables.get(service) else { return Vec::new() };
-    let is_so = |(slot, epoch): &&(SlotId, u64)| {
-        table.slot(*slot).is_some_and(|found| {
-            found.owner == Some(membership.node()) && found.to == Some(to) && found.epoch == *epoch
-        })
-    };
-    slots.iter().filter(is_so).copied().collect()
-}
-
-/// Carries what was left to its next owner. False: that does not have all of it.
-async fn carry(
-    exchange: &Exchange,
-    service: &ServiceName,
-    attempt: u64,
-    to: &NodeName,
-    left: &[(Arc<str>, Bytes)],
-) -> bool {
-    for piece in pieces(service, attempt, left) {
-        if let Err(problem) = exchange.hand(to, piece, TAKE_WITHIN).await {
-            tracing::debug!(%service, %to, problem, "what entities left is carried over again");
-            return false;
-        }
-    }
-    true
-}
-
 /// What was left as it travels. None of it, if it is too much: then it is lost.
-pub(super) fn pieces(service: &ServiceName, attempt: u64, left: &[(Arc<str>, Bytes)]) -> Vec<Bytes> {
+pub(super) fn pieces(service: &ServiceName, attempt: u64, left: &[Left]) -> Vec<Bytes> {
     let whole = match rmp_serde::to_vec_named(left) {
         Ok(whole) if whole.len() <= LEFT_MAX => Bytes::from(whole),
         Ok(whole) => {
@@ -209,13 +288,15 @@ async fn hand(
 /// What comes from nodes that give slots to this one.
 pub(crate) struct Takeover {
     placement: Weak<Placement>,
-    coming: Mutex<BTreeMap<(NodeName, ServiceName), Coming>>,
+    /// By whom it is from, and the attempt.
+    coming: Mutex<BTreeMap<(NodeName, u64), Coming>>,
 }
 
 struct Coming {
-    attempt: u64,
     length: u64,
     bytes: BytesMut,
+    /// When the last piece came.
+    at: Instant,
 }
 
 impl Takeover {
@@ -227,32 +308,36 @@ impl Takeover {
     ///
     /// # Errors
     /// For people: it was not taken, and is to be carried again from the beginning.
-    pub(crate) fn take(&self, from: &NodeName, body: &[u8]) -> Result<(), String> {
+    pub(crate) fn take(&self, from: &NodeName, body: &[u8], now: Instant) -> Result<(), String> {
         let piece: Piece = rmp_serde::from_slice(body).map_err(|error| error.to_string())?;
         let placement = self.placement.upgrade().ok_or("the node has stopped")?;
-        let placed = placement.placed(&piece.service).ok_or("there is no such service here")?;
-        let Some(whole) = self.assemble(from, piece)? else { return Ok(()) };
-        let left: Vec<(Arc<str>, Bytes)> =
-            rmp_serde::from_slice(&whole).map_err(|error| error.to_string())?;
-        for (key, left) in left {
-            placed.take(&key, left);
+        let service = piece.service.clone();
+        let placed = placement.placed(&service).ok_or("there is no such service here")?;
+        let Some(whole) = self.assemble(from, piece, now)? else { return Ok(()) };
+        let left: Vec<Left> = rmp_serde::from_slice(&whole).map_err(|error| error.to_string())?;
+        for left in left {
+            // one that was overtaken by a later attempt may come when all is over
+            if placement.epoch(&service, slot(Some(&*left.key))) <= left.epoch {
+                placed.take(left);
+            }
         }
         Ok(())
     }
 
     /// All of it, once the last piece has come.
-    fn assemble(&self, from: &NodeName, piece: Piece) -> Result<Option<Bytes>, String> {
-        let Piece { service, attempt, length, at, piece } = piece;
+    fn assemble(&self, from: &NodeName, piece: Piece, now: Instant) -> Result<Option<Bytes>, String> {
+        let Piece { service: _, attempt, length, at, piece } = piece;
         let mut coming = self.coming.lock();
-        let of = (from.clone(), service);
+        // whoever gave up begins another attempt, and whoever is lost none
+        coming.retain(|_, coming| now.saturating_duration_since(coming.at) < 2 * TAKE_WITHIN);
+        let of = (from.clone(), attempt);
         if at == 0 {
             if length > LEFT_MAX as u64 || coming.len() >= TAKING_MAX && !coming.contains_key(&of) {
                 return Err("it is too much at once".into());
             }
-            coming.insert(of.clone(), Coming { attempt, length, bytes: BytesMut::new() });
+            coming.insert(of.clone(), Coming { length, bytes: BytesMut::new(), at: now });
         }
-        let follows =
-            |c: &&mut Coming| c.attempt == attempt && c.length == length && c.bytes.len() as u64 == at;
+        let follows = |c: &&mut Coming| c.length == length && c.bytes.len() as u64 == at;
         let Some(whole) = coming.get_mut(&of).filter(follows) else {
             coming.remove(&of);
             return Err("a piece is missing".into());
@@ -262,6 +347,7 @@ impl Takeover {
             return Err("it is longer than it was said to be".into());
         }
         whole.bytes.extend_from_slice(&piece);
+        whole.at = now;
         let is_whole = whole.bytes.len() as u64 == length;
         Ok(is_whole.then(|| coming.remove(&of)).flatten().map(|whole| whole.bytes.freeze()))
     }

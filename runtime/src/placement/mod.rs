@@ -5,7 +5,8 @@
 //! what others shall have; `handoff` carries what passivated entities left to their next owner.
 //!
 //! Architecture invariant: an activation begins only at the owner of its slot, and only while the node holds its lease.
-//! Both are looked at under the lock of the table in which the activation is entered.
+//! Both are looked at under the lock of the table in which the activation is entered. It goes on only while the lease
+//! holds: that it looks at itself, each time before anything of it runs (`cell::fence`).
 
 mod driver;
 mod handoff;
@@ -18,6 +19,7 @@ pub(crate) use driver::{drained, run};
 pub(crate) use handoff::Takeover;
 pub(crate) use line::{Held, Room};
 
+use crate::cell::fence::Fence;
 use crate::cell::port::Port;
 use crate::membership::Membership;
 use crate::telemetry::dump::{LineDump, millis};
@@ -27,8 +29,10 @@ use odeon_core::membership::View;
 use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::{NodeId, Refusal, ServiceName};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -55,11 +59,22 @@ pub(crate) trait Placed: Send + Sync {
     fn cells(&self, slots: Option<&BTreeSet<SlotId>>) -> Vec<Arc<dyn Port>>;
     /// What passivated entities of these slots left.
     fn left(&self, slots: &BTreeSet<SlotId>) -> Vec<(Arc<str>, Bytes)>;
-    /// They are not this node's any more, for the time being or, `for_good`, because another one has them: what was left is
-    /// worth nothing then.
-    fn lose(&self, slots: &BTreeSet<SlotId>, for_good: bool);
-    /// What an entity left at the node that had it before.
-    fn take(&self, key: &Arc<str>, left: Bytes);
+    /// What ran in them was ended. What this node has of them from now on begins anew.
+    fn lose(&self, slots: &BTreeSet<SlotId>);
+    /// Others have them since these epochs: what was left here before is worth nothing.
+    fn forget(&self, slots: &BTreeMap<SlotId, u64>);
+    /// What an entity left at the node that had its slot in this epoch.
+    fn take(&self, left: Left);
+}
+
+/// What an entity left when it was passivated, on its way to the next owner of its slot. Named: other versions read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Left {
+    pub(crate) key: Arc<str>,
+    pub(crate) state: Bytes,
+    /// That of its slot, as the one that gives it away has it.
+    #[serde(default)]
+    pub(crate) epoch: u64,
 }
 
 /// Where entities and singletons are, as far as this node knows.
@@ -70,7 +85,11 @@ pub(crate) struct Placement {
     services: Mutex<BTreeMap<ServiceName, Arc<dyn Placed>>>,
     /// Slots that this node owns and gives away: nothing begins in them any more.
     given: Mutex<BTreeSet<(ServiceName, SlotId)>>,
+    /// How often it was tried to carry something to another node.
+    carried: AtomicU64,
     lines: Lines,
+    /// Until when what is placed here may act.
+    pub(crate) fence: Arc<Fence>,
     /// Something waits, or was given: the driver has to look.
     look: Notify,
 }

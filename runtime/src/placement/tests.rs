@@ -1,17 +1,17 @@
 //! Lines: who waits, in which order, for how long; and pieces of what entities left.
 
-use super::handoff::Takeover;
+use super::handoff::{Ending, Epochs, Takeover};
 use super::line::{Held, Lines, Room};
-use super::{Placed, Placement};
+use super::{Left, Placed, Placement};
 use crate::cell::port::Port;
 use bytes::Bytes;
 use odeon_core::placement::SlotId;
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -182,7 +182,7 @@ fn a_line_is_bounded_in_messages_and_in_bytes() {
 /// A service that takes what entities left.
 #[derive(Default)]
 struct Shelf {
-    taken: Mutex<Vec<(String, Bytes)>>,
+    taken: Mutex<Vec<Left>>,
     name: Option<ServiceName>,
 }
 
@@ -199,9 +199,10 @@ impl Placed for Shelf {
     fn left(&self, _: &BTreeSet<SlotId>) -> Vec<(Arc<str>, Bytes)> {
         Vec::new()
     }
-    fn lose(&self, _: &BTreeSet<SlotId>, _: bool) {}
-    fn take(&self, key: &Arc<str>, left: Bytes) {
-        self.taken.lock().push((key.to_string(), left));
+    fn lose(&self, _: &BTreeSet<SlotId>) {}
+    fn forget(&self, _: &BTreeMap<SlotId, u64>) {}
+    fn take(&self, left: Left) {
+        self.taken.lock().push(left);
     }
 }
 
@@ -212,20 +213,64 @@ fn what_entities_left_is_taken_once_all_pieces_have_come_in_order() {
     placement.add(shelf.clone());
     let takeover = Takeover::new(&placement);
     let from = "north".parse().expect("a name");
-    let left: Vec<(Arc<str>, Bytes)> =
-        vec![("a".into(), vec![1; 600_000].into()), ("b".into(), Bytes::from_static(b"2"))];
+    let left = [
+        Left { key: "a".into(), state: vec![1; 600_000].into(), epoch: 7 },
+        Left { key: "b".into(), state: Bytes::from_static(b"2"), epoch: 8 },
+    ];
     let pieces = super::handoff::pieces(&"shop".parse().expect("a name"), 1, &left);
     assert!(pieces.len() > 1);
-    let take = |piece: &Bytes| takeover.take(&from, piece);
+    let now = Instant::now();
+    let take = |piece: &Bytes| takeover.take(&from, piece, now);
     // the second attempt is the one that counts
     take(&pieces[0]).expect("it is the first");
     assert!(take(&pieces[0]).is_ok(), "it begins again");
     for piece in &pieces[1..] {
         take(piece).expect("it follows");
     }
-    assert_eq!(*shelf.taken.lock(), [("a".into(), left[0].1.clone()), ("b".into(), left[1].1.clone())]);
+    assert_eq!(*shelf.taken.lock(), left);
     assert!(take(&pieces[1]).expect_err("nothing came before").contains("a piece is missing"));
-    assert!(takeover.take(&from, b"nonsense").is_err());
+    assert!(takeover.take(&from, b"nonsense", now).is_err());
     let other = super::handoff::pieces(&"other".parse().expect("a name"), 1, &left);
     assert!(take(&other[0]).expect_err("nobody has it").contains("no such service"));
+}
+
+#[test]
+fn attempts_that_broke_off_hold_up_no_later_one() {
+    let shelf = Arc::new(Shelf { name: Some("shop".parse().expect("a name")), ..Shelf::default() });
+    let placement = Arc::new(Placement::default());
+    placement.add(shelf.clone());
+    let takeover = Takeover::new(&placement);
+    let left = [Left { key: "a".into(), state: vec![1; 600_000].into(), epoch: 7 }];
+    let pieces = |attempt| super::handoff::pieces(&"shop".parse().expect("a name"), attempt, &left);
+    let (from, now) = ("north".parse().expect("a name"), Instant::now());
+    for attempt in 0..16 {
+        takeover.take(&from, &pieces(attempt)[0], now).expect("there is room");
+    }
+    let refused = takeover.take(&from, &pieces(16)[0], now).expect_err("there is none");
+    assert!(refused.contains("too much at once"), "{refused}");
+    for piece in pieces(17) {
+        takeover.take(&from, &piece, now + LONG).expect("the others have given up");
+    }
+    assert_eq!(*shelf.taken.lock(), left);
+}
+
+#[tokio::test]
+async fn slots_whose_activations_take_long_hold_up_no_others() {
+    let slot = |index| SlotId::new(index).expect("there is one");
+    let (empty, quick, slow) = (slot(0), slot(1), slot(2));
+    let mut slots: Epochs = [empty, quick, slow].into_iter().map(|slot| (slot, 7)).collect();
+    let (end_quick, quick_ends) = oneshot::channel();
+    let ((end_first, first_ends), (end_second, second_ends)) = (oneshot::channel(), oneshot::channel());
+    let mut ending = Ending::of([(quick, quick_ends), (slow, first_ends), (slow, second_ends)].into_iter());
+    end_quick.send(()).expect("it is waited for");
+    end_first.send(()).expect("it is waited for");
+    let free = ending.some(&slots).await;
+    assert_eq!(free.keys().copied().collect::<Vec<_>>(), [empty, quick]);
+    slots.retain(|slot, _| !free.contains_key(slot));
+    {
+        let mut waits = std::pin::pin!(ending.some(&slots));
+        assert!(futures_util::poll!(&mut waits).is_pending(), "one of the slow slot has not ended");
+        end_second.send(()).expect("it is waited for");
+        assert_eq!(waits.await, slots);
+    }
 }

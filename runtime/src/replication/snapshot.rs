@@ -66,7 +66,11 @@ impl Snapshots {
     /// It cannot be read, or is not as it was written: what it stood for may not be in the log any more.
     pub(super) async fn newest(&self) -> io::Result<Option<(Meta, Bytes)>> {
         self.run(|directory, group| match list(directory, group)?.pop() {
-            Some((_, path)) => read(&path).map(Some),
+            Some((_, path)) => {
+                // the process that gave it its name may have died before it synced that
+                sync_directory(directory)?;
+                read(&path).map(Some)
+            }
             None => Ok(None),
         })
         .await

@@ -97,7 +97,7 @@ impl Cx {
         }
         let topics = kind.node.upgrade().ok_or(JoinError::Ended)?.topics.clone();
         let receiver =
-            Receiver { service: kind.service.clone(), key: port.key().cloned(), placed: kind.is_placed };
+            Receiver { service: kind.service.clone(), key: port.key().cloned(), placed: kind.is_placed() };
         let mut belongings = Belongings::of(&**port);
         // looked at under the lock: whoever ends the activation takes what is there after it has said so
         if !matches!(port.status().phase, Phase::Starting | Phase::Running | Phase::Stopping) {

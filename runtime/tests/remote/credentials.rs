@@ -22,7 +22,7 @@ async fn credentials_come_back_from_their_files_through_the_seam_for_blocking_wo
     let place = directory("back");
     let written = credentials(&authority(1), "north");
     written.write(&place).expect("a directory");
-    let threads = Threads::start(1, 4).expect("a thread");
+    let threads = Threads::start("blocking", 1, 4).expect("a thread");
     assert_eq!(Credentials::load(&place, &threads).await.expect("they are there"), written);
     assert_eq!(Credentials::load(&place, &Inline).await.expect("they are there"), written);
     Trust::new(&written, SystemTime::now()).expect("trust");

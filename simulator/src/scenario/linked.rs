@@ -7,7 +7,8 @@ use crate::{Machine, Simulation};
 use odeon::core::membership::Times;
 use odeon::core::{ClusterId, NodeName};
 use odeon::host::{Executor, Host, Inline};
-use odeon::membership::{Membership, MembershipConfig};
+use odeon::journal::OpenError;
+use odeon::membership::{Membership, MembershipConfig, StartMembershipError};
 use odeon::prelude::*;
 use odeon::remote::trust::AuthorityError;
 use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust};
@@ -79,14 +80,19 @@ impl Cluster {
 
 /// Times that fit to each other, and leave a third of a second for round trips when a leader is lost.
 fn times(sim: &mut Simulation) -> Times {
+    let are_replaced = sim.random().is_multiple_of(2);
     let probes_missed = 2 + (sim.random() % 3) as u32;
     let mut part = |of: Duration, from: u64, to: u64| of * (from + sim.random() % (to - from)) as u32 / 100;
     let drift = Times::default().drift;
-    let lease = part(Duration::from_secs(1), 240, 320);
+    let lease = part(Duration::from_secs(1), 240, 300);
     let holds = lease.mul_f64(1.0 - drift);
     let election_max = part(holds, 48, 58);
     let election_min = part(election_max, 65, 80);
+    // long, or so short that voters are replaced
+    let voter_away = part(Duration::from_secs(1), 400, 1_200);
+    let voter_away = if are_replaced { voter_away } else { Times::default().voter_away };
     let times = Times {
+        voter_away,
         probe: part(Duration::from_secs(1), 20, 40),
         probes_missed,
         lease,
@@ -155,15 +161,25 @@ pub(super) async fn join(
     let mut config = MembershipConfig::new(machine.directory.join("cluster"), founders);
     config.times = pass.times.clone();
     tune(&mut config);
-    match Membership::start(node, links, config).await {
-        Ok(membership) => Some(membership),
-        Err(error) => {
-            tracing::info!(%error, "the node cannot be a member: its machine goes down");
-            reached("members: a node was cut off while it started");
-            None
+    loop {
+        match Membership::start(node, links, config.clone()).await {
+            Ok(membership) => return Some(membership),
+            // its last life here was ended in the middle of its stop
+            Err(StartMembershipError::Journal(OpenError::Locked(_))) => {
+                reached("members: a node waited for the end of its last life");
+                sleep(LOCKED_FOR).await;
+            }
+            Err(error) => {
+                tracing::info!(%error, "the node cannot be a member: its machine goes down");
+                reached("members: a node was cut off while it started");
+                return None;
+            }
         }
     }
 }
+
+/// A node looks again after this time whether it can have its journal.
+const LOCKED_FOR: Duration = Duration::from_millis(50);
 
 /// Lives one life after the other, each as a later incarnation, as long as they end because the node was a member no
 /// more: so whoever looks after it would do.

@@ -14,15 +14,13 @@ use super::linked::{Cluster, FOUNDERS, names};
 use super::weather::{crash, cut_off, heal, milliseconds};
 use crate::{HostId, Simulation};
 use odeon::core::NodeName;
-use odeon::core::membership::Times;
+use odeon::core::membership::{MOVED_WITHIN, Times};
 use std::time::Duration;
 
 /// Without faults all nodes are members within this time.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
 /// From then on everything answers within this time.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
-/// What a lost node had answers elsewhere within this time.
-const MOVED_WITHIN: Duration = Duration::from_secs(5);
 /// A stateless service that can be reached answers within this time, a connection that is silent included.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(12);
 /// Whoever is asked by a message that is in its hands already may finish it.

@@ -1,5 +1,5 @@
 //! Three to five real nodes with a replica each of one group, which commands are proposed to on all of them, while
-//! packets are lost, paths are cut, machines stand still, crash within writes and lose a disk, the lead is passed on and
+//! packets are lost, paths are cut, machines stand still, crash within writes, lose a disk, disks fail to sync, the lead is passed on and
 //! voters are replaced. All replicas apply the same commands in the same order, those that were confirmed among them
 //! and none that was refused; a term has one leader; what is read behind a barrier is up to date.
 
@@ -11,8 +11,8 @@ use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::{Cluster, names};
 use super::weather::{
-    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off_for, heal, milliseconds, mostly_heal,
-    pause_for, storm,
+    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off_for, fail_syncs_for, heal,
+    milliseconds, mostly_heal, part_for, pause_for, storm,
 };
 use crate::{Crash, HostId, Simulation};
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     let (_, one, others) = choose(sim, hosts);
-    match sim.random() % 8 {
+    match sim.random() % 10 {
         0 => crash_for(sim, one, 0..15_000),
         1 => crash_within_write(sim, one, 0..5_000),
         2 => crash_all(sim, hosts),
@@ -92,6 +92,8 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
         4 => cut_off_for(sim, one, &others, 1_000..20_000),
         5 => pause_for(sim, one, 100..14_000),
         6 => lose_disk(sim, one, board),
+        7 => part_for(sim, hosts, 1_000..20_000),
+        8 => fail_syncs_for(sim, one, 100..5_000),
         _ => storm(sim, 10_000),
     }
     mostly_heal(sim, hosts);

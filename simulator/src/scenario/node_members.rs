@@ -9,10 +9,10 @@ mod program;
 use self::board::Board;
 use self::program::{Start, serve};
 use super::books::Books;
-use super::linked::{Cluster, NAMES, names};
+use super::linked::{Cluster, FOUNDERS, NAMES, names};
 use super::weather::{
     choose, crash_all, crash_for, crash_within_write, cut_for, cut_off, cut_off_for, heal, milliseconds,
-    mostly_heal, pause_for, perhaps_drift, storm,
+    mostly_heal, part_for, pause_for, perhaps_drift, storm,
 };
 use crate::reach::reached;
 use crate::{Crash, HostId, Simulation};
@@ -30,14 +30,22 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(12);
 pub(super) fn run(sim: &mut Simulation) {
     let board = Books::<Board>::default();
     let hosts = nodes(sim, &board);
-    for host in &hosts {
+    // one may come that was never there
+    let late = usize::from(hosts.len() > FOUNDERS && sim.random().is_multiple_of(2));
+    let mut there = hosts.len() - late;
+    for host in &hosts[..there] {
         sim.start(*host);
         let apart = milliseconds(sim, 0, 2_000);
         sim.run_for(apart);
     }
-    all_join(sim, &board, hosts.len());
+    all_join(sim, &board, there);
     for _ in 0..2 + sim.random() % 6 {
-        misfortune(sim, &hosts, &board);
+        misfortune(sim, &hosts[..there], &board);
+        if there < hosts.len() && sim.random().is_multiple_of(2) {
+            reached("members: a node came that was never there");
+            sim.start(hosts[there]);
+            there = hosts.len();
+        }
         let calm = milliseconds(sim, 0, 6_000);
         sim.run_for(calm);
         tell(sim, &board);
@@ -110,7 +118,7 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>) -> Vec<HostId> {
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
     let (_, one, others) = choose(sim, hosts);
-    match sim.random() % 8 {
+    match sim.random() % 10 {
         0 => crash_for(sim, one, 0..10_000),
         1 => crash_within_write(sim, one, 0..5_000),
         2 => crash_all(sim, hosts),
@@ -129,6 +137,7 @@ fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
                 sim.start(one);
             }
         }
+        7 | 8 => part_for(sim, hosts, 1_000..20_000),
         _ => storm(sim, 10_000),
     }
     mostly_heal(sim, hosts);

@@ -1,19 +1,22 @@
-//! Three to five real nodes have entities and a singleton together, and call them from everywhere. In some runs nodes are
-//! only restarted in order, one after another: then nothing fails, and what entities count goes with them. In the others
-//! packets are lost, paths are cut, machines stand still for longer than a lease, clocks drift and machines crash, too.
+//! Three to five real nodes have entities and a singleton together, and call them from everywhere. In calm runs nodes are
+//! only restarted in order, one after another: then nothing fails, and what entities count goes with them. In hasty runs
+//! they are restarted again as soon as they are members, while slots still move, some calls take long, and another node
+//! stands still for less than a lease: what entities count goes with them all the same. In the others packets are lost,
+//! paths are cut, machines or single executors stand still for longer than a lease, clocks drift and machines crash, too.
 //! What is not executed never runs, nothing runs twice, and no activation does anything after a later one of its key
-//! has. In the end all nodes see the same, and everything answers everywhere.
+//! has, unless clocks drift by more than leases allow for. In the end all nodes see the same, and everything answers
+//! everywhere.
 
 mod board;
 mod program;
 
-use self::board::Board;
+use self::board::{Board, Kind};
 use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::{Cluster, NAMES, names};
 use super::weather::{
-    choose, crash_all, crash_for, cut_for, cut_off_for, heal, milliseconds, mostly_heal, pause_for,
-    perhaps_drift, storm,
+    choose, crash_all, crash_for, crash_within_write, cut_for, cut_off_for, heal, hold_up_for, milliseconds,
+    mostly_heal, part_for, pause_for, perhaps_drift, perhaps_drift_beyond, storm,
 };
 use crate::{HostId, Simulation};
 use std::time::Duration;
@@ -27,10 +30,15 @@ const RESTARTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The script.
 pub(super) fn run(sim: &mut Simulation) {
-    let is_calm = sim.random().is_multiple_of(3);
+    let kind = match sim.random() % 6 {
+        0 => Kind::Calm,
+        1 => Kind::Hasty,
+        2 => Kind::BeyondDrift,
+        _ => Kind::Rough,
+    };
     let board = Books::<Board>::default();
-    board.open(|b| b.is_calm = is_calm);
-    let hosts = nodes(sim, &board, is_calm);
+    board.open(|b| b.kind = kind);
+    let hosts = nodes(sim, &board, kind);
     for host in &hosts {
         sim.start(*host);
         let apart = milliseconds(sim, 0, 1_000);
@@ -39,10 +47,16 @@ pub(super) fn run(sim: &mut Simulation) {
     settle(sim, &board, hosts.len());
     board.open(|b| b.has_begun = true);
     for _ in 0..2 + sim.random() % 5 {
-        if is_calm || sim.random().is_multiple_of(4) {
-            restart_in_order(sim, &hosts, &board);
-        } else {
-            misfortune(sim, &hosts, &board);
+        match (kind, sim.random() % 8) {
+            (Kind::Calm, _) | (_, 0) => restart_in_order(sim, &hosts, &board),
+            (Kind::Hasty, _) => restart_in_haste(sim, &hosts, &board),
+            (_, 1) => {
+                // it leaves while something else goes wrong
+                let at = (sim.random() % hosts.len() as u64) as usize;
+                board.open(|b| b.ask_to_leave(NAMES[at]));
+                misfortune(sim, &hosts);
+            }
+            _ => misfortune(sim, &hosts),
         }
         let calm = milliseconds(sim, 0, 4_000);
         sim.run_for(calm);
@@ -78,7 +92,7 @@ fn tell(sim: &mut Simulation, board: &Books<Board>) {
     }
 }
 
-fn nodes(sim: &mut Simulation, board: &Books<Board>, is_calm: bool) -> Vec<HostId> {
+fn nodes(sim: &mut Simulation, board: &Books<Board>, kind: Kind) -> Vec<HostId> {
     let cluster = Cluster::with_times(sim);
     let names = names(sim, 3..=5);
     let mut hosts = Vec::new();
@@ -88,8 +102,10 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>, is_calm: bool) -> Vec<HostI
             let board = board.clone();
             move |machine| serve(machine, start.clone(), board.clone())
         });
-        if !is_calm {
-            perhaps_drift(sim, host);
+        match kind {
+            Kind::Calm | Kind::Hasty => {}
+            Kind::Rough => perhaps_drift(sim, host),
+            Kind::BeyondDrift => perhaps_drift_beyond(sim, host),
         }
         hosts.push(host);
     }
@@ -101,7 +117,7 @@ fn restart_in_order(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>
     let at = (sim.random() % hosts.len() as u64) as usize;
     board.open(|b| b.ask_to_leave(NAMES[at]));
     let came_back = sim.run_until(RESTARTED_WITHIN, |_| board.open(|b| !b.is_asked_to_leave(NAMES[at])));
-    if board.open(|b| b.is_calm) {
+    if board.open(|b| b.kind == Kind::Calm) {
         if !came_back {
             sim.violation(format!("{} has not left in order", NAMES[at]));
         }
@@ -112,22 +128,45 @@ fn restart_in_order(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>
     }
 }
 
+/// One node gives its work away, leaves, comes back, and is asked to leave again while slots move to it. Another one stands
+/// still meanwhile, for less than a lease.
+fn restart_in_haste(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
+    let (at, _, others) = choose(sim, hosts);
+    for _ in 0..2 + sim.random() % 2 {
+        board.open(|b| b.ask_to_leave(NAMES[at]));
+        let moment = milliseconds(sim, 0, 300);
+        sim.run_for(moment);
+        let other = others[(sim.random() % others.len() as u64) as usize];
+        pause_for(sim, other, 50..500);
+        sim.resume(other);
+        let left = sim.run_until(RESTARTED_WITHIN, |_| board.open(|b| !b.is_asked_to_leave(NAMES[at])));
+        if !left {
+            sim.violation(format!("{} has not left in order", NAMES[at]));
+        }
+        sim.demand("whoever was restarted is a member again", JOINED_WITHIN, |_| {
+            board.open(|b| b.is_member(NAMES[at]))
+        });
+        let moment = milliseconds(sim, 0, 300);
+        sim.run_for(moment);
+    }
+}
+
 /// One thing that goes wrong, for a while.
-fn misfortune(sim: &mut Simulation, hosts: &[HostId], board: &Books<Board>) {
-    let (at, one, others) = choose(sim, hosts);
-    match sim.random() % 6 {
+fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
+    let (_, one, others) = choose(sim, hosts);
+    match sim.random() % 9 {
         0 => crash_for(sim, one, 0..8_000),
         1 => crash_all(sim, hosts),
         2 => cut_for(sim, one, &others, 100..15_000),
         3 => cut_off_for(sim, one, &others, 1_000..15_000),
         4 => {
             pause_for(sim, one, 100..8_000);
-            board.open(|b| b.resumes(NAMES[at]));
             sim.resume(one);
         }
+        5 => hold_up_for(sim, one, 100..12_000),
+        6 => part_for(sim, hosts, 500..15_000),
+        7 => crash_within_write(sim, one, 0..5_000),
         _ => storm(sim, 8_000),
     }
-    if mostly_heal(sim, hosts) {
-        board.open(|b| NAMES.iter().for_each(|name| b.resumes(name)));
-    }
+    mostly_heal(sim, hosts);
 }

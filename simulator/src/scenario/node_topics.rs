@@ -12,7 +12,7 @@ use self::program::{Start, serve};
 use super::books::Books;
 use super::linked::{Cluster, names};
 use super::weather::{
-    choose, crash_for, cut_for, cut_off_for, heal, milliseconds, mostly_heal, pause_for, storm,
+    choose, crash_for, cut_for, cut_off_for, heal, milliseconds, mostly_heal, part_for, pause_for, storm,
 };
 use crate::{HostId, Simulation};
 use std::time::Duration;
@@ -102,11 +102,12 @@ fn nodes(sim: &mut Simulation, board: &Books<Board>, is_placed: bool) -> Vec<Hos
 /// One thing that goes wrong, for a while.
 fn misfortune(sim: &mut Simulation, hosts: &[HostId]) {
     let (_, one, others) = choose(sim, hosts);
-    match sim.random() % 6 {
+    match sim.random() % 7 {
         0 | 1 => crash_for(sim, one, 0..8_000),
         2 => cut_for(sim, one, &others, 100..15_000),
         3 => cut_off_for(sim, one, &others, 1_000..45_000),
         4 => pause_for(sim, one, 100..14_000),
+        5 => part_for(sim, hosts, 500..15_000),
         _ => storm(sim, 8_000),
     }
     mostly_heal(sim, hosts);

@@ -1,6 +1,7 @@
 //! What scripts share of the misfortunes that they bring about, and of their end.
 
-use crate::{Crash, HostId, Simulation};
+use crate::reach::reached;
+use crate::{Crash, DiskOptions, HostId, Simulation};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -82,6 +83,18 @@ pub(super) fn crash_within_write(sim: &mut Simulation, host: HostId, away: Range
     sim.start(host);
 }
 
+/// A disk fails to sync for so many milliseconds; then its machine, whose node must have stopped to promise anything, is
+/// started anew.
+pub(super) fn fail_syncs_for(sim: &mut Simulation, host: HostId, time: Range<u64>) {
+    let disks = sim.options().disks.clone();
+    sim.set_disk(host, &DiskOptions { sync_failure: 1.0, ..disks.clone() });
+    let time = milliseconds(sim, time.start, time.end);
+    sim.run_for(time);
+    sim.set_disk(host, &disks);
+    crash(sim, host);
+    sim.start(host);
+}
+
 /// All machines crash at once and come back.
 pub(super) fn crash_all(sim: &mut Simulation, hosts: &[HostId]) {
     hosts.iter().for_each(|host| crash(sim, *host));
@@ -115,6 +128,63 @@ pub(super) fn pause_for(sim: &mut Simulation, one: HostId, time: Range<u64>) {
     sim.run_for(time);
 }
 
+/// One executor of a machine is held up for so many milliseconds, and it is over then. A machine with one stands still.
+pub(super) fn hold_up_for(sim: &mut Simulation, one: HostId, time: Range<u64>) {
+    let executor = (sim.random() % sim.executors(one) as u64) as usize;
+    let time = milliseconds(sim, time.start, time.end);
+    sim.hold_up(one, executor, time);
+    sim.run_for(time);
+}
+
+/// The machines are cut apart for so many milliseconds, in one of the shapes in which networks fail: in halves, in halves
+/// that one machine joins, to a ring, or in halves again and again. It is not over then.
+pub(super) fn part_for(sim: &mut Simulation, hosts: &[HostId], time: Range<u64>) {
+    let (count, turn) = (hosts.len(), sim.random() as usize % hosts.len());
+    let order: Vec<HostId> = (0..count).map(|at| hosts[(at + turn) % count]).collect();
+    let half = 1 + sim.random() as usize % (count - 1);
+    let time = milliseconds(sim, time.start, time.end);
+    match sim.random() % 4 {
+        0 => {
+            reached("shapes: halves");
+            halve(sim, &order, half, 0);
+        }
+        1 => {
+            reached("shapes: halves that one machine joins");
+            halve(sim, &order, half, 1);
+        }
+        2 => {
+            reached("shapes: a ring");
+            for at in 0..count {
+                for other in at + 2..count {
+                    if (at, other) != (0, count - 1) {
+                        cut_off(sim, order[at], &[order[other]]);
+                    }
+                }
+            }
+        }
+        _ => {
+            reached("shapes: a cut that comes and goes");
+            let end = sim.now() + time;
+            while sim.now() < end {
+                halve(sim, &order, half, 0);
+                let (cut, whole) = (milliseconds(sim, 50, 2_000), milliseconds(sim, 50, 2_000));
+                sim.run_for(cut);
+                sim.heal();
+                sim.run_for(whole);
+            }
+            return;
+        }
+    }
+    sim.run_for(time);
+}
+
+/// Cuts the paths between the first machines and the others, but for those of so many of the first.
+fn halve(sim: &mut Simulation, order: &[HostId], half: usize, joined: usize) {
+    for one in &order[joined..half.max(joined)] {
+        cut_off(sim, *one, &order[half..]);
+    }
+}
+
 /// Most misfortunes are over before the next one begins. Answers whether all are.
 pub(super) fn mostly_heal(sim: &mut Simulation, hosts: &[HostId]) -> bool {
     let is_over = !sim.random().is_multiple_of(4);
@@ -126,8 +196,17 @@ pub(super) fn mostly_heal(sim: &mut Simulation, hosts: &[HostId]) -> bool {
 
 /// The clock of every second machine goes too fast or too slow.
 pub(super) fn perhaps_drift(sim: &mut Simulation, host: HostId) {
+    perhaps_drift_by(sim, host, DRIFT_MAX);
+}
+
+/// The same by more than leases allow for.
+pub(super) fn perhaps_drift_beyond(sim: &mut Simulation, host: HostId) {
+    perhaps_drift_by(sim, host, 5 * DRIFT_MAX);
+}
+
+fn perhaps_drift_by(sim: &mut Simulation, host: HostId, ppm_max: u64) {
     if sim.random().is_multiple_of(2) {
-        let ppm = (sim.random() % (2 * DRIFT_MAX)) as i64 - DRIFT_MAX as i64;
+        let ppm = (sim.random() % (2 * ppm_max)) as i64 - ppm_max as i64;
         sim.drift(host, ppm);
     }
 }

@@ -7,7 +7,7 @@ use crate::events::{Event, Queue};
 use crate::network::{Network, nanoseconds};
 use crate::node::{Appointment, Executor, Host, Machine, seat};
 use crate::reach::{
-    CUT, DOUBLED, LATE, LOST, PAUSED, POWER_LOST, PROCESS_CRASHED, RESENT, Reached, TORN, UNDONE,
+    CUT, DOUBLED, HELD_UP, LATE, LOST, PAUSED, POWER_LOST, PROCESS_CRASHED, RESENT, Reached, TORN, UNDONE,
 };
 use crate::trace::Recording;
 use crate::{Options, Report, Statistics, panics};
@@ -263,6 +263,16 @@ impl Simulation {
                 kernel(|kernel| kernel.wake(seat(host, index)));
             }
         }
+    }
+
+    /// Holds up one executor of a host, as a handler does that blocks its thread: it gets no turn before this much virtual
+    /// time has passed. The others go on. Nothing happens if the host has no such executor or is down.
+    pub fn hold_up(&mut self, host: HostId, executor: usize, span: Duration) {
+        let until = self.now.saturating_add(nanoseconds(span));
+        let Some(held) = self.hosts[host.0].executors.get_mut(executor) else { return };
+        held.busy_until = held.busy_until.max(until);
+        self.note(host, &format!("executor {executor} is held up for {span:?}"));
+        self.reached.note(HELD_UP);
     }
 
     /// The host of this name.

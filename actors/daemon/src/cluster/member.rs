@@ -3,6 +3,7 @@
 use crate::config::Group;
 use crate::exit::Failure;
 use odeon::core::membership::{Command, MemberState, Outcome, View};
+use odeon::host::{Blocking, Threads};
 use odeon::membership::{Membership, MembershipConfig, Standing, StartMembershipError};
 use odeon::remote::Links;
 use odeon::{Node, PartSpec, Running};
@@ -21,6 +22,11 @@ const DRAINING: &str = "the node is draining: it takes no more work, and is to b
 /// Others hear within this time that a node is about to leave; if not, they hear that it has left.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
+/// One writes while another one reads, or takes a snapshot.
+const JOURNAL_THREADS: usize = 2;
+/// Jobs for them that wait. A group has a few at the most.
+const JOURNAL_QUEUE_MAX: usize = 64;
+
 /// Begins to be a member, with its files in a directory of the node. The node is not ready before it is one.
 ///
 /// # Errors
@@ -33,7 +39,12 @@ pub(super) async fn start(
     directory: &Path,
 ) -> Result<Membership, Failure> {
     node.withhold(STANDING, "the node joins the cluster");
-    let config = MembershipConfig { host, zone, ..group.membership(directory) };
+    // whatever services do in theirs, the node writes down what it promises
+    let writers = Threads::start("journal", JOURNAL_THREADS, JOURNAL_QUEUE_MAX).map_err(|error| {
+        Failure::failed(format_args!("the threads that write the node's journal cannot start: {error}"))
+    })?;
+    let blocking: Option<Arc<dyn Blocking>> = Some(Arc::new(writers));
+    let config = MembershipConfig { host, zone, blocking, ..group.membership(directory) };
     let started = Membership::start(node, links, config).await;
     let membership = started.map_err(|error| cannot_start(&error, directory))?;
     let (follower, followed) = (node.clone(), membership.clone());

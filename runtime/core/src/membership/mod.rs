@@ -19,6 +19,6 @@ pub use card::{Card, LevelRange, OFFERS_MAX, Offer, OfferKind};
 pub use command::{Command, Outcome, Problem};
 pub use detector::{Detector, Finding, Health};
 pub use lease::{Grants, Lease};
-pub use times::{Times, TimesError};
+pub use times::{MOVED_WITHIN, Times, TimesError};
 pub use view::{GONE_MAX, Gone, MEMBERS_MAX, Member, MemberState, Reason, View};
 pub use voters::{Change, Seat, Seats, next_change};

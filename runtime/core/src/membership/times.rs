@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// What a lost node had answers elsewhere within this time.
+pub const MOVED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long things take, or may.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// A node probes another one so often.
     pub probe: Duration,
-    /// So many probes without an answer, and as many by way of others, make a node suspect.
+    /// So many probes without an answer make a node suspect, if nothing else came from it either.
     pub probes_missed: u32,
     /// How long a node may act as a member without word from the cluster group.
     pub lease: Duration,
@@ -24,8 +27,6 @@ pub struct Times {
     pub election_max: Duration,
     /// A voter that is away for so long is replaced by another node, if there is one that may vote.
     pub voter_away: Duration,
-    /// A node that stops gives its work away within this time.
-    pub drain: Duration,
 }
 
 impl Default for Times {
@@ -40,7 +41,6 @@ impl Default for Times {
             election_min: Duration::from_millis(1_000),
             election_max: Duration::from_millis(1_400),
             voter_away: Duration::from_secs(600),
-            drain: Duration::from_secs(30),
         }
     }
 }
@@ -67,7 +67,8 @@ pub enum TimesError {
 
 impl Times {
     /// Whether they fit to each other: a node is suspect before its lease ends, loses no lease to one lost renewal or to
-    /// an election, and voters do not want to be elected between two heartbeats.
+    /// an election, voters do not want to be elected between two heartbeats, and what a lost node had is placed anew within
+    /// [`MOVED_WITHIN`].
     ///
     /// # Errors
     /// [`TimesError`].
@@ -85,6 +86,9 @@ impl Times {
         order("two renewals", 2 * self.renew, "what a lease holds", holds)?;
         order("three heartbeats", 3 * self.heartbeat, "election_min", self.election_min)?;
         order("election_min", self.election_min, "election_max", self.election_max)?;
+        // the leader is lost with the node, and the next one has to wait until its lease has ended for certain
+        let passed_on = self.lease.mul_f64(1.0 + self.drift) + self.election_max;
+        order("the end of a lease after an election", passed_on, "what is said of lost nodes", MOVED_WITHIN)?;
         // whoever is renewed just before its leader is lost still holds its lease when there is another one
         order("a renewal and an election", self.renew + self.election_max, "what a lease holds", holds)?;
         order("what a lease holds", holds, "voter_away", self.voter_away)
@@ -112,6 +116,7 @@ mod tests {
         assert!(
             wrong(|t| t.election_max = Duration::from_secs(2)).contains("a renewal and an election (2.6s)")
         );
+        assert!(wrong(|t| t.lease = Duration::from_secs(4)).contains("after an election (5.6s)"));
         assert!(wrong(|t| t.election_max = t.election_min).contains("election_max"));
         assert!(wrong(|t| t.voter_away = Duration::from_secs(1)).contains("voter_away"));
     }

@@ -164,3 +164,26 @@ fn a_service_that_nobody_offers_has_no_table_and_may_be_of_another_kind_then() {
     world.converge();
     assert_eq!(world.table("cart").slots_of(&node("b", 2)).count(), SLOTS);
 }
+
+#[test]
+fn a_node_is_drained_once_it_has_nothing_that_others_take_and_nothing_comes_to_it() {
+    let (mut world, a, b, epoch) = moving();
+    assert!(!world.view.is_drained(&a) && !world.view.is_drained(&b), "they do not drain");
+    let before = world.view.clone();
+    world.drain(&b);
+    assert!(!before.is_drained(&b), "what was so before says nothing");
+    assert!(!world.view.is_drained(&b), "slots are on their way to it");
+    world.apply(handed(&[(3, epoch), (4, epoch)], &a, &b));
+    assert!(!world.view.is_drained(&b), "they are there");
+    let back = vec![Share { node: a.clone(), slots: slots("3-4") }];
+    world.apply(Command::Place { service: service("cart"), shares: back });
+    let epoch = world.view.owner_of(&service("cart"), slot(3)).expect("it has an owner").1;
+    world.apply(handed(&[(3, epoch), (4, epoch)], &b, &a));
+    assert!(world.view.is_drained(&b));
+    world.drain(&a);
+    assert!(world.view.is_drained(&a), "nobody else takes what it has");
+    assert!(!world.view.is_drained(&node("c", 1)), "it is no member yet");
+    world.remove(&b);
+    assert!(world.view.is_drained(&b), "it is no member any more");
+    assert!(!world.view.is_drained(&node("b", 2)), "its next incarnation is none yet");
+}

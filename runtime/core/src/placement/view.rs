@@ -15,6 +15,22 @@ impl View {
         slot.owner.map(|owner| (owner, slot.epoch))
     }
 
+    /// Whether a node that drains owns nothing that another one could have, and nothing is on its way to it. Not before it
+    /// is known that it drains: others may choose it for more until then. One that is a member no more is drained, and
+    /// one that is none yet is not: whoever has joined and drains may hear of both later.
+    pub fn is_drained(&self, node: &NodeId) -> bool {
+        let Some(member) = self.member(node) else {
+            return self.gone.get(&node.name).is_some_and(|gone| gone.incarnation >= node.incarnation);
+        };
+        member.state == MemberState::Draining
+            && self.tables.iter().all(|(service, table)| {
+                let can = |other: &NodeId| self.takes(other, service, table.kind());
+                let comes = table.slots().any(|(_, slot)| slot.to == Some(node));
+                let has = table.slots_of(node).next().is_some();
+                !comes && !(has && self.members.values().any(|other| can(&other.card.node)))
+            })
+    }
+
     fn is_member(&self, node: &NodeId) -> bool {
         self.member(node).is_some()
     }

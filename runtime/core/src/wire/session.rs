@@ -41,6 +41,11 @@ impl LaneCounts {
         self.0.get(lane).copied().unwrap_or(0)
     }
 
+    /// Whether no lane has any.
+    pub fn is_nothing(&self) -> bool {
+        self.0.iter().all(|count| *count == 0)
+    }
+
     /// The counts that are listed, in the order of the lanes.
     pub fn listed(&self) -> &[u64] {
         &self.0
@@ -122,6 +127,8 @@ mod tests {
         let known = Received { session: NOW, lanes: lanes.clone() };
         assert_eq!(resume(Some(&known), NOW), Resume::Continue { from: lanes.clone() });
         assert_eq!([0, 1, 2, 3, 31].map(|lane| lanes.of(lane)), [7, 0, 2, 0, 0]);
+        assert!(!lanes.is_nothing() && LaneCounts::default().is_nothing());
+        assert!(LaneCounts::new(vec![0, 0]).expect("two lanes").is_nothing());
     }
 
     #[test]

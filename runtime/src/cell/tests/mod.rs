@@ -4,6 +4,7 @@
 mod bounds;
 mod concurrency;
 mod failure;
+mod fence;
 mod life;
 mod order;
 mod ring;
@@ -396,7 +397,7 @@ impl World {
             contract: ProbeRef::NAME,
             version: ProbeRef::VERSION,
             methods: ProbeRef::METHODS,
-            is_placed: false,
+            fence: None,
             node: Weak::new(),
             wheel: wheel.clone(),
             executors,
@@ -431,6 +432,7 @@ impl World {
             node: Weak::new(),
             overseer: self.overseer.clone(),
             meter: self.kind.meter.clone(),
+            fence: self.kind.fence.clone(),
             ..self.kind
         })
     }

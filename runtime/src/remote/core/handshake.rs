@@ -226,7 +226,9 @@ impl Core {
                 reached!(WENT_ON);
                 peer
             }
-            None if received.is_some() => {
+            // a session of which the peer has nothing may begin: it has heard of it in a handshake with its answer lost, and
+            // the one that it was to be of is another incarnation
+            None if received.as_ref().is_some_and(|received| !received.is_nothing()) => {
                 return Err(ConnectError::Broken("the session that the peer goes on with is over".into()));
             }
             None => {

@@ -91,7 +91,7 @@ fn kind(overseer: Arc<dyn Overseer>) -> Kind {
         contract: "fake",
         version: ContractVersion { major: 1, minor: 0 },
         methods: &[],
-        is_placed: false,
+        fence: None,
         node: Weak::new(),
         wheel: Wheel::new(1),
         executors: vec![executor()],

@@ -113,8 +113,12 @@ impl Disk {
             .expect("a file lives as long as it has a name, is open, or may come back")
     }
 
-    /// Makes a directory and those above it, as the machine's installer would; durable at once.
+    /// Makes a directory and those above it, as the machine's installer would; durable at once. Does nothing if it is
+    /// there: what is not durable stays so.
     pub fn install_directory(&mut self, path: &str) {
+        if self.names.is_directory(path) {
+            return;
+        }
         let mut at = ROOT.len();
         while let Some(next) = path[at + 1..].find('/') {
             at += next + 1;

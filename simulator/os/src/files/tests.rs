@@ -138,3 +138,17 @@ fn range_locks_split_and_exclude_others() {
     locks.release(1);
     assert!(in_way(&locks, 0, u64::MAX).is_none());
 }
+
+#[test]
+fn what_a_machine_finds_when_it_starts_again_is_no_more_durable_than_before() {
+    let lost = (0..20).any(|seed| {
+        let mut disk = disk(false);
+        disk.chance = Stream::new(seed, "power");
+        write(&mut disk, "/sim/data/x", b"x");
+        // only the process has died
+        disk.install_directory("/sim/data");
+        lose_power(&mut disk);
+        disk.names.file("/sim/data/x").is_none()
+    });
+    assert!(lost);
+}

@@ -1,11 +1,13 @@
 //! What the nodes of the scenario write down, and what must hold of it.
 
+use crate::reach::reached;
 use odeon::core::membership::{Member, View};
 use odeon::core::{NodeId, NodeName};
 use odeon::membership::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The singleton, among keys.
 pub(super) const SINGLETON: &str = "(singleton)";
@@ -15,19 +17,31 @@ pub(super) const KEYS: u64 = 6;
 /// One activation: its node, and how many began there before it.
 pub(super) type Life = (NodeId, u64);
 
+/// What happens in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing but restarts in order.
+    Calm,
+    /// Restarts in order, one upon the other, and short pauses.
+    Hasty,
+    /// All that goes wrong.
+    #[default]
+    Rough,
+    /// The same, and clocks drift by more than leases allow for.
+    BeyondDrift,
+}
+
 /// All that is written down.
 #[derive(Default)]
 pub(super) struct Board {
-    /// Nothing but restarts in order happens.
-    pub(super) is_calm: bool,
+    /// What happens in this run.
+    pub(super) kind: Kind,
     /// All nodes have joined for the first time.
     pub(super) has_begun: bool,
     /// Where each node is now: what a resolver of names would tell.
     pub(super) addresses: BTreeMap<NodeName, SocketAddr>,
     nodes: BTreeMap<NodeName, Seen>,
     leaving: BTreeSet<String>,
-    /// Nodes that went on after a pause, until they have acted again.
-    resumed: BTreeSet<String>,
     /// The activations of each key, in the order in which they began.
     lives: BTreeMap<String, Vec<Life>>,
     /// How often each call has run.
@@ -67,15 +81,9 @@ impl Board {
 
     /// A node shows what it sees.
     pub(super) fn sees(&mut self, node: &NodeId, view: Arc<View>, standing: Standing, holds_lease: bool) {
-        self.resumed.remove(node.name.as_str());
         if let Some(seen) = self.nodes.get_mut(&node.name).filter(|seen| seen.node == *node) {
             (seen.view, seen.standing, seen.holds_lease) = (view, standing, holds_lease);
         }
-    }
-
-    /// A machine goes on after a pause: what it had in its hands it may do, before it looks at its clock.
-    pub(super) fn resumes(&mut self, name: &str) {
-        self.resumed.insert(name.into());
     }
 
     /// A number for a call.
@@ -92,14 +100,27 @@ impl Board {
         life
     }
 
-    /// An activation runs a call.
-    pub(super) fn runs(&mut self, key: &str, life: &Life, call: u64) {
+    /// How long a call takes, if it takes long.
+    pub(super) fn takes_long(&self, call: u64) -> Option<Duration> {
+        let is_long = self.kind != Kind::Calm && call.is_multiple_of(41);
+        is_long.then(|| Duration::from_millis(100 + call % 1_900))
+    }
+
+    /// An activation does something.
+    pub(super) fn goes_on(&mut self, key: &str, life: &Life) {
         let lives = self.lives.entry(key.into()).or_default();
         let is_last = lives.last() == Some(life);
-        if !is_last && !self.resumed.contains(life.0.name.as_str()) {
+        if !is_last && self.kind == Kind::BeyondDrift {
+            reached("places: clocks drifted too far, and an activation acted after a later one");
+        } else if !is_last {
             let last = lives.last();
             self.broken.push(format!("{key} of {life:?} acts after a later one began: {last:?}"));
         }
+    }
+
+    /// An activation runs a call.
+    pub(super) fn runs(&mut self, key: &str, life: &Life, call: u64) {
+        self.goes_on(key, life);
         let runs = self.runs.entry(call).or_default();
         *runs += 1;
         if *runs > 1 {
@@ -115,7 +136,8 @@ impl Board {
         self.answers.insert((by.clone(), key.into()));
         let before = self.counted.insert((by.clone(), key.into()), sum).unwrap_or(0);
         // what a singleton has does not go with it
-        if self.is_calm && sum <= before && key != SINGLETON {
+        let goes_along = matches!(self.kind, Kind::Calm | Kind::Hasty);
+        if goes_along && sum <= before && key != SINGLETON {
             self.broken.push(format!("{key} has counted {sum}, and {before} before"));
         }
     }
@@ -128,7 +150,7 @@ impl Board {
                 self.broken.push(format!("call {call} of {key} was not executed ({why}), and has run"));
             }
         }
-        if self.is_calm && self.has_begun {
+        if self.kind == Kind::Calm && self.has_begun {
             self.broken.push(format!("a call of {key} by {by} failed although nothing was wrong: {why}"));
         }
     }
@@ -159,6 +181,12 @@ impl Board {
             && self.nodes.values().all(|seen| {
                 seen.standing == Standing::Member && seen.holds_lease && comparable(&seen.view) == first
             })
+    }
+
+    /// Whether a node is a member with a lease.
+    pub(super) fn is_member(&self, name: &str) -> bool {
+        let mut seen = self.nodes.values().filter(|seen| seen.node.name.as_str() == name);
+        seen.any(|seen| seen.standing == Standing::Member && seen.holds_lease)
     }
 
     pub(super) fn forget_answers(&mut self) {

@@ -43,9 +43,14 @@ struct Counting {
 
 #[odeon::service]
 impl Tally for Counting {
-    async fn add(&mut self, _: &Cx, call: u64) -> u64 {
+    async fn add(&mut self, cx: &Cx, call: u64) -> u64 {
         self.board.open(|b| b.runs(&self.key, &self.life, call));
         self.sum += 1;
+        if let Some(long) = self.board.open(|b| b.takes_long(call)) {
+            cx.sleep(long).await;
+            // it is still there, or what comes of it does not come from here
+            self.board.open(|b| b.goes_on(&self.key, &self.life));
+        }
         self.sum
     }
 

@@ -40,7 +40,7 @@ pub(super) struct Site {
 /// # Errors
 /// There are none.
 pub(super) fn threads() -> Result<Arc<dyn Blocking>, Failure> {
-    match Threads::start(THREADS, QUEUE_MAX) {
+    match Threads::start("blocking", THREADS, QUEUE_MAX) {
         Ok(threads) => Ok(Arc::new(threads)),
         Err(e) => Err(Failure::failed(format_args!("the threads for blocking work cannot start: {e}"))),
     }
