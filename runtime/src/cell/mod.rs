@@ -1,7 +1,7 @@
 //! What runs services: Odeon's light actor, a *cell*. It has a mailbox, one task for life, and one activation of
 //! its service at a time.
 //!
-//! Reading order: `tick` and `wheel` are its time; `mailbox` is where messages wait; `shared` is the handle and
+//! Reading order: `tick` and `wheel` are its time; `mailbox` is where messages wait, `in_line` senders for room in it; `shared` is the handle and
 //! what outlives activations; `drive` is the task, `activation` one life of the service in it, `run` and `crowd`
 //! what that does between and beside its handlers, `fence` until when it may. `port` is a cell as others see it, `kind` what the cells of one
 //! service share, `ambient` and `belongings` what a handler has around it, `watchers` who wants to know of its end, `nursery` when a
@@ -16,6 +16,7 @@ mod drive;
 pub(crate) mod ending;
 pub(crate) mod fence;
 mod hand;
+mod in_line;
 pub(crate) mod kind;
 mod mailbox;
 pub(crate) mod nursery;

@@ -3,8 +3,9 @@
 use super::Tick;
 use super::belongings::{Fate, Rare};
 use super::bounds::Bounds;
+use super::in_line::{InLine, Place};
 use super::kind::Kind;
-use super::mailbox::{Joined, Letter, Mailbox, NoRoom, Pace, Room, Ticket};
+use super::mailbox::{Letter, Mailbox, NoRoom, Pace, Room};
 use super::port::{CellStatus, Phase, Port};
 use super::way;
 use super::wheel::Key;
@@ -14,10 +15,9 @@ use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{ActivationId, Refusal};
 use parking_lot::Mutex;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 // The cell's own bits of [`Pace::signal`], above those of the mailbox.
@@ -217,7 +217,7 @@ impl<M: Message> Shared<M> {
         self.mailbox.open(&self.pace);
     }
 
-    fn why_not_in(&self, no_room: NoRoom) -> Refusal {
+    pub(super) fn why_not_in(&self, no_room: NoRoom) -> Refusal {
         match no_room {
             NoRoom::Full => Refusal::MailboxFull,
             NoRoom::Resting => self.why_resting(),
@@ -512,89 +512,6 @@ impl<M: Message> Admission<'_, M> {
         }
         if let Some(shed) = pushed.shed {
             self.shared.refuse(shed.0, &Refusal::Shed);
-        }
-    }
-}
-
-enum Place<M> {
-    Outside(Envelope<M>),
-    InLine(Ticket),
-    Done,
-}
-
-/// A message that waits for room.
-struct InLine<'a, M: Message> {
-    shared: &'a Shared<M>,
-    due: Tick,
-    place: Place<M>,
-    alarm: Key,
-}
-
-impl<M: Message> Unpin for InLine<'_, M> {}
-
-impl<M: Message> Future for InLine<'_, M> {
-    type Output = Result<(), (Refusal, Envelope<M>)>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let ticket = match std::mem::replace(&mut this.place, Place::Done) {
-            Place::Outside(envelope) => {
-                match this.shared.mailbox.join(envelope, cx.waker(), &this.shared.pace) {
-                    Ok(Joined::Pushed(wake)) => {
-                        if wake {
-                            this.shared.wake();
-                        }
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err((why, envelope)) => {
-                        return Poll::Ready(Err((this.shared.why_not_in(why), envelope)));
-                    }
-                    Ok(Joined::Waits(ticket)) => {
-                        if !this.due.is_never() {
-                            this.alarm = this.shared.kind.wheel.add(this.due, cx.waker().clone());
-                        }
-                        ticket
-                    }
-                }
-            }
-            Place::InLine(ticket) => match this.shared.mailbox.poll_waiting(ticket, cx.waker()) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err((why, envelope))) => {
-                    return Poll::Ready(Err((this.shared.why_not_in(why), envelope)));
-                }
-                Poll::Pending => ticket,
-            },
-            Place::Done => return Poll::Pending,
-        };
-        if !this.alarm.is_none() && this.shared.kind.wheel.poll_fired(&this.alarm, cx.waker()) {
-            return Poll::Ready(match this.leave(ticket) {
-                Some(envelope) => Err((Refusal::Expired, envelope)),
-                None => Ok(()),
-            });
-        }
-        this.place = Place::InLine(ticket);
-        Poll::Pending
-    }
-}
-
-impl<M: Message> InLine<'_, M> {
-    fn leave(&self, ticket: Ticket) -> Option<Envelope<M>> {
-        let (envelope, wake) = self.shared.mailbox.leave(ticket, &self.shared.pace);
-        if wake {
-            self.shared.wake();
-        }
-        envelope
-    }
-}
-
-impl<M: Message> Drop for InLine<'_, M> {
-    fn drop(&mut self) {
-        if let Place::InLine(ticket) = self.place {
-            drop(self.leave(ticket));
-        }
-        let alarm = std::mem::replace(&mut self.alarm, Key::NONE);
-        if !alarm.is_none() {
-            self.shared.kind.wheel.remove(alarm);
         }
     }
 }

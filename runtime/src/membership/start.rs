@@ -264,18 +264,20 @@ async fn start(
     // what was registered in between
     membership.offer(node.inner());
     let spec = PartSpec::new("membership").stop_within(2 * LEAVE_WITHIN + QUIET_WITHIN).outlives_services();
-    let placement = node.inner().placement.clone();
-    if let Some(placement) = &placement {
-        let takeover = Takeover::new(placement);
-        links.exchange().set_taker(move |from, body| takeover.take(from, body, Instant::now()));
-        placement.follow(membership.clone());
-        let spec = PartSpec::new("placement").outlives_services().apart();
-        let (placement, member, links) = (placement.clone(), membership.clone(), links.clone());
-        node.add_part(&spec, move |part| follow(placement.clone(), member.clone(), links.clone(), part))
-            .await?;
-    }
+    place(&node, &membership, &links).await?;
     node.add_part(&spec, move |part| run(shared.clone(), links.clone(), journal.clone(), part)).await?;
     Ok(membership)
+}
+
+/// Has what the cluster group places follow it, if it places anything on this node.
+async fn place(node: &Node, membership: &Membership, links: &Links) -> Result<(), AddPartError> {
+    let Some(placement) = node.inner().placement.clone() else { return Ok(()) };
+    let takeover = Takeover::new(&placement);
+    links.exchange().set_taker(move |from, body| takeover.take(from, body, Instant::now()));
+    placement.follow(membership.clone());
+    let spec = PartSpec::new("placement").outlives_services().apart();
+    let (member, links) = (membership.clone(), links.clone());
+    node.add_part(&spec, move |part| follow(placement.clone(), member.clone(), links.clone(), part)).await
 }
 
 /// Has what the cluster group places begin, move and end, until the node stops.

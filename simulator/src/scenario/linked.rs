@@ -101,7 +101,6 @@ fn times(sim: &mut Simulation) -> Times {
         heartbeat: part(election_min, 12, 20),
         election_min,
         election_max,
-        ..Times::default()
     };
     times.check().expect("they fit");
     times

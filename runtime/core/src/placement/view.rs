@@ -27,7 +27,8 @@ impl View {
                 let can = |other: &NodeId| self.takes(other, service, table.kind());
                 let comes = table.slots().any(|(_, slot)| slot.to == Some(node));
                 let has = table.slots_of(node).next().is_some();
-                !comes && !(has && self.members.values().any(|other| can(&other.card.node)))
+                let goes_on = has && self.members.values().any(|other| can(&other.card.node));
+                !(comes || goes_on)
             })
     }
 
