@@ -195,7 +195,9 @@ impl<F: Future<Output = ()>> Future for Scoped<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.ambient.as_ref().is_some_and(|ambient| !ambient.port.kind().may_act()) {
+        if let Some(ambient) = this.ambient.as_ref().filter(|ambient| !ambient.port.kind().may_act()) {
+            // the whole activation ends, whatever becomes of the lease meanwhile
+            ambient.port.fence();
             return Poll::Ready(());
         }
         swap(&mut this.ambient);

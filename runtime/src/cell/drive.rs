@@ -149,7 +149,11 @@ impl<M: Message> Shared<M> {
         ambient: &mut Option<Ambient>,
         task: &mut Context<'_>,
     ) -> Poll<Exit> {
-        if self.signal() & KILL != 0 {
+        let signal = self.signal();
+        if signal & FENCED != 0 {
+            return Poll::Ready(self.fenced());
+        }
+        if signal & KILL != 0 {
             return Poll::Ready(Exit::Killed);
         }
         let Some(activation) = activation.as_pin_mut() else { return Poll::Ready(Exit::Killed) };
@@ -194,7 +198,7 @@ impl<M: Message> Shared<M> {
     #[cold]
     fn fenced(&self) -> Exit {
         reached!(FENCED);
-        self.end(STOP | FENCED, StopReason::Shutdown);
+        self.fence();
         Exit::Stopped { reason: StopReason::Shutdown }
     }
 

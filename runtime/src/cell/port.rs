@@ -30,6 +30,8 @@ pub(crate) trait Port: Send + Sync {
     fn stop(&self, reason: StopReason);
     /// The activation is dropped at its next await.
     fn kill(&self);
+    /// Nothing of the cell runs any more, not even its hooks: its node may not have it. It has not failed.
+    fn fence(&self);
     /// The activation ends as failed, before its next message.
     fn fail(&self, exit: Exit);
     /// The supervisor's verdict on an abnormal exit: begin again. Ends a rest.

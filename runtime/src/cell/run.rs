@@ -7,7 +7,7 @@ use super::crowd::{Beside, Crowd, Waits};
 use super::ending;
 use super::mailbox::{CROWDED, Hand, Mailbox, URGENT};
 use super::port::Port;
-use super::shared::{Abandon, DRAIN, FAIL, LEAVE, STOP, Shared};
+use super::shared::{Abandon, DRAIN, FAIL, FENCED, LEAVE, STOP, Shared};
 use super::turn;
 use super::wheel::{Key, Wheel};
 use crate::service::Cx;
@@ -163,8 +163,10 @@ impl<'a, M: Message> Run<'a, M> {
         self.shared.books.now.store(now.raw(), Relaxed);
         self.look_at = if before == now { next_look(self.served) } else { self.served + 1 };
         let long = now.raw() != self.shared.books.polling.load(Relaxed);
-        // whether it may go on is looked at before each turn
         let is_fenced = self.shared.kind().fence.as_ref().is_some_and(|fence| !fence.is_open(now));
+        if is_fenced {
+            self.shared.fence();
+        }
         is_fenced || self.served >= BUDGET_QUICK || (self.served >= BUDGET && long) || turn::is_over()
     }
 
@@ -177,6 +179,10 @@ impl<'a, M: Message> Run<'a, M> {
     /// What cannot wait for the batch in hand.
     #[cold]
     fn interrupted(&mut self, signal: u32) -> Option<Next> {
+        if signal & FENCED != 0 {
+            // its driver ends it; not even its hooks run
+            return Some(Next::Yield);
+        }
         if signal & FAIL != 0 {
             return Some(Next::Fail);
         }

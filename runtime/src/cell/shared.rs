@@ -323,6 +323,10 @@ impl<M: Message> Port for Shared<M> {
         self.raise(KILL);
     }
 
+    fn fence(&self) {
+        self.end(STOP | FENCED, StopReason::Shutdown);
+    }
+
     fn fail(&self, exit: Exit) {
         self.rare.lock().fate.get_or_insert_with(|| Box::new(Fate::Fails(exit)));
         self.raise(FAIL);

@@ -13,7 +13,7 @@ use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::supervision::{Exit, StopReason};
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
@@ -96,10 +96,18 @@ impl<S: Service> Placed for Single<S> {
     }
 
     fn lose(&self, slots: &BTreeSet<SlotId>) {
-        self.cell.lock().is_past |= !slots.is_empty();
+        let mut cell = self.cell.lock();
+        if slots.is_empty() {
+            return;
+        }
+        cell.is_past = true;
+        // one that has begun since it was looked for: nobody would wait for its end
+        if let Some(handle) = cell.handle.as_ref().filter(|handle| !handle.is_over()) {
+            handle.port().fence();
+        }
     }
 
-    fn forget(&self, _: &BTreeMap<SlotId, u64>) {}
+    fn forget(&self, _: &dyn Fn(SlotId) -> Option<u64>) {}
 
     fn take(&self, _: Left) {}
 }
@@ -138,6 +146,7 @@ impl Overseer for PlacedOverseer {
 
     fn ended(&self, cell: &dyn Port, exit: &Exit) -> bool {
         if !exit.is_normal() && self.is_elsewhere(cell) {
+            cell.fence();
             return self.inner.ended(cell, &Exit::Stopped { reason: StopReason::Shutdown });
         }
         self.inner.ended(cell, exit)
@@ -149,5 +158,9 @@ impl Overseer for PlacedOverseer {
 
     fn gone(&self, cell: &dyn Port, exit: &Exit) {
         self.inner.gone(cell, exit);
+        // entities begin with a message, a singleton by itself
+        if let Some(placement) = self.placement.as_ref().filter(|_| cell.key().is_none()) {
+            placement.look_again();
+        }
     }
 }

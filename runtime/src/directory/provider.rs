@@ -15,7 +15,7 @@ use odeon_core::id::KEY_MAX;
 use odeon_core::placement::{SlotId, slot_of};
 use odeon_core::supervision::Exit;
 use odeon_core::{Refusal, ServiceName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -183,8 +183,8 @@ impl<S: Service> Placed for Entities<S> {
 
     fn lose(&self, _: &BTreeSet<SlotId>) {}
 
-    fn forget(&self, slots: &BTreeMap<SlotId, u64>) {
-        self.kept.forget(slots);
+    fn forget(&self, since: &dyn Fn(SlotId) -> Option<u64>) {
+        self.kept.forget(since);
     }
 
     fn take(&self, left: Left) {

@@ -17,8 +17,8 @@ mod store;
 
 pub use start::{MembershipConfig, StartMembershipError};
 
-use crate::cell::Wheel;
 use crate::cell::fence::Fence;
+use crate::cell::{Tick, Wheel};
 use crate::journal::Journal;
 use crate::node::{Node, NodeInner};
 use crate::reach::reached;
@@ -231,10 +231,14 @@ impl Shared {
 
     /// A renewal was taken that was sent then.
     fn renewed(&self, sent: Timestamp) {
+        if self.is_over() {
+            return;
+        }
         let mut lease = self.lease.lock();
         // the clock of the fence is read first: what passes in between makes it close too early, never too late
         let (fenced, now) = (self.wheel.elapsed(), self.now());
-        if lease.ends().is_some() && !lease.holds(now) {
+        let is_closed = self.fence.as_ref().is_some_and(|fence| !fence.is_open(Tick::at(fenced)));
+        if lease.ends().is_some() && (is_closed || !lease.holds(now)) {
             reached!(LAPSED);
             self.lapses.fetch_add(1, Relaxed);
         }

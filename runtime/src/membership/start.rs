@@ -322,8 +322,8 @@ async fn run(
     {
         tracing::warn!(%error, "the cluster does not hear that the node leaves: its lease has to end");
     }
-    replica.shared = None;
     close(&membership.0).await;
+    replica.shared = None;
     Ok(())
 }
 
@@ -341,7 +341,8 @@ struct Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
+        // after a panic it is begun again, with the replica that is there
+        if let Some(shared) = self.shared.take().filter(|_| !std::thread::panicking()) {
             self.executor.spawn(async move { close(&shared).await });
         }
     }

@@ -13,11 +13,12 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use odeon_core::membership::View;
-use odeon_core::placement::SlotId;
+use odeon_core::placement::{SlotId, Table};
 use odeon_core::supervision::StopReason;
 use odeon_core::{NodeId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -110,12 +111,19 @@ impl Driver {
             self.links.cast_out(view.gone.iter().map(|(name, gone)| (name, gone.incarnation)));
             // whoever knows where something is looks again
             self.links.note_change();
+            for (name, service) in &*self.placement.services.lock() {
+                let table = view.tables.get(name);
+                service.forget(&|slot| since(table.map(|table| &**table), slot, self.membership.node()));
+            }
         }
         let acts = self.membership.holds_lease() && self.membership.standing() == Standing::Member;
         if std::mem::replace(&mut self.acts, acts) != acts {
             self.membership.events().note(&Event::Lease { holds: acts });
         }
         let services = self.placement.services.lock().clone();
+        if self.placement.unsettled.swap(false, SeqCst) {
+            self.settled = None;
+        }
         // renewals make other views of the same epoch
         let now = Some((view.epoch, acts, self.membership.lapses(), services.len()));
         if std::mem::replace(&mut self.settled, now) == now {
@@ -127,7 +135,7 @@ impl Driver {
             let lost: BTreeSet<SlotId> =
                 before.iter().filter(|slot| !now.is_some_and(|now| now.contains(slot))).copied().collect();
             if let Some(service) = services.get(name).filter(|_| !lost.is_empty()) {
-                end(self.membership.events(), &**service, &lost, view, self.membership.node());
+                end(self.membership.events(), &**service, &lost);
             }
         }
         self.mine = mine;
@@ -211,7 +219,7 @@ fn owned(view: &View, services: &BTreeMap<ServiceName, Arc<dyn Placed>>, node: &
 }
 
 /// Ends what runs in slots that are not this node's any more.
-fn end(events: &Events, service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &View, node: &NodeId) {
+fn end(events: &Events, service: &dyn Placed, lost: &BTreeSet<SlotId>) {
     let cells = service.cells(Some(lost));
     if !cells.is_empty() {
         reached!(SLOTS_LOST);
@@ -220,22 +228,12 @@ fn end(events: &Events, service: &dyn Placed, lost: &BTreeSet<SlotId>, view: &Vi
     }
     kill(cells);
     service.lose(lost);
-    service.forget(&elsewhere(view, service.service(), lost, node));
 }
 
-/// Those of these slots that are not a node's, and since which epoch.
-pub(super) fn elsewhere(
-    view: &View,
-    service: &ServiceName,
-    slots: &BTreeSet<SlotId>,
-    node: &NodeId,
-) -> BTreeMap<SlotId, u64> {
-    // of a service that nobody has any more nothing is kept
-    let Some(table) = view.tables.get(service) else {
-        return slots.iter().map(|slot| (*slot, u64::MAX)).collect();
-    };
-    let slots = slots.iter().filter_map(|slot| Some((*slot, table.slot(*slot)?)));
-    slots.filter(|(_, slot)| slot.owner != Some(node)).map(|(id, slot)| (id, slot.epoch)).collect()
+/// Since which epoch a slot is not a node's, if it is not. What nobody has any more is kept nowhere.
+fn since(table: Option<&Table>, slot: SlotId, node: &NodeId) -> Option<u64> {
+    let Some(found) = table.and_then(|table| table.slot(slot)) else { return Some(u64::MAX) };
+    (found.owner != Some(node)).then_some(found.epoch)
 }
 
 fn kill(cells: Vec<Arc<dyn Port>>) {

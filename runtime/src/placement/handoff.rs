@@ -1,9 +1,8 @@
 //! Slots go from one living node to another: their entities are passivated, what they left is carried over, and the
 //! cluster group is told. Messages for them wait meanwhile.
 
-use super::driver::elsewhere;
 use super::{Left, Placed, Placement, slot};
-use crate::cell::port::Port;
+use crate::cell::port::{Phase, Port};
 use crate::membership::Membership;
 use crate::reach::reached;
 use crate::replication::Exchange;
@@ -38,6 +37,8 @@ const TAKE_WITHIN: Duration = Duration::from_secs(2);
 const TELL_WITHIN: Duration = Duration::from_millis(500);
 /// Activations that end within this time are handed over together.
 const TOGETHER: Duration = Duration::from_millis(20);
+/// What becomes of a cell whose activation has ended is looked at again after this time.
+const MOMENT: Duration = Duration::from_millis(1);
 /// What did not work is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -117,9 +118,8 @@ impl Giving {
         }
         // some may have been called back: they begin anew
         self.service.lose(&all);
-        let lost = elsewhere(&self.membership.view(), name, &all, self.membership.node());
-        self.service.forget(&lost);
-        lost.len()
+        let (view, node) = (self.membership.view(), self.membership.node());
+        all.iter().filter(|slot| view.owner_of(name, **slot).is_none_or(|(owner, _)| owner != node)).count()
     }
 
     /// Those that this node owns and that shall go to the other one.
@@ -170,7 +170,8 @@ impl Given {
             given.remove(&(self.service.clone(), *slot));
         }
         drop(given);
-        self.placement.look.notify_one();
+        // they may be to go to somebody else by now
+        self.placement.look_again();
     }
 }
 
@@ -181,7 +182,7 @@ impl Drop for Given {
     }
 }
 
-/// Activations that handle what they have and are passivated then.
+/// Cells whose activations handle what they have and are passivated then.
 pub(super) struct Ending {
     ends: FuturesUnordered<BoxFuture<'static, SlotId>>,
     /// How many of a slot have not ended.
@@ -191,16 +192,25 @@ pub(super) struct Ending {
 impl Ending {
     fn begin(service: &dyn Placed, slots: &Epochs) -> Self {
         let cells = service.cells(Some(&slots.keys().copied().collect()));
-        Self::of(cells.iter().map(|cell| (slot(cell.key().map(|key| &**key)), stop_one(cell))))
+        let end = |cell: &Arc<dyn Port>| {
+            let end = watch(cell);
+            let is_entity = cell.key().is_some();
+            cell.drain(if is_entity { StopReason::Passivated } else { StopReason::Shutdown });
+            over(cell.clone(), end)
+        };
+        Self::of(cells.iter().map(|cell| (slot(cell.key().map(|key| &**key)), end(cell))))
     }
 
-    /// Of these slots, each told by its receiver when one of its activations has ended.
-    pub(super) fn of(activations: impl Iterator<Item = (SlotId, oneshot::Receiver<()>)>) -> Self {
+    /// Of these slots, each with what ends when one of its cells is over.
+    pub(super) fn of<F>(cells: impl Iterator<Item = (SlotId, F)>) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (ends, mut busy) = (FuturesUnordered::<BoxFuture<'static, SlotId>>::new(), BTreeMap::new());
-        for (slot, end) in activations {
+        for (slot, end) in cells {
             *busy.entry(slot).or_default() += 1;
             ends.push(Box::pin(async move {
-                let _ = end.await;
+                end.await;
                 slot
             }));
         }
@@ -235,14 +245,29 @@ impl Ending {
     }
 }
 
-fn stop_one(cell: &Arc<dyn Port>) -> oneshot::Receiver<()> {
+/// Tells when the activation that a cell has now has ended.
+fn watch(cell: &Arc<dyn Port>) -> oneshot::Receiver<()> {
     let (ended, end) = oneshot::channel();
     // whoever has waited may have left
     let tell = move |_: &Exit| ended.send(()).unwrap_or_default();
     cell.kind().overseer.watch(&**cell, Box::new(tell));
-    let is_entity = cell.key().is_some();
-    cell.drain(if is_entity { StopReason::Passivated } else { StopReason::Shutdown });
     end
+}
+
+/// Waits until a cell that drains is over. One that was about to end when the drain came has another activation for what
+/// had come by then, and what that leaves is what counts.
+async fn over(cell: Arc<dyn Port>, mut end: oneshot::Receiver<()>) {
+    loop {
+        let _ = (&mut end).await;
+        // between two activations, or before the end
+        while cell.status().phase == Phase::Waiting {
+            sleep(MOMENT).await;
+        }
+        if cell.status().phase == Phase::Ended {
+            return;
+        }
+        end = watch(&cell);
+    }
 }
 
 /// What was left as it travels. None of it, if it is too much: then it is lost.
@@ -288,8 +313,8 @@ async fn hand(
 /// What comes from nodes that give slots to this one.
 pub(crate) struct Takeover {
     placement: Weak<Placement>,
-    /// By whom it is from, and the attempt.
-    coming: Mutex<BTreeMap<(NodeName, u64), Coming>>,
+    /// By whom it is from, of what, and the attempt.
+    coming: Mutex<BTreeMap<(NodeName, ServiceName, u64), Coming>>,
 }
 
 struct Coming {
@@ -317,7 +342,7 @@ impl Takeover {
         let left: Vec<Left> = rmp_serde::from_slice(&whole).map_err(|error| error.to_string())?;
         for left in left {
             // one that was overtaken by a later attempt may come when all is over
-            if placement.epoch(&service, slot(Some(&*left.key))) <= left.epoch {
+            if left.epoch == 0 || placement.epoch(&service, slot(Some(&*left.key))) <= left.epoch {
                 placed.take(left);
             }
         }
@@ -326,11 +351,11 @@ impl Takeover {
 
     /// All of it, once the last piece has come.
     fn assemble(&self, from: &NodeName, piece: Piece, now: Instant) -> Result<Option<Bytes>, String> {
-        let Piece { service: _, attempt, length, at, piece } = piece;
+        let Piece { service, attempt, length, at, piece } = piece;
         let mut coming = self.coming.lock();
         // whoever gave up begins another attempt, and whoever is lost none
         coming.retain(|_, coming| now.saturating_duration_since(coming.at) < 2 * TAKE_WITHIN);
-        let of = (from.clone(), attempt);
+        let of = (from.clone(), service, attempt);
         if at == 0 {
             if length > LEFT_MAX as u64 || coming.len() >= TAKING_MAX && !coming.contains_key(&of) {
                 return Err("it is too much at once".into());

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -61,8 +61,8 @@ pub(crate) trait Placed: Send + Sync {
     fn left(&self, slots: &BTreeSet<SlotId>) -> Vec<(Arc<str>, Bytes)>;
     /// What ran in them was ended. What this node has of them from now on begins anew.
     fn lose(&self, slots: &BTreeSet<SlotId>);
-    /// Others have them since these epochs: what was left here before is worth nothing.
-    fn forget(&self, slots: &BTreeMap<SlotId, u64>);
+    /// Others have a slot since the epoch that this tells: what was left here before is worth nothing.
+    fn forget(&self, since: &dyn Fn(SlotId) -> Option<u64>);
     /// What an entity left at the node that had its slot in this epoch.
     fn take(&self, left: Left);
 }
@@ -72,7 +72,7 @@ pub(crate) trait Placed: Send + Sync {
 pub(crate) struct Left {
     pub(crate) key: Arc<str>,
     pub(crate) state: Bytes,
-    /// That of its slot, as the one that gives it away has it.
+    /// That of its slot, as the one that gives it away has it. 0: it does not say.
     #[serde(default)]
     pub(crate) epoch: u64,
 }
@@ -90,8 +90,10 @@ pub(crate) struct Placement {
     lines: Lines,
     /// Until when what is placed here may act.
     pub(crate) fence: Arc<Fence>,
-    /// Something waits, or was given: the driver has to look.
+    /// Something waits: the driver has to look.
     look: Notify,
+    /// Something has become of what is here that no view tells of: it has to look at all of it.
+    unsettled: AtomicBool,
 }
 
 /// The slot of a key; that of a singleton, which has none.
@@ -109,6 +111,12 @@ impl Placement {
     /// This node can activate a service.
     pub(crate) fn add(&self, service: Arc<dyn Placed>) {
         self.services.lock().insert(service.service().clone(), service);
+        self.look.notify_one();
+    }
+
+    /// Something has become of what is here that no view tells of.
+    pub(crate) fn look_again(&self) {
+        self.unsettled.store(true, SeqCst);
         self.look.notify_one();
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use odeon_core::placement::SlotId;
 use odeon_core::{Refusal, ServiceName};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -200,7 +200,7 @@ impl Placed for Shelf {
         Vec::new()
     }
     fn lose(&self, _: &BTreeSet<SlotId>) {}
-    fn forget(&self, _: &BTreeMap<SlotId, u64>) {}
+    fn forget(&self, _: &dyn Fn(SlotId) -> Option<u64>) {}
     fn take(&self, left: Left) {
         self.taken.lock().push(left);
     }
@@ -261,7 +261,9 @@ async fn slots_whose_activations_take_long_hold_up_no_others() {
     let mut slots: Epochs = [empty, quick, slow].into_iter().map(|slot| (slot, 7)).collect();
     let (end_quick, quick_ends) = oneshot::channel();
     let ((end_first, first_ends), (end_second, second_ends)) = (oneshot::channel(), oneshot::channel());
-    let mut ending = Ending::of([(quick, quick_ends), (slow, first_ends), (slow, second_ends)].into_iter());
+    let ends = |of: oneshot::Receiver<()>| async move { of.await.unwrap_or_default() };
+    let cells = [(quick, quick_ends), (slow, first_ends), (slow, second_ends)];
+    let mut ending = Ending::of(cells.into_iter().map(|(slot, end)| (slot, ends(end))));
     end_quick.send(()).expect("it is waited for");
     end_first.send(()).expect("it is waited for");
     let free = ending.some(&slots).await;

@@ -144,15 +144,11 @@ pub(super) fn part_for(sim: &mut Simulation, hosts: &[HostId], time: Range<u64>)
     let half = 1 + sim.random() as usize % (count - 1);
     let time = milliseconds(sim, time.start, time.end);
     match sim.random() % 4 {
-        0 => {
-            reached("shapes: halves");
-            halve(sim, &order, half, 0);
-        }
-        1 => {
+        1 if half > 1 => {
             reached("shapes: halves that one machine joins");
             halve(sim, &order, half, 1);
         }
-        2 => {
+        2 if count > 3 => {
             reached("shapes: a ring");
             for at in 0..count {
                 for other in at + 2..count {
@@ -162,7 +158,7 @@ pub(super) fn part_for(sim: &mut Simulation, hosts: &[HostId], time: Range<u64>)
                 }
             }
         }
-        _ => {
+        3 => {
             reached("shapes: a cut that comes and goes");
             let end = sim.now() + time;
             while sim.now() < end {
@@ -174,13 +170,18 @@ pub(super) fn part_for(sim: &mut Simulation, hosts: &[HostId], time: Range<u64>)
             }
             return;
         }
+        // too few for the others
+        _ => {
+            reached("shapes: halves");
+            halve(sim, &order, half, 0);
+        }
     }
     sim.run_for(time);
 }
 
 /// Cuts the paths between the first machines and the others, but for those of so many of the first.
 fn halve(sim: &mut Simulation, order: &[HostId], half: usize, joined: usize) {
-    for one in &order[joined..half.max(joined)] {
+    for one in &order[joined..half] {
         cut_off(sim, *one, &order[half..]);
     }
 }

@@ -272,7 +272,9 @@ impl Simulation {
         let Some(held) = self.hosts[host.0].executors.get_mut(executor) else { return };
         held.busy_until = held.busy_until.max(until);
         self.note(host, &format!("executor {executor} is held up for {span:?}"));
-        self.reached.note(HELD_UP);
+        if self.executors(host) > 1 {
+            self.reached.note(HELD_UP);
+        }
     }
 
     /// The host of this name.

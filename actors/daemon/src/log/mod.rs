@@ -28,8 +28,9 @@ use words::Words;
 /// The environment variable with a filter.
 pub(crate) const VARIABLE: &str = "ODEON_LOG";
 
-/// What the algorithm behind replicas does is told by them, in fewer words; its own are for who asks for them.
-const QUIET: &str = "openraft=error";
+/// What the algorithm behind replicas does is told by them, in fewer words; its own are for who asks for them. To it a
+/// replica that has stopped is an error for whoever still asks it something.
+const QUIET: &str = "openraft=error,openraft::raft::raft_inner=off";
 
 /// How long the end of the process waits for a reader of the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -52,6 +52,22 @@ async fn a_caller_whose_handler_is_dropped_as_the_lease_has_ended_is_told_that_i
 }
 
 #[tokio::test]
+async fn a_task_that_finds_the_lease_ended_ends_its_activation_though_the_lease_is_given_anew() {
+    let (world, fence) = fenced();
+    fence.open_until(world.wheel.elapsed() + LONG);
+    let (cell, task) = (world.spawn(), gate());
+    tell(&cell, Ask::Task(Some(task.clone()))).expect("room");
+    settle().await;
+    fence.close();
+    // the first that is woken: the activation itself has nothing to do
+    task.add_permits(1);
+    settle().await;
+    fence.open_until(world.wheel.elapsed() + LONG);
+    until("it ended", || world.gone().len() == 1).await;
+    assert!(cell.is_fenced() && cell.is_over() && world.notes().is_empty());
+}
+
+#[tokio::test]
 async fn an_activation_that_is_busy_stops_when_the_lease_ends() {
     let (world, fence) = fenced();
     fence.open_until(world.wheel.elapsed() + Duration::from_millis(50));

@@ -185,6 +185,10 @@ impl FakeCell {
 }
 
 impl Port for FakeCell {
+    fn fence(&self) {
+        self.kill();
+    }
+
     fn id(&self) -> ActivationId {
         self.id
     }

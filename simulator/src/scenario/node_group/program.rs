@@ -94,8 +94,12 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     board.open(|b| b.begins(&name, replica, links.local_address()));
     let config =
         JournalConfig { segment_bytes: 0, ..JournalConfig::in_directory(machine.directory.join("journal")) };
-    let Ok(journal) = Journal::open(config, Arc::new(Inline)).await else {
-        return reached("group: a journal was cut off while it was opened");
+    let journal = match Journal::open(config, Arc::new(Inline)).await {
+        Ok(journal) => journal,
+        Err(error) => {
+            tracing::info!(%error, "the journal is not opened: the machine goes down");
+            return reached("group: a journal was cut off while it was opened");
+        }
     };
     let config = GroupConfig {
         snapshot_after: 40,

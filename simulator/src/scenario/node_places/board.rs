@@ -165,6 +165,9 @@ impl Board {
 
     pub(super) fn has_left(&mut self, name: &str) {
         self.leaving.remove(name);
+        for seen in self.nodes.values_mut().filter(|seen| seen.node.name.as_str() == name) {
+            (seen.standing, seen.holds_lease) = (Standing::Left, false);
+        }
     }
 
     /// Whether so many nodes are members with leases, see the same, and each slot has an owner that is to keep it.
