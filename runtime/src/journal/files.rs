@@ -9,6 +9,7 @@ use odeon_core::journal::{
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,6 +122,8 @@ struct Reading {
     /// Where the last one ends.
     end: u64,
     chain: u32,
+    /// All before this was durable.
+    synced: u64,
     index: Index,
 }
 
@@ -147,7 +150,7 @@ impl Reading {
             }
             Ok(())
         })?;
-        (self.begun, self.end, self.chain) = (true, found.end, found.chain);
+        (self.begun, self.end, self.chain, self.synced) = (true, found.end, found.chain, found.synced);
         match found.tail {
             Tail::Whole => Ok(false),
             Tail::Torn if last => Ok(true),
@@ -256,9 +259,8 @@ impl Files {
             tracing::info!(path = %path.display(), at, "what a crash has torn is cut off");
             file.set_len(at).and_then(|()| file.sync_all()).map_err(io)?;
         }
-        // what is read here may only be in memory, if the process alone has died
         if last {
-            file.sync_data().map_err(io)?;
+            write_again(&path, &file, read.synced - position..read.end - position).map_err(io)?;
         }
         (self.end, self.chain, self.synced) = (read.end, read.chain, read.end);
         self.segments.insert(position, Arc::new(file));
@@ -353,6 +355,18 @@ impl Files {
     pub(super) fn readers(&self) -> Readers {
         Readers(self.segments.clone())
     }
+}
+
+/// Makes a part of a file durable. What is read here may only be in memory, if the process alone has died; and if a sync
+/// had failed before, the system takes that for durable which is not, until it is written again (Rebello et al., "Can
+/// Applications Recover from fsync Failures?", 2020).
+fn write_again(path: &Path, file: &File, part: Range<u64>) -> io::Result<()> {
+    let mut bytes = vec![0; (part.end - part.start) as usize];
+    file.read_exact_at(&mut bytes, part.start)?;
+    // the other one appends, wherever it is told to write
+    let again = OpenOptions::new().write(true).open(path)?;
+    again.write_all_at(&bytes, part.start)?;
+    again.sync_data()
 }
 
 impl Readers {

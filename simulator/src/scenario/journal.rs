@@ -1,9 +1,10 @@
-//! A journal is appended to while its machine crashes, inside its writes above all. What it confirmed is there when it
+//! A journal is appended to while its machine crashes, inside its writes above all, or its disk fails to sync. What it
+//! confirmed is there when it
 //! is opened again, and nothing is that was not appended: what is left is the beginning of what was.
 
 use super::books::Books;
 use crate::reach::reached;
-use crate::{Crash, HostId, Machine, Simulation};
+use crate::{Crash, DiskOptions, HostId, Machine, Simulation};
 use bytes::Bytes;
 use odeon::core::Random;
 use odeon::core::journal::{GroupId, Record};
@@ -69,6 +70,16 @@ pub(super) fn run(sim: &mut Simulation) {
 fn crash(sim: &mut Simulation, host: HostId) {
     let how = if sim.random().is_multiple_of(3) { Crash::Process } else { Crash::Power };
     if sim.random().is_multiple_of(5) {
+        return sim.crash(host, how);
+    }
+    if sim.random().is_multiple_of(8) {
+        // what was not durable then the system takes for durable, as long as it lives
+        let disks = sim.options().disks.clone();
+        sim.set_disk(host, &DiskOptions { sync_failure: 1.0, ..disks.clone() });
+        let refused = Duration::from_millis(1 + sim.random() % 100);
+        sim.run_for(refused);
+        sim.set_disk(host, &disks);
+        reached("disks: syncs failed before a crash");
         return sim.crash(host, how);
     }
     let calls = sim.random() % CALLS;

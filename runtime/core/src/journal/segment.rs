@@ -88,6 +88,8 @@ pub struct Scan {
     pub end: u64,
     /// The checksum of that.
     pub chain: u32,
+    /// All before this was durable when its last whole batch was written; not before the segment begins.
+    pub synced: u64,
     /// What is behind.
     pub tail: Tail,
 }
@@ -101,13 +103,14 @@ pub fn scan<E>(
     (head, checksum): (&SegmentHead, u32),
     mut visit: impl FnMut(&Batch<'_>) -> Result<(), E>,
 ) -> Result<Scan, E> {
-    let (mut at, mut chain) = (SEGMENT_HEAD, checksum);
+    let (mut at, mut chain, mut synced) = (SEGMENT_HEAD, checksum, head.position);
     let position_of = |at: usize| head.position + at as u64;
     while let Some(batch) = Batch::read(bytes.get(at..).unwrap_or_default()) {
         if batch.head.chain != chain || batch.head.position != position_of(at) {
             break;
         }
         visit(&batch)?;
+        synced = synced.max(batch.head.synced);
         (at, chain) = (at + batch.length(), batch.checksum);
     }
     let end = position_of(at);
@@ -121,7 +124,7 @@ pub fn scan<E>(
         false if relied_upon => Tail::Rotten,
         false => Tail::Torn,
     };
-    Ok(Scan { end, chain, tail })
+    Ok(Scan { end, chain, synced, tail })
 }
 
 #[cfg(test)]
@@ -156,10 +159,11 @@ mod tests {
 
     #[test]
     fn a_segment_comes_back_as_it_was_written() {
-        let (bytes, head, _) = segment(&[b"one", b"", b"three"]);
+        let (bytes, head, begins) = segment(&[b"one", b"", b"three"]);
         let (bodies, scan) = look(&bytes);
         assert_eq!(bodies, [&b"one"[..], b"", b"three"]);
         assert_eq!((scan.end, scan.tail), (head.position + bytes.len() as u64, Tail::Whole));
+        assert_eq!(scan.synced, head.position + begins[2] as u64, "each says what was durable before it");
         assert_eq!(SegmentHead::read(&bytes).map(|(read, _)| read), Ok(head));
     }
 
