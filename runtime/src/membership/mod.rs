@@ -144,6 +144,12 @@ impl Membership {
         *self.0.standing.borrow() != Standing::Member || !self.holds_lease()
     }
 
+    /// Whether what is placed here may act: a little shorter than the lease, as long as activations themselves think so.
+    pub(crate) fn may_act(&self) -> bool {
+        let now = Tick::at(self.0.wheel.elapsed());
+        self.holds_lease() && self.0.fence.as_ref().is_none_or(|fence| fence.is_open(now))
+    }
+
     /// How often a lease had ended when the node was given another one.
     pub(crate) fn lapses(&self) -> u64 {
         self.0.lapses.load(Relaxed)

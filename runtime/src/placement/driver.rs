@@ -116,7 +116,7 @@ impl Driver {
                 service.forget(&|slot| since(table.map(|table| &**table), slot, self.membership.node()));
             }
         }
-        let acts = self.membership.holds_lease() && self.membership.standing() == Standing::Member;
+        let acts = self.membership.may_act() && self.membership.standing() == Standing::Member;
         if std::mem::replace(&mut self.acts, acts) != acts {
             self.membership.events().note(&Event::Lease { holds: acts });
         }
@@ -230,9 +230,10 @@ fn end(events: &Events, service: &dyn Placed, lost: &BTreeSet<SlotId>) {
     service.lose(lost);
 }
 
-/// Since which epoch a slot is not a node's, if it is not. What nobody has any more is kept nowhere.
+/// Since which epoch a slot is not a node's, if it is not. A node that has not heard of a table yet may have been given
+/// what belongs to it.
 fn since(table: Option<&Table>, slot: SlotId, node: &NodeId) -> Option<u64> {
-    let Some(found) = table.and_then(|table| table.slot(slot)) else { return Some(u64::MAX) };
+    let found = table?.slot(slot)?;
     (found.owner != Some(node)).then_some(found.epoch)
 }
 

@@ -136,7 +136,7 @@ impl Placement {
         match found.owner {
             None => Place::Nowhere("its node is lost, and no other one is chosen yet"),
             Some(owner) if owner != membership.node() => Place::There(owner.clone(), found.epoch),
-            Some(_) if !membership.holds_lease() => {
+            Some(_) if !membership.may_act() => {
                 Place::Nowhere("its node has heard nothing from the cluster group for too long")
             }
             Some(_) if self.is_given(service, slot) => {
