@@ -163,7 +163,7 @@ impl<M: Message> Shared<M> {
         // the clock is read once for each poll: deadlines need it
         let began = self.kind().wheel.elapsed();
         let now = Tick::at(began);
-        if self.kind().fence.as_ref().is_some_and(|fence| !fence.is_open(now)) {
+        if !self.kind().may_act_at(now) {
             return Poll::Ready(self.fenced());
         }
         let now = now.raw();

@@ -1,5 +1,6 @@
 //! What all cells of one service on one node share.
 
+use super::Tick;
 pub(crate) use super::bounds::Bounds;
 use super::fence::Fence;
 use super::port::Overseer;
@@ -45,8 +46,14 @@ impl Kind {
         self.fence.is_some()
     }
 
-    /// Whether its activations may act now, for those who have not read the clock.
+    /// Whether its activations may act at this time.
+    #[inline]
+    pub(crate) fn may_act_at(&self, now: Tick) -> bool {
+        self.fence.as_ref().is_none_or(|fence| fence.is_open(now))
+    }
+
+    /// The same for those who have not read the clock; it is read only where there is a fence.
     pub(crate) fn may_act(&self) -> bool {
-        self.fence.as_ref().is_none_or(|fence| fence.is_open(self.wheel.now()))
+        self.fence.is_none() || self.may_act_at(self.wheel.now())
     }
 }

@@ -163,7 +163,7 @@ impl<'a, M: Message> Run<'a, M> {
         self.shared.books.now.store(now.raw(), Relaxed);
         self.look_at = if before == now { next_look(self.served) } else { self.served + 1 };
         let long = now.raw() != self.shared.books.polling.load(Relaxed);
-        let is_fenced = self.shared.kind().fence.as_ref().is_some_and(|fence| !fence.is_open(now));
+        let is_fenced = !self.shared.kind().may_act_at(now);
         if is_fenced {
             self.shared.fence();
         }

@@ -237,10 +237,11 @@ impl Shared {
 
     /// A renewal was taken that was sent then.
     fn renewed(&self, sent: Timestamp) {
+        let mut lease = self.lease.lock();
+        // whoever leaves says so first, and gives its lease up under the same lock
         if self.is_over() {
             return;
         }
-        let mut lease = self.lease.lock();
         // the clock of the fence is read first: what passes in between makes it close too early, never too late
         let (fenced, now) = (self.wheel.elapsed(), self.now());
         let is_closed = self.fence.as_ref().is_some_and(|fence| !fence.is_open(Tick::at(fenced)));
@@ -255,7 +256,8 @@ impl Shared {
     }
 
     fn lose_lease(&self) {
-        self.lease.lock().lose();
+        let mut lease = self.lease.lock();
+        lease.lose();
         self.fence.iter().for_each(|fence| fence.close());
     }
 

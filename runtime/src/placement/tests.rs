@@ -206,12 +206,18 @@ impl Placed for Shelf {
     }
 }
 
-#[test]
-fn what_entities_left_is_taken_once_all_pieces_have_come_in_order() {
+/// One on a node, and what takes for it. The placement has to be kept.
+fn shelf() -> (Arc<Shelf>, Arc<Placement>, Takeover) {
     let shelf = Arc::new(Shelf { name: Some("shop".parse().expect("a name")), ..Shelf::default() });
     let placement = Arc::new(Placement::default());
     placement.add(shelf.clone());
     let takeover = Takeover::new(&placement);
+    (shelf, placement, takeover)
+}
+
+#[test]
+fn what_entities_left_is_taken_once_all_pieces_have_come_in_order() {
+    let (shelf, _placement, takeover) = shelf();
     let from = "north".parse().expect("a name");
     let left = [
         Left { key: "a".into(), state: vec![1; 600_000].into(), epoch: 7 },
@@ -236,10 +242,7 @@ fn what_entities_left_is_taken_once_all_pieces_have_come_in_order() {
 
 #[test]
 fn attempts_that_broke_off_hold_up_no_later_one() {
-    let shelf = Arc::new(Shelf { name: Some("shop".parse().expect("a name")), ..Shelf::default() });
-    let placement = Arc::new(Placement::default());
-    placement.add(shelf.clone());
-    let takeover = Takeover::new(&placement);
+    let (shelf, _placement, takeover) = shelf();
     let left = [Left { key: "a".into(), state: vec![1; 600_000].into(), epoch: 7 }];
     let pieces = |attempt| super::handoff::pieces(&"shop".parse().expect("a name"), attempt, &left);
     let (from, now) = ("north".parse().expect("a name"), Instant::now());
