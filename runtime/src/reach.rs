@@ -15,6 +15,7 @@ macro_rules! points {
 
 points! {
     RENEWED_ELSEWHERE = "members: a lease was renewed with another leader than the one that was asked first";
+    RENEWED_TOGETHER = "members: a lease was renewed a little before its time, together with another one";
 
     CAMPAIGN_LEFT = "elections: a replica did not ask to be elected, for it had just backed another one";
     CAMPAIGN_HELD = "elections: a candidate was not backed by another one with a greater id";
@@ -22,6 +23,7 @@ points! {
     HELD = "placement: a message waited, for its receiver was nowhere";
     FORWARDED = "placement: a message went on to where its receiver is by now";
     BEHIND_ITS_SENDER = "placement: a message waited for news that its sender had";
+    HANDOFF_PUT_OFF = "placement: a node gave nothing away yet, for the next owner could not be reached";
     HANDOFF = "placement: a node began to give slots away";
     FENCED = "placement: an activation found that its node's lease has ended";
     LAPSED = "placement: a lease had ended and was given anew before anybody looked";

@@ -43,7 +43,8 @@ pub(super) fn members(node: &Node, membership: &Membership) -> Members {
         name: name.to_string(),
         incarnation: gone.incarnation,
         reason: gone.reason,
-        since: gone.since,
+        since: gone.since.epoch,
+        since_ms: gone.since.at,
     });
     Members {
         node: membership.node().to_string(),
@@ -76,7 +77,8 @@ fn summary(member: &Member, group: &GroupStatus, links: &[LinkStatus]) -> Member
         name: node.name.to_string(),
         incarnation: node.incarnation,
         state: member.state,
-        since: member.since,
+        since: member.since.epoch,
+        since_ms: member.since.at,
         suspect_ms: link.and_then(|link| link.suspect).map(millis),
         suspected_by: link.iter().flat_map(|link| &link.suspected_by).map(ToString::to_string).collect(),
         role: role(*replica, group),

@@ -5,6 +5,7 @@
 use super::Tick;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Ticks are coarse: this much is left of a lease when it counts as over.
 const COARSE: Duration = Duration::from_millis(3);
@@ -14,11 +15,13 @@ const COARSE: Duration = Duration::from_millis(3);
 pub(crate) struct Fence {
     /// Raw tick; never: it is closed.
     until: AtomicU32,
+    /// It was closed, and is open: whoever looks after placement has to look.
+    pub(crate) opened: Notify,
 }
 
 impl Default for Fence {
     fn default() -> Self {
-        Self { until: AtomicU32::new(Tick::NEVER.raw()) }
+        Self { until: AtomicU32::new(Tick::NEVER.raw()), opened: Notify::new() }
     }
 }
 

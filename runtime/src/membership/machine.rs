@@ -3,7 +3,7 @@
 use crate::replication::{Freeze, StateMachine};
 use bytes::Bytes;
 use odeon_core::EntryId;
-use odeon_core::membership::{Command, View};
+use odeon_core::membership::{Command, Proposal, View};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -19,26 +19,58 @@ struct Written {
 const VERSION: u32 = 1;
 
 /// Applies commands, and publishes each view.
-pub(super) struct Views(watch::Sender<Arc<View>>);
+pub(super) struct Views {
+    views: watch::Sender<Arc<View>>,
+    renewals: watch::Sender<u64>,
+}
 
 impl Views {
-    pub(super) fn new() -> (Self, watch::Receiver<Arc<View>>) {
-        let (sender, receiver) = watch::channel(Arc::new(View::default()));
-        (Self(sender), receiver)
+    pub(super) fn new() -> Self {
+        Self { views: watch::Sender::new(Arc::default()), renewals: watch::Sender::new(0) }
     }
+
+    /// Tells of each change of the view, and of no renewals, of which there are some each second.
+    pub(super) fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.views.subscribe()
+    }
+
+    /// Tells of renewals alone: how many entries there were of them.
+    pub(super) fn renewals(&self) -> watch::Receiver<u64> {
+        self.renewals.subscribe()
+    }
+}
+
+/// What a replica has of an entry.
+fn read(written: &[u8]) -> Result<Proposal, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    // what is not of this version need not look like it
+    let Head { version } = serde_json::from_slice(written).map_err(|error| error.to_string())?;
+    if version != Proposal::VERSION {
+        return Err(format!("a command of version {version}: this program reads {}", Proposal::VERSION));
+    }
+    serde_json::from_slice(written).map_err(|error| error.to_string())
 }
 
 impl StateMachine for Views {
     fn apply(&mut self, at: EntryId, command: &[u8]) -> Result<Bytes, String> {
-        let command: Command = serde_json::from_slice(command).map_err(|error| error.to_string())?;
-        let mut view = (**self.0.borrow()).clone();
-        let outcome = view.apply(at.index, command);
-        self.0.send_replace(Arc::new(view));
+        let proposal = read(command)?;
+        if matches!(proposal.command, Command::Renew { .. }) {
+            self.renewals.send_modify(|renewals| *renewals += 1);
+        }
+        let mut outcome = None;
+        self.views.send_if_modified(|view| {
+            let before = view.epoch;
+            outcome = Some(Arc::make_mut(view).apply(at.index, proposal));
+            view.epoch != before
+        });
         Ok(Bytes::from(serde_json::to_vec(&outcome).expect("outcomes can be written")))
     }
 
     fn freeze(&self) -> Freeze {
-        let view = self.0.borrow().clone();
+        let view = self.views.borrow().clone();
         Box::new(move || {
             let written = Written { version: VERSION, view: (*view).clone() };
             serde_json::to_vec(&written).expect("views can be written")
@@ -50,7 +82,21 @@ impl StateMachine for Views {
         if written.version != VERSION {
             return Err(format!("a view of version {}: this program reads {VERSION}", written.version));
         }
-        self.0.send_replace(Arc::new(written.view));
+        self.views.send_replace(Arc::new(written.view));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_a_later_version_is_named_whatever_it_looks_like() {
+        let raise = r#"{"version":1,"at":17,"command":{"command":"raise","level":2}}"#;
+        assert_eq!(read(raise.as_bytes()), Ok(Proposal { at: 17, ..Command::Raise { level: 2 }.into() }));
+        let later = read(br#"{"version":2,"wanted":["cart"]}"#).expect_err("it is not known here");
+        assert_eq!(later, "a command of version 2: this program reads 1");
+        assert!(read(br#"{"command":"raise","level":2}"#).expect_err("it has none").contains("version"));
     }
 }

@@ -32,11 +32,11 @@ pub(super) async fn run(shared: &Shared, links: &Links) {
     }
     // whoever has joined holds no lease: others may count it from an earlier try of the same
     let mut renewal = Instant::now();
-    let mut retry = None;
+    let (mut others, mut retry) = (shared.renewals.clone(), None);
     while !shared.is_over() {
         tokio::select! {
             biased;
-            () = sleep_until(renewal) => {
+            () = due(renewal, shared.times.renew / 2, &mut others) => {
                 let pause = renew(shared).await;
                 renewal = Instant::now() + pause;
             }
@@ -48,6 +48,18 @@ pub(super) async fn run(shared: &Shared, links: &Links) {
     }
     // what others do with the log is still heard here
     pending().await
+}
+
+/// Waits until the lease is to be renewed: at a time, or a little before, when others renew theirs. So those of all come
+/// to be renewed together, and the group writes them down, tells of them and syncs them together.
+async fn due(renewal: Instant, early: Duration, others: &mut Receiver<u64>) {
+    sleep_until(renewal - early).await;
+    others.mark_unchanged();
+    tokio::select! {
+        biased;
+        () = sleep_until(renewal) => {}
+        Ok(()) = others.changed() => reached!(RENEWED_TOGETHER),
+    }
 }
 
 /// Waits until the node says something else of itself, or until it is time to try again.

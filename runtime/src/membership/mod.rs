@@ -26,13 +26,13 @@ use crate::replication::{Group, GroupStatus, ProposeError};
 use crate::telemetry::events::{Event, Events};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use odeon_core::membership::{Card, Command, Lease, Outcome, Problem, Times, View};
+use odeon_core::membership::{Card, Command, Lease, Outcome, Problem, Proposal, Times, View};
 use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -68,6 +68,7 @@ struct Shared {
     journal: Journal,
     events: Events,
     view: watch::Receiver<Arc<View>>,
+    renewals: watch::Receiver<u64>,
     standing: watch::Sender<Standing>,
     lease: Mutex<Lease>,
     /// How often it had ended when it was given again.
@@ -115,7 +116,7 @@ impl Membership {
         self.0.view.borrow().clone()
     }
 
-    /// Follows the view: each change, or at least the last one of several.
+    /// Follows the view: each change, or at least the last one of several. A renewal is none.
     pub fn views(&self) -> watch::Receiver<Arc<View>> {
         self.0.view.clone()
     }
@@ -245,13 +246,21 @@ impl Shared {
         // the clock of the fence is read first: what passes in between makes it close too early, never too late
         let (fenced, now) = (self.wheel.elapsed(), self.now());
         let is_closed = self.fence.as_ref().is_some_and(|fence| !fence.is_open(Tick::at(fenced)));
-        if lease.ends().is_some() && (is_closed || !lease.holds(now)) {
-            reached!(LAPSED);
-            self.lapses.fetch_add(1, Relaxed);
-        }
+        let begins = match lease.ends() {
+            None => true,
+            Some(_) if is_closed || !lease.holds(now) => {
+                reached!(LAPSED);
+                self.lapses.fetch_add(1, Relaxed);
+                true
+            }
+            Some(_) => false,
+        };
         lease.taken(sent);
         if let (Some(fence), Some(ends)) = (&self.fence, lease.ends()) {
             fence.open_until(fenced + ends.since(now));
+            if begins {
+                fence.opened.notify_one();
+            }
         }
     }
 
@@ -279,9 +288,20 @@ impl Shared {
     }
 
     async fn propose(&self, command: &Command, within: Duration) -> Result<Outcome, ProposeError> {
-        let command = serde_json::to_vec(command).expect("commands can be written");
-        let applied = self.group.propose(Bytes::from(command), within).await?;
+        let proposal = Proposal { at: unix_millis(), ..command.clone().into() };
+        let proposal = serde_json::to_vec(&proposal).expect("commands can be written");
+        let applied = self.group.propose(Bytes::from(proposal), within).await?;
         let read = serde_json::from_slice(&applied.answer);
         read.map_err(|error| ProposeError::Unknown(format!("the answer cannot be read: {error}")))
     }
+}
+
+/// Milliseconds since 1970; zero if the clock stands before that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "people are told when something changed; nothing is decided by it"
+)]
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

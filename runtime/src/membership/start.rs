@@ -226,7 +226,8 @@ async fn start(
         events: node.inner().events.clone(),
         ..GroupConfig::new(CLUSTER, replica, me.name.clone(), directory.join("snapshots"))
     };
-    let (views, view) = Views::new();
+    let views = Views::new();
+    let (view, renewals) = (views.views(), views.renewals());
     let group = Group::start(group, &journal, blocking, &links.exchange(), Box::new(views)).await?;
     let card = Card {
         node: me.clone(),
@@ -247,6 +248,7 @@ async fn start(
         journal: journal.clone(),
         events: node.inner().events.clone(),
         view,
+        renewals,
         standing: watch::Sender::new(Standing::Joining { waits_for }),
         lease: Mutex::new(Lease::new(times.lease, times.drift)),
         lapses: AtomicU64::new(0),

@@ -12,7 +12,7 @@ use crate::telemetry::events::{Event, Events};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use odeon_core::membership::View;
+use odeon_core::membership::{MemberState, View};
 use odeon_core::placement::{SlotId, Table};
 use odeon_core::supervision::StopReason;
 use odeon_core::{NodeId, ServiceName};
@@ -88,6 +88,7 @@ impl Driver {
                 }
                 changed = self.views.changed() => if changed.is_err() { return },
                 () = self.placement.look.notified() => {}
+                () = self.placement.fence.opened.notified() => {}
                 () = sleep(after) => {}
             }
         }
@@ -150,6 +151,16 @@ impl Driver {
         self.give(view, &services, doing);
     }
 
+    /// Whether what others shall have can be carried there now. Whoever drains tries it at once: it has little time.
+    fn reaches(&self, view: &View, to: &NodeId) -> bool {
+        let drains = || {
+            let me = view.member(self.membership.node());
+            me.is_some_and(|member| member.state == MemberState::Draining)
+        };
+        let link = self.links.status_of(&to.name);
+        link.is_some_and(|link| link.connected && link.node == *to && link.suspect.is_none()) || drains()
+    }
+
     /// Begins to give away what others shall have.
     fn give(&mut self, view: &View, services: &BTreeMap<ServiceName, Arc<dyn Placed>>, doing: &Doing) {
         for (name, service) in services {
@@ -158,6 +169,12 @@ impl Driver {
                 // those that were to go to another node until now are still on their way
                 slots.retain(|(slot, _)| !self.placement.is_given(name, *slot));
                 if slots.is_empty() {
+                    continue;
+                }
+                if !self.reaches(view, to) {
+                    // what runs goes on meanwhile
+                    reached!(HANDOFF_PUT_OFF);
+                    self.settled = None;
                     continue;
                 }
                 reached!(HANDOFF);

@@ -66,7 +66,7 @@ fn moved(service: &ServiceName, before: Option<&Table>, now: &Table, node: &Node
 mod tests {
     use super::*;
     use odeon_core::ReplicaId;
-    use odeon_core::membership::{Card, Gone, LevelRange, Reason};
+    use odeon_core::membership::{Card, Gone, LevelRange, Reason, Since};
 
     fn member(name: &str, incarnation: u64, state: MemberState) -> Member {
         let node = NodeId { name: name.parse().expect("a name"), incarnation };
@@ -81,7 +81,7 @@ mod tests {
             levels: LevelRange::READ,
             offers: Vec::new(),
         };
-        Member { card, state, since: 1, renewals: 0 }
+        Member { card, state, since: Since { epoch: 1, at: 0 }, renewals: 0 }
     }
 
     fn view(epoch: u64, members: Vec<Member>) -> View {
@@ -95,7 +95,7 @@ mod tests {
         let before = view(4, vec![member("east", 1, up), member("north", 1, up), member("south", 1, up)]);
         let mut now =
             view(5, vec![member("east", 2, up), member("north", 1, draining), member("west", 1, up)]);
-        let gone = |incarnation, reason| Gone { incarnation, reason, since: 5 };
+        let gone = |incarnation, reason| Gone { incarnation, reason, since: Since { epoch: 5, at: 0 } };
         now.gone.insert("east".parse().expect("a name"), gone(1, Reason::Restarted));
         now.gone.insert("south".parse().expect("a name"), gone(1, Reason::LeaseEnded));
         let north = NodeId { name: "north".parse().expect("a name"), incarnation: 1 };

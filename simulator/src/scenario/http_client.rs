@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::HeaderValue;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +21,12 @@ pub(super) enum Answer {
     Body(StatusCode, Bytes),
     /// No answer: it may have been executed.
     None,
+}
+
+impl Answer {
+    fn of(reply: Option<Response<Bytes>>) -> Self {
+        reply.map_or(Self::None, |reply| Self::Body(reply.status(), reply.into_body()))
+    }
 }
 
 #[derive(Debug, Error)]
@@ -47,30 +53,39 @@ impl Client {
 
     /// Posts a body.
     pub(super) async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Answer {
+        Answer::of(self.post_for_all(path, body).await)
+    }
+
+    /// Posts a body. Answers all that comes back, if something does.
+    pub(super) async fn post_for_all(
+        &mut self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Option<Response<Bytes>> {
         self.ask(Request::post(path).header("content-type", "application/json").body(Full::new(body.into())))
             .await
     }
 
     /// Asks for what is there.
     pub(super) async fn get(&mut self, path: &str) -> Answer {
-        self.ask(Request::get(path).body(Full::default())).await
+        Answer::of(self.ask(Request::get(path).body(Full::default())).await)
     }
 
-    async fn ask(&mut self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Answer {
+    async fn ask(&mut self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Option<Response<Bytes>> {
         let outcome = match tokio::time::timeout(PATIENCE, self.exchange(request)).await {
-            Ok(Ok(answer)) => return answer,
+            Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => error.to_string(),
             Err(late) => late.to_string(),
         };
         tracing::debug!(error = %outcome, "an exchange failed");
         self.connection = None;
-        Answer::None
+        None
     }
 
     async fn exchange(
         &mut self,
         request: hyper::http::Result<Request<Full<Bytes>>>,
-    ) -> Result<Answer, ExchangeError> {
+    ) -> Result<Response<Bytes>, ExchangeError> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             self.connection = Some(self.connect().await?);
         }
@@ -78,9 +93,8 @@ impl Client {
         sender.ready().await?;
         let mut request = request?;
         request.headers_mut().insert("host", HeaderValue::from_static("node"));
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        Ok(Answer::Body(status, response.into_body().collect().await?.to_bytes()))
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ExchangeError> {

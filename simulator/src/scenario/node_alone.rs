@@ -1,20 +1,22 @@
 //! What goes on without the cluster group, and what stops. Three to five real nodes have stateless services, entities and
-//! a singleton. Then some lose contact to the group: one is cut off from all others, or a majority of the voters is lost
-//! to all. Those go on with what is stateless, by the last view, and say that it may be out of date; nothing is placed;
-//! and as soon as a lease ends, nothing volatile acts there any more. Where the group lives on, entities of the lost node
+//! a singleton, a topic, and a gateway each, which somebody outside asks. Then some lose contact to the group: one is cut
+//! off from all others, or a majority of the voters is lost to all. Those go on with what is stateless, topics and
+//! gateways, by the last view, and say that it may be out of date; nothing is placed; and as soon as a lease ends, nothing
+//! volatile acts there any more. Where the group lives on, entities of the lost node
 //! answer again within five seconds. In the end everything answers everywhere.
 
 mod board;
 mod program;
 
 use self::board::{Board, Receiver};
-use self::program::{Start, serve};
+use self::program::{HTTP_PORT, Start, ask_over_http, serve};
 use super::books::Books;
 use super::linked::{Cluster, FOUNDERS, names};
 use super::weather::{crash, cut_off, heal, milliseconds};
 use crate::{HostId, Simulation};
 use odeon::core::NodeName;
 use odeon::core::membership::{MOVED_WITHIN, Times};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Without faults all nodes are members within this time.
@@ -31,6 +33,7 @@ pub(super) fn run(sim: &mut Simulation) {
     let board = Books::<Board>::default();
     let names = names(sim, 3..=5);
     let hosts = nodes(sim, &names, &board);
+    outside(sim, &names, &hosts, &board);
     heal(sim, &hosts);
     for _ in 0..1 + sim.random() % 2 {
         settle(sim, &board, names.len());
@@ -83,6 +86,15 @@ fn nodes(sim: &mut Simulation, names: &[NodeName], board: &Books<Board>) -> Vec<
     programs.into_iter().map(|(name, program)| sim.host(&name, program)).collect()
 }
 
+/// Somebody who can reach each node, whatever becomes of the network between nodes.
+fn outside(sim: &mut Simulation, names: &[NodeName], hosts: &[HostId], board: &Books<Board>) {
+    let address = |host: &HostId| SocketAddr::from((sim.address(*host), HTTP_PORT));
+    let gateways: Vec<_> = names.iter().cloned().zip(hosts.iter().map(address)).collect();
+    let board = board.clone();
+    let host = sim.host("outside", move |machine| ask_over_http(machine, gateways.clone(), board.clone()));
+    sim.start(host);
+}
+
 /// Some nodes lose contact to the group, and go on.
 fn lose_contact(sim: &mut Simulation, hosts: &[HostId], names: &[NodeName], board: &Books<Board>) {
     let lease = Times::default().lease;
@@ -107,7 +119,10 @@ fn lose_contact(sim: &mut Simulation, hosts: &[HostId], names: &[NodeName], boar
     board.open(|b| b.begin_alone(&alone));
     if !rest.is_empty() {
         // a service that only a lost node has is lost with it
-        let wanted = |receiver: &Receiver| !matches!(receiver, Receiver::Only(node) if alone.contains(node));
+        let wanted = |receiver: &Receiver| match receiver {
+            Receiver::Only(node) | Receiver::News(node) => !alone.contains(node),
+            _ => true,
+        };
         let moved = sim.demand("what a lost node had answers again", MOVED_WITHIN - lease - IN_HAND, |_| {
             board.open(|b| b.missing(&rest, wanted).is_empty())
         });
@@ -117,8 +132,8 @@ fn lose_contact(sim: &mut Simulation, hosts: &[HostId], names: &[NodeName], boar
         }
     }
     let wanted = |receiver: &Receiver| match receiver {
-        Receiver::Presence => true,
-        Receiver::Only(node) => alone.contains(node),
+        Receiver::Presence | Receiver::Web => true,
+        Receiver::Only(node) | Receiver::News(node) => alone.contains(node),
         Receiver::Key(_) | Receiver::Singleton => false,
     };
     let goes_on = sim.demand("stateless services go on", GOES_ON_WITHIN, |_| {

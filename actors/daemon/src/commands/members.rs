@@ -1,5 +1,6 @@
 //! `members`: who is in the cluster, who was, and what this node is to it.
 
+use crate::date;
 use crate::duration::show;
 use crate::exit::{Code, Failure};
 use crate::program::Invocation;
@@ -8,7 +9,7 @@ use crate::terminal::{Table, Terminal, Tone};
 use clap::Args;
 use odeon::core::membership::MemberState;
 use odeon_actors::management::api::{MemberRole, MemberSummary, Members, StandingKind};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::sleep;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -76,10 +77,10 @@ fn print(terminal: &Terminal, members: &Members) -> Result<(), Failure> {
     }
     if !members.gone.is_empty() {
         terminal.line("\nMembers no more:")?;
-        let mut gone = Table::new().text("node").text("why").number("since");
+        let mut gone = Table::new().text("node").text("why").text("since");
         for node in &members.gone {
             let name = format!("{}@{}", node.name, node.incarnation);
-            gone.push([name, node.reason.to_string(), node.since.to_string()]);
+            gone.push([name, node.reason.to_string(), since(node.since_ms)]);
         }
         terminal.table(&gone)?;
     }
@@ -104,7 +105,7 @@ fn standing(terminal: &Terminal, members: &Members) -> String {
 
 fn table(members: &Members) -> Table {
     let mut table = Table::new().text("node").text("state").text("group").text("address").text("host");
-    table = table.text("zone").text("version").number("services").number("since");
+    table = table.text("zone").text("version").number("services").text("since");
     for member in &members.members {
         table.push([
             format!("{}@{}", member.name, member.incarnation),
@@ -120,10 +121,18 @@ fn table(members: &Members) -> Table {
             if member.zone.is_empty() { "-".into() } else { member.zone.clone() },
             member.version.clone(),
             member.services.len().to_string(),
-            member.since.to_string(),
+            since(member.since_ms),
         ]);
     }
     table
+}
+
+/// A time of day, for people.
+fn since(ms: u64) -> String {
+    match ms {
+        0 => "-".into(),
+        ms => date::show(UNIX_EPOCH + Duration::from_millis(ms)),
+    }
 }
 
 fn is_suspect(member: &MemberSummary) -> bool {

@@ -55,6 +55,9 @@ pub struct MemberSummary {
     pub state: MemberState,
     /// The epoch since which that is so.
     pub since: u64,
+    /// Since when, in milliseconds since 1970 by the clock of the node that had it written down; 0 if that is not known.
+    #[serde(default)]
+    pub since_ms: u64,
     /// Milliseconds for which the node that was asked has suspected it: nothing comes from it. It stays a member as long
     /// as it renews its lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +127,9 @@ pub struct GoneSummary {
     pub reason: Reason,
     /// The epoch since which it is gone.
     pub since: u64,
+    /// Since when, in milliseconds since 1970 by the clock of the node that had it written down; 0 if that is not known.
+    #[serde(default)]
+    pub since_ms: u64,
 }
 
 /// The cluster group as the replica of this node sees it: `GET /api/v1/cluster`.

@@ -64,6 +64,30 @@ pub enum Command {
     },
 }
 
+/// A command as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proposal {
+    /// How it is written: [`Proposal::VERSION`].
+    pub version: u32,
+    /// When it was proposed, in milliseconds since 1970 by the clock of whoever did; 0 if that is not known. People are
+    /// told; nothing is decided by it.
+    pub at: u64,
+    /// What is proposed.
+    pub command: Command,
+}
+
+impl Proposal {
+    /// How this version writes.
+    pub const VERSION: u32 = 1;
+}
+
+impl From<Command> for Proposal {
+    fn from(command: Command) -> Self {
+        Self { version: Self::VERSION, at: 0, command }
+    }
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]

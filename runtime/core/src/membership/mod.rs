@@ -16,9 +16,9 @@ mod view_tests;
 mod voters;
 
 pub use card::{Card, LevelRange, OFFERS_MAX, Offer, OfferKind};
-pub use command::{Command, Outcome, Problem};
+pub use command::{Command, Outcome, Problem, Proposal};
 pub use detector::{Detector, Finding, Health};
 pub use lease::{Grants, Lease};
 pub use times::{MOVED_WITHIN, Times, TimesError};
-pub use view::{GONE_MAX, Gone, MEMBERS_MAX, Member, MemberState, Reason, View};
+pub use view::{GONE_MAX, Gone, MEMBERS_MAX, Member, MemberState, Reason, Since, View};
 pub use voters::{Change, Seat, Seats, next_change};

@@ -1,7 +1,7 @@
 //! The members and what each command makes of them: a deterministic function, the same on each replica.
 
 use super::card::{Card, OFFERS_MAX};
-use super::command::{Command, Outcome, Problem, described};
+use super::command::{Command, Outcome, Problem, Proposal, described};
 use crate::placement::Table;
 use crate::{NodeId, NodeName, ServiceName};
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,8 @@ pub struct Member {
     pub card: Card,
     /// What it does.
     pub state: MemberState,
-    /// Since this epoch.
-    pub since: u64,
+    /// Since when.
+    pub since: Since,
     /// How often its lease was renewed.
     pub renewals: u64,
 }
@@ -68,8 +68,17 @@ pub struct Gone {
     pub incarnation: u64,
     /// Why.
     pub reason: Reason,
-    /// Since this epoch.
-    pub since: u64,
+    /// Since when.
+    pub since: Since,
+}
+
+/// When something has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Since {
+    /// The epoch of the view that was the first to have it.
+    pub epoch: u64,
+    /// Milliseconds since 1970 by the clock of whoever proposed it; 0 if that is not known. For people.
+    pub at: u64,
 }
 
 /// Why a node is no member any more.
@@ -110,16 +119,18 @@ impl View {
     }
 
     /// Takes the command of the entry at an index.
-    pub fn apply(&mut self, index: u64, command: Command) -> Outcome {
+    pub fn apply(&mut self, index: u64, proposal: impl Into<Proposal>) -> Outcome {
+        let Proposal { at, command, .. } = proposal.into();
+        let since = Since { epoch: index, at };
         let done = match command {
-            Command::Join { card } => self.join(index, *card),
+            Command::Join { card } => self.join(since, *card),
             Command::Renew { nodes } => {
                 let strangers = self.renew(nodes);
                 return Outcome::Renewed { epoch: self.epoch, strangers };
             }
-            Command::Drain { node } => self.drain(index, &node),
+            Command::Drain { node } => self.drain(since, &node),
             Command::Remove { node, reason, renewals } => {
-                self.remove(index, &node, reason, renewals).map_err(|problem| vec![problem])
+                self.remove(since, &node, reason, renewals).map_err(|problem| vec![problem])
             }
             Command::Raise { level } => self.raise(index, level),
             Command::Place { service, shares } => {
@@ -143,7 +154,7 @@ impl View {
         }
     }
 
-    fn join(&mut self, index: u64, card: Card) -> Result<(), Vec<Problem>> {
+    fn join(&mut self, since: Since, card: Card) -> Result<(), Vec<Problem>> {
         let NodeId { name, incarnation } = &card.node;
         let known = self.incarnation(name);
         let is_member = self.member(&card.node).is_some();
@@ -166,15 +177,15 @@ impl View {
             return Err(problems);
         }
         let name = name.clone();
-        self.epoch = index;
+        self.epoch = since.epoch;
         if is_member && let Some(member) = self.members.get_mut(&name) {
             member.card = card;
             return Ok(());
         }
         if let Some(old) = self.members.remove(&name) {
-            self.forget(&old.card.node, Reason::Restarted);
+            self.forget(since, &old.card.node, Reason::Restarted);
         }
-        let member = Member { card, state: MemberState::Up, since: index, renewals: 0 };
+        let member = Member { card, state: MemberState::Up, since, renewals: 0 };
         self.members.insert(name, member);
         Ok(())
     }
@@ -217,18 +228,18 @@ impl View {
         nodes
     }
 
-    fn drain(&mut self, index: u64, node: &NodeId) -> Result<(), Vec<Problem>> {
+    fn drain(&mut self, since: Since, node: &NodeId) -> Result<(), Vec<Problem>> {
         let member = self.members.get_mut(&node.name).filter(|member| member.card.node == *node);
         let member = member.ok_or_else(|| vec![Problem::Stranger { node: node.clone() }])?;
         if member.state != MemberState::Draining {
-            (member.state, member.since, self.epoch) = (MemberState::Draining, index, index);
+            (member.state, member.since, self.epoch) = (MemberState::Draining, since, since.epoch);
         }
         Ok(())
     }
 
     fn remove(
         &mut self,
-        index: u64,
+        since: Since,
         node: &NodeId,
         reason: Reason,
         renewals: Option<u64>,
@@ -241,14 +252,14 @@ impl View {
         if renewals.is_some_and(|known| known != member.renewals) {
             return Err(Problem::Renewed { node: node.clone() });
         }
-        self.epoch = index;
+        self.epoch = since.epoch;
         self.members.remove(&node.name);
-        self.forget(node, reason);
+        self.forget(since, node, reason);
         Ok(())
     }
 
-    fn forget(&mut self, node: &NodeId, reason: Reason) {
-        let gone = Gone { incarnation: node.incarnation, reason, since: self.epoch };
+    fn forget(&mut self, since: Since, node: &NodeId, reason: Reason) {
+        let gone = Gone { incarnation: node.incarnation, reason, since };
         self.gone.insert(node.name.clone(), gone);
         while self.gone.len() > GONE_MAX {
             let eldest = self.gone.iter().min_by_key(|(_, gone)| gone.since);

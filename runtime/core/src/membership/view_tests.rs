@@ -32,6 +32,10 @@ fn join(view: &mut View, index: u64, card: Card) -> Outcome {
     view.apply(index, Command::Join { card: Box::new(card) })
 }
 
+fn since(epoch: u64) -> Since {
+    Since { epoch, at: 0 }
+}
+
 fn problems(outcome: Outcome) -> String {
     match outcome {
         Outcome::Refused { problems } => {
@@ -53,16 +57,19 @@ fn a_node_joins_once_leaves_and_comes_back_as_a_later_incarnation() {
     assert_eq!(view.apply(9, leave.clone()), Outcome::Done { epoch: 9 });
     assert_eq!(view.apply(10, leave), Outcome::Done { epoch: 9 });
     assert!(view.members.is_empty());
-    assert_eq!(view.gone[&id("a", 1).name], Gone { incarnation: 1, reason: Reason::Left, since: 9 });
+    assert_eq!(view.gone[&id("a", 1).name], Gone { incarnation: 1, reason: Reason::Left, since: since(9) });
     assert!(problems(join(&mut view, 11, card("a", 1, &[]))).contains("a@1 is known"));
     assert_eq!(join(&mut view, 12, card("a", 2, &[])), Outcome::Done { epoch: 12 });
     // what it offers may change
     let more = card("a", 2, &[("cart", "cart", 1)]);
     let mut changed = view.clone();
     assert_eq!(join(&mut changed, 13, more), Outcome::Done { epoch: 13 });
-    assert_eq!(changed.members[&id("a", 2).name].since, 12);
+    assert_eq!(changed.members[&id("a", 2).name].since, since(12));
     assert_eq!(join(&mut view, 13, card("a", 3, &[])), Outcome::Done { epoch: 13 });
-    assert_eq!(view.gone[&id("a", 1).name], Gone { incarnation: 2, reason: Reason::Restarted, since: 13 });
+    assert_eq!(
+        view.gone[&id("a", 1).name],
+        Gone { incarnation: 2, reason: Reason::Restarted, since: since(13) }
+    );
     assert!(view.member(&id("a", 2)).is_none() && view.member(&id("a", 3)).is_some());
 }
 

@@ -21,6 +21,10 @@ pub(super) enum Receiver {
     /// An entity.
     Key(String),
     Singleton,
+    /// The stateless service that each node has, over HTTP.
+    Web,
+    /// What this node publishes, to a member of the topic there.
+    News(NodeName),
 }
 
 impl fmt::Display for Receiver {
@@ -30,6 +34,8 @@ impl fmt::Display for Receiver {
             Self::Only(node) => write!(f, "what only {node} has"),
             Self::Key(key) => write!(f, "key {key}"),
             Self::Singleton => f.write_str("the singleton"),
+            Self::Web => f.write_str("its gateway"),
+            Self::News(node) => write!(f, "the news of {node}"),
         }
     }
 }
@@ -42,6 +48,8 @@ pub(super) struct Board {
     seen: BTreeMap<NodeName, Seen>,
     /// Those that have had no contact to the group for longer than a lease, and the epoch that they knew then.
     alone: BTreeMap<NodeName, u64>,
+    /// How often nodes began to be alone.
+    times_alone: u64,
     answers: BTreeSet<(NodeName, Receiver)>,
     pub(super) broken: Vec<String>,
 }
@@ -95,8 +103,26 @@ impl Board {
         self.answers.insert((by.clone(), receiver.clone()));
     }
 
+    /// Somebody outside asks a node over HTTP. Answers what is to be shown together with its answer.
+    pub(super) fn asks_over_http(&self, node: &NodeName) -> Option<u64> {
+        self.alone.contains_key(node).then_some(self.times_alone)
+    }
+
+    /// The gateway of a node has answered, with success, and has said that this may be out of date, or not.
+    pub(super) fn answered_over_http(&mut self, by: &NodeName, asked: Option<u64>, is_stale: bool) {
+        let is_alone = self.asks_over_http(by);
+        if is_alone.is_some() && is_alone == asked && !is_stale {
+            self.broken.push(format!("the gateway of {by} does not say that it may be out of date"));
+        }
+        // elsewhere only what is not out of date counts
+        if is_stale == is_alone.is_some() {
+            self.answered(by, &Receiver::Web);
+        }
+    }
+
     pub(super) fn begin_alone(&mut self, alone: &[NodeName]) {
         self.answers.clear();
+        self.times_alone += 1;
         let epoch = |node: &NodeName| self.seen.get(node).map_or(0, |seen| seen.view.epoch);
         self.alone = alone.iter().map(|node| (node.clone(), epoch(node))).collect();
     }
@@ -130,8 +156,10 @@ impl Board {
     /// Which of these receivers have not answered which of these nodes.
     pub(super) fn missing(&self, nodes: &[NodeName], wanted: impl Fn(&Receiver) -> bool) -> Vec<String> {
         let only = self.addresses.keys().cloned().map(Receiver::Only);
+        let news = self.addresses.keys().cloned().map(Receiver::News);
         let keys = (0..KEYS).map(|key| Receiver::Key(key.to_string()));
-        let all = only.chain(keys).chain([Receiver::Presence, Receiver::Singleton]);
+        let all = only.chain(news).chain(keys);
+        let all = all.chain([Receiver::Presence, Receiver::Singleton, Receiver::Web]);
         let receivers: Vec<Receiver> = all.filter(wanted).collect();
         let pairs =
             nodes.iter().flat_map(|node| receivers.iter().map(move |one| (node.clone(), one.clone())));

@@ -1,13 +1,18 @@
-//! The program of a node: a member with stateless services, entities and a singleton, which it calls wherever they are.
+//! The program of a node: a member with stateless services, entities and a singleton, which it calls wherever they are, a
+//! topic, to which it publishes, and a gateway. And that of somebody outside, who asks each gateway.
 
 use super::board::{Board, KEYS, Receiver};
 use crate::Machine;
 use crate::scenario::books::Books;
+use crate::scenario::http_client::Client;
 use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
 use odeon::core::NodeName;
 use odeon::membership::Standing;
 use odeon::prelude::*;
+use odeon::topics::Topic;
+use odeon_actors::gateway::{Gateway, GatewayConfig};
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::time::sleep;
 
 /// How often a node shows what it sees.
@@ -16,6 +21,10 @@ const SHOW_EVERY: Duration = Duration::from_millis(20);
 const CALL_EVERY: Duration = Duration::from_millis(40);
 /// A call is waited for so long.
 const CALL_WITHIN: Duration = Duration::from_millis(500);
+/// Where each node has its gateway.
+pub(super) const HTTP_PORT: u16 = 8_080;
+/// What all nodes publish to.
+const TOPIC: &str = "news";
 /// A node that stops has so long for each part of it.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -30,6 +39,8 @@ pub(super) struct Start {
 #[odeon::contract(name = "presence", version = "1.0")]
 trait Presence {
     async fn ask(&self, cx: &Cx);
+    #[cast]
+    async fn hear(&self, cx: &Cx, publisher: String);
 }
 
 /// What is stateless may act whenever it is asked to; all else tells when it does.
@@ -51,6 +62,10 @@ impl Presence for Present {
             self.board.open(|b| b.acts(&self.node, &receiver));
         }
     }
+    async fn hear(&self, _: &Cx, publisher: String) {
+        let publisher = publisher.parse().expect("it was one when it was sent");
+        self.board.open(|b| b.answered(&self.node, &Receiver::News(publisher)));
+    }
 }
 
 /// The node's program.
@@ -69,10 +84,20 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
         let present = Present { board: board.clone(), node: name.clone(), volatile };
         move || present.clone()
     };
-    let app = App::new().service("presence", present(false)).service(&only(&name), present(false));
+    let member = {
+        let make = present(false);
+        move |cx: Cx| {
+            let joined = cx.join::<PresenceRef>(TOPIC).map_err(StartError::new);
+            std::future::ready(joined.map(|()| make()))
+        }
+    };
+    let app = App::new().service("presence", present(false)).service(&only(&name), member);
     let app = app.entity("tally", present(true)).singleton("clerk", present(true));
     let (node, links) = linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&name, links.local_address()));
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTP_PORT));
+    let config = GatewayConfig { address, ..GatewayConfig::default() };
+    let _gateway = Gateway::start(&node, config).await.expect("who was there before has ended");
     let Some(membership) = linked::join(&machine, (&start.pass, &start.names), (&node, &links), |_| ()).await
     else {
         return false;
@@ -84,6 +109,7 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
     for receiver in only.chain(keys).chain([Receiver::Presence, Receiver::Singleton]) {
         tasks.spawn(call(node.clone(), receiver, board.clone()));
     }
+    tasks.spawn(publish(node.clone()));
     while membership.standing() != Standing::Removed {
         let freshness = (membership.holds_lease(), membership.is_stale());
         board.open(|b| b.sees(&name, membership.view(), membership.standing(), freshness));
@@ -102,6 +128,7 @@ async fn call(node: Node, receiver: Receiver, board: Books<Board>) {
         Receiver::Only(other) => name(&only(other)),
         Receiver::Key(key) => node.entity("tally", key).expect("a name and a key"),
         Receiver::Singleton => name("clerk"),
+        Receiver::Web | Receiver::News(_) => unreachable!("they are not called by nodes"),
     };
     loop {
         match presence.ask().within(CALL_WITHIN).await {
@@ -110,4 +137,42 @@ async fn call(node: Node, receiver: Receiver, board: Books<Board>) {
         }
         sleep(CALL_EVERY).await;
     }
+}
+
+/// Tells its name to all members of the topic, for ever.
+async fn publish(node: Node) {
+    let topic: Topic<PresenceRef> = node.topic(TOPIC).expect("a name");
+    loop {
+        let published = topic.publish(|one| one.hear(node.name().to_string()).within(CALL_WITHIN)).await;
+        for refused in published.refused {
+            tracing::debug!(?refused, "not told");
+        }
+        sleep(CALL_EVERY).await;
+    }
+}
+
+/// Asks each gateway, for ever.
+pub(super) async fn ask_over_http(
+    machine: Machine,
+    gateways: Vec<(NodeName, SocketAddr)>,
+    board: Books<Board>,
+) {
+    let mut tasks = Tasks::on(&machine);
+    for (name, address) in gateways {
+        let (mut client, board) = (Client::new(machine.clone(), address), board.clone());
+        tasks.spawn(async move {
+            loop {
+                let asked = board.open(|b| b.asks_over_http(&name));
+                match client.post_for_all("/v1/presence/ask", "{}").await {
+                    Some(reply) if reply.status().is_success() => {
+                        let is_stale = reply.headers().contains_key("odeon-stale");
+                        board.open(|b| b.answered_over_http(&name, asked, is_stale));
+                    }
+                    other => tracing::debug!(%name, ?other, "not answered"),
+                }
+                sleep(CALL_EVERY).await;
+            }
+        });
+    }
+    std::future::pending::<()>().await;
 }

@@ -116,6 +116,7 @@ mod tests {
             incarnation: 1,
             state,
             since: 1,
+            since_ms: 0,
             suspect_ms: None,
             suspected_by: Vec::new(),
             role: MemberRole::Voter,
