@@ -36,8 +36,9 @@ impl fmt::Display for Locator {
 }
 
 pub(super) enum Route<M: Message> {
-    /// Any ready instance: chosen for each message.
-    Instances(Arc<dyn Provide<M>>),
+    /// Any ready instance: chosen for each message. Those of this node, as long as one of them is ready; or, where others
+    /// may be meant as well, those of other nodes.
+    Instances { provider: Arc<dyn Provide<M>>, others: Option<Box<Far>> },
     /// The activation of a key, or a singleton that is placed: looked up at the first message and after each
     /// passivation.
     Keyed { provider: Arc<dyn Provide<M>>, cached: Cached<M>, away: Option<Box<Away>> },
@@ -111,9 +112,15 @@ impl<M: Message> Address<M> {
     /// To a provider of this node. `away`: what it takes to find the receiver elsewhere, if it is placed.
     pub(crate) fn to_provider(locator: Locator, provider: Arc<dyn Provide<M>>, away: Option<Away>) -> Self {
         let route = match (&locator.key, away) {
-            (None, None) => Route::Instances(provider),
+            (None, None) => Route::Instances { provider, others: None },
             (_, away) => Route::Keyed { provider, cached: Cached::new(), away: away.map(Box::new) },
         };
+        Self(Arc::new(Whereabouts { locator, route }))
+    }
+
+    /// To the instances of a stateless service, on this node first.
+    pub(super) fn to_instances(locator: Locator, provider: Arc<dyn Provide<M>>, others: Far) -> Self {
+        let route = Route::Instances { provider, others: Some(Box::new(others)) };
         Self(Arc::new(Whereabouts { locator, route }))
     }
 
@@ -159,7 +166,7 @@ impl<M: Message> Address<M> {
             },
             Route::Keyed { away: Some(away), .. } => away.elsewhere(self.0.locator.key.as_ref()),
             Route::There(there) => there.find(&self.0.locator).ok(),
-            Route::Keyed { .. } | Route::Instances(_) => None,
+            Route::Keyed { .. } | Route::Instances { .. } => None,
         }
     }
 }
@@ -170,7 +177,7 @@ impl<M: Message> Whereabouts<M> {
     pub(crate) fn known(&self) -> Option<Delivery<'_, M>> {
         match &self.route {
             Route::Keyed { cached, .. } => Some(Delivery { handle: cached.first()?, whereabouts: self }),
-            Route::Instances(_) | Route::There(_) | Route::Late(_) => None,
+            Route::Instances { .. } | Route::There(_) | Route::Late(_) => None,
         }
     }
 
@@ -178,7 +185,7 @@ impl<M: Message> Whereabouts<M> {
     #[inline]
     pub(crate) fn wheel(&self) -> Option<&Wheel> {
         match &self.route {
-            Route::Keyed { provider, .. } | Route::Instances(provider) => Some(provider.wheel()),
+            Route::Keyed { provider, .. } | Route::Instances { provider, .. } => Some(provider.wheel()),
             Route::There(there) => Some(&there.wheel),
             Route::Late(late) => match late.found.get() {
                 Some(address) => address.0.wheel(),
@@ -202,7 +209,15 @@ impl<M: Message> Whereabouts<M> {
                     cached.first.get_or_init(|| handle).clone()
                 }
             },
-            Route::Instances(provider) => provider.pick(None)?,
+            Route::Instances { provider, others } => {
+                if let Some(others) = others
+                    && !provider.is_ready()
+                    && let Some(target) = others.ready(&self.locator)
+                {
+                    return Ok(Choice::There(target));
+                }
+                provider.pick(None)?
+            }
             Route::There(there) => return there.find(&self.locator).map(Choice::There),
             Route::Late(late) => {
                 if let Some(target) = late.far.known() {
@@ -255,7 +270,7 @@ impl<M: Message> Whereabouts<M> {
                 Err(Refusal::Moved { .. }) => away.find(key).map(Choice::There),
                 Err(refusal) => Err(refusal),
             },
-            Route::Keyed { .. } | Route::Instances(_) | Route::There(_) => self.pick(),
+            Route::Keyed { .. } | Route::Instances { .. } | Route::There(_) => self.pick(),
             Route::Late(late) => match self.found(late) {
                 Ok(address) => address.0.pick_first(),
                 Err(refusal) => late.first_there(&self.locator, refusal).map(Choice::There),
@@ -270,7 +285,7 @@ impl<M: Message> Whereabouts<M> {
             Route::Keyed { away: Some(away), .. } => {
                 Some((away.placement.clone(), away.service.clone(), key))
             }
-            Route::Keyed { .. } | Route::Instances(_) | Route::There(_) => None,
+            Route::Keyed { .. } | Route::Instances { .. } | Route::There(_) => None,
             Route::Late(late) => {
                 let node = late.far.node(&self.locator).ok()?;
                 let service = node.registry.bound(&self.locator.service).clone();
@@ -288,7 +303,7 @@ impl<M: Message> Whereabouts<M> {
     /// The cell behind it, only if there is one.
     fn find(&self) -> Option<Handle<M>> {
         match &self.route {
-            Route::Instances(provider) => provider.find(None),
+            Route::Instances { provider, .. } => provider.find(None),
             Route::Keyed { provider, .. } => provider.find(self.locator.key.as_ref()),
             Route::There(_) => None,
             Route::Late(late) => self.found(late).ok()?.find(),
@@ -304,8 +319,9 @@ impl<M: Message> Whereabouts<M> {
         let node = late.far.node(locator)?;
         let provider = node.registry.provider::<M>(&locator.service)?;
         super::provider::check_locator(locator, provider.keyed())?;
-        let away = node.registry.away(&locator.service, &Arc::downgrade(&node), late.far.spoken);
-        Ok(late.found.get_or_init(|| Address::to_provider(locator.clone(), provider, away)))
+        let (registry, weak, spoken) = (&node.registry, Arc::downgrade(&node), late.far.spoken);
+        let address = || registry.lead(locator.clone(), provider, weak, spoken);
+        Ok(late.found.get_or_init(address))
     }
 }
 

@@ -4,6 +4,7 @@ use super::address::Locator;
 use crate::cell::{Wheel, ambient};
 use crate::node::NodeInner;
 use crate::placement::{Placement, unplaced};
+use crate::reach::reached;
 use crate::remote::{Rota, Spoken, Target};
 use odeon_core::{NodeId, Refusal, ServiceName};
 use parking_lot::Mutex;
@@ -33,6 +34,21 @@ impl Far {
     /// Who is next, if nothing has changed.
     pub(super) fn known(&self) -> Option<Arc<Target>> {
         self.there.lock().as_mut().and_then(Rota::next)
+    }
+
+    /// An instance of a stateless service on another node that can be reached and is ready.
+    #[cold]
+    pub(super) fn ready(&self, locator: &Locator) -> Option<Arc<Target>> {
+        let node = self.node(locator).ok()?;
+        let links = node.links.get()?;
+        let mut there = self.there.lock();
+        if !there.as_ref().is_some_and(Rota::is_right) {
+            let service = node.registry.bound(&locator.service);
+            *there = links.find(service, None, self.spoken, there.as_ref()).ok();
+        }
+        let rota = there.as_mut().filter(|rota| rota.is_ready())?;
+        reached!(SPILLED);
+        Some(rota.next_at_once())
     }
 
     /// Looks for it. None: the node has no links.

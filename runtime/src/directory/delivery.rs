@@ -86,7 +86,7 @@ impl<M: Message> Delivery<'_, M> {
                 }
                 outcome
             }
-            Route::Instances(provider) => push_on(&**provider, None, self.handle, refusal, envelope).1,
+            Route::Instances { provider, .. } => push_on(&**provider, None, self.handle, refusal, envelope).1,
             Route::There(_) | Route::Late(_) => Err((refusal, envelope)),
         };
         if let Err((refusal, _)) = &outcome

@@ -9,6 +9,7 @@ use crate::cell::port::Port;
 use crate::cell::{Tick, Wheel};
 use crate::placement::Room;
 use crate::reach::reached;
+use crate::remote::Elsewhere;
 use crate::remote::Spoken;
 use crate::service::contract::{Arguments, Contract, Method, MethodSchema, method_named};
 use crate::service::letter::Unread;
@@ -100,6 +101,12 @@ pub trait Dynamic: Send + Sync {
 
     /// Calls it.
     fn call(&self, request: RawRequest) -> RawCall;
+
+    /// Whether it takes messages on this node now. One that is not stateless always does: what waits for an activation is
+    /// its supervisor's matter.
+    fn is_ready(&self) -> bool {
+        true
+    }
 
     /// Where its messages from other nodes go; with a key, those of one entity. `epoch` is what their sender knows of
     /// where the receiver is.
@@ -246,6 +253,14 @@ impl<C: Contract> ByName<C> {
         placement.map_or(Ok(()), |placement| placement.admits(&self.description.name, key))
     }
 
+    /// Where there is an instance that is ready, if it is stateless and can be reached.
+    #[cold]
+    fn ready_elsewhere(&self) -> Option<Elsewhere> {
+        let is_stateless = self.description.kind == ServiceKind::Stateless;
+        let node = self.kind.node.upgrade().filter(|_| is_stateless)?;
+        node.links.get()?.ready_elsewhere(&self.description.name)
+    }
+
     /// Decodes and sends; what comes back is how to wait for the answer.
     fn begin(&self, request: &RawRequest) -> Result<Begun, Refusal> {
         let service = &self.description.name;
@@ -320,7 +335,16 @@ impl<C: Contract> Dynamic for ByName<C> {
         Ok(Arc::new(TypedInlet::<C> { address, kind: self.kind.clone(), epoch }))
     }
 
+    fn is_ready(&self) -> bool {
+        self.provider.is_ready()
+    }
+
     fn call(&self, request: RawRequest) -> RawCall {
+        if !self.provider.is_ready()
+            && let Some(others) = self.ready_elsewhere()
+        {
+            return others.call(request);
+        }
         match self.begin(&request) {
             Ok(begun) => Box::pin(begun.end(self.kind.wheel.clone())),
             Err(refusal) if passes(&refusal) => {

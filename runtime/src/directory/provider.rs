@@ -27,6 +27,11 @@ pub(crate) trait Provide<M: Message>: Send + Sync {
     fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<M>>;
     /// Whether messages need a key.
     fn keyed(&self) -> bool;
+    /// Whether one of its instances takes messages now. Of a service that is not stateless none is asked for: what
+    /// waits for an activation is its supervisor's matter.
+    fn is_ready(&self) -> bool {
+        true
+    }
     /// The deadlines of its node.
     fn wheel(&self) -> &Arc<Wheel>;
 }
@@ -77,6 +82,10 @@ impl<M: Message> Provide<M> for Instances<M> {
 
     fn keyed(&self) -> bool {
         false
+    }
+
+    fn is_ready(&self) -> bool {
+        self.handles.iter().any(Handle::is_running)
     }
 
     fn wheel(&self) -> &Arc<Wheel> {

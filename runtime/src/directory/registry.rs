@@ -1,7 +1,7 @@
 //! The names of a node: which service provides which, and what each name is bound to.
 
 use super::address::{Address, Locator};
-use super::away::{Away, There};
+use super::away::{Away, Far, There};
 use super::dynamic::{ByName, Dynamic, ServiceDescription, ServiceKind};
 use super::provider::{Provide, check_locator};
 use crate::cell::kind::Kind;
@@ -48,6 +48,22 @@ impl Registry {
         let kind = self.entries.get(name)?.dynamic.describe().kind;
         let placed = matches!(kind, ServiceKind::Entity | ServiceKind::Singleton);
         placed.then(|| Away::new(placement.clone(), name.clone(), node.clone(), spoken))
+    }
+
+    /// Where messages of a service go that this node has.
+    pub(super) fn lead<M: Message>(
+        &self,
+        locator: Locator,
+        provider: Arc<dyn Provide<M>>,
+        node: Weak<NodeInner>,
+        spoken: Spoken,
+    ) -> Address<M> {
+        let kind = self.entries.get(self.bound(&locator.service)).map(|e| e.dynamic.describe().kind);
+        if kind == Some(ServiceKind::Stateless) {
+            return Address::to_instances(locator, provider, Far::new(node, spoken));
+        }
+        let away = self.away(&locator.service, &node, spoken);
+        Address::to_provider(locator, provider, away)
     }
 
     /// What a name stands for.
@@ -100,22 +116,22 @@ impl Registry {
         node: Weak<NodeInner>,
     ) -> Result<Address<C::Message>, RefError> {
         let service: ServiceName = name.parse()?;
-        self.locate::<C>(Locator { service, key: key.map(Arc::from) }, node)
+        let locator = Locator { service, key: key.map(Arc::from) };
+        match self.provided::<C>(&locator)? {
+            Some(provider) => Ok(self.lead(locator, provider, node, Spoken::of::<C>())),
+            None => Ok(Address::late(locator, node, Spoken::of::<C>())),
+        }
     }
 
-    fn locate<C: Contract>(
+    /// What this node has behind a locator, if it has its service.
+    fn provided<C: Contract>(
         &self,
-        locator: Locator,
-        node: Weak<NodeInner>,
-    ) -> Result<Address<C::Message>, RefError> {
-        let Some(entry) = self.entries.get(self.bound(&locator.service)) else {
-            return Ok(Address::late(locator, node, Spoken::of::<C>()));
-        };
+        locator: &Locator,
+    ) -> Result<Option<Arc<dyn Provide<C::Message>>>, RefError> {
+        let Some(entry) = self.entries.get(self.bound(&locator.service)) else { return Ok(None) };
         let provider = entry.provider_for::<C>(&locator.service)?;
-        check_locator(&locator, provider.keyed()).map_err(RefError::Refused)?;
-        drop(entry);
-        let away = self.away(&locator.service, &node, Spoken::of::<C>());
-        Ok(Address::to_provider(locator, provider, away))
+        check_locator(locator, provider.keyed()).map_err(RefError::Refused)?;
+        Ok(Some(provider))
     }
 
     /// The address of a member of a group: on this other node, if one is given, and nowhere else.
@@ -130,10 +146,19 @@ impl Registry {
         node: &Arc<NodeInner>,
     ) -> Result<Address<C::Message>, Refusal> {
         let locator = Locator { service: service.clone(), key: key.cloned() };
-        match on {
-            Some(on) => Ok(Address::pinned(locator, There::new(node, on.clone(), Spoken::of::<C>()))),
-            None => self.locate::<C>(locator, Arc::downgrade(node)).map_err(RefError::into_refusal),
+        let spoken = Spoken::of::<C>();
+        if let Some(on) = on {
+            return Ok(Address::pinned(locator, There::new(node, on.clone(), spoken)));
         }
+        let node = Arc::downgrade(node);
+        Ok(match self.provided::<C>(&locator).map_err(RefError::into_refusal)? {
+            // instances of other nodes are members of their own
+            Some(provider) => {
+                let away = self.away(service, &node, spoken);
+                Address::to_provider(locator, provider, away)
+            }
+            None => Address::late(locator, node, spoken),
+        })
     }
 }
 

@@ -70,6 +70,9 @@ pub(super) struct Services {
     /// Grows with each change.
     pub(super) number: u64,
     pub(super) services: Vec<Offer>,
+    /// Numbers of those that are stateless and have no instance that is ready: they are called where others are.
+    #[serde(default)]
+    pub(super) resting: Vec<u32>,
 }
 
 /// One service of a node.

@@ -104,6 +104,20 @@ impl Core {
         Some(Elsewhere { core: self.clone(), service: service.clone(), told })
     }
 
+    /// The same, if one of its instances is ready and can be reached.
+    pub(crate) fn ready_elsewhere(self: &Arc<Self>, service: &ServiceName) -> Option<Elsewhere> {
+        let name = service.to_string();
+        let is_there = self.peers.lock().values().filter_map(|entry| entry.peer.as_ref()).any(|peer| {
+            let services = peer.services();
+            let number = services.services.iter().rposition(|offer| offer.name == name);
+            let is_ready = |at: usize| u32::try_from(at).is_ok_and(|at| !services.resting.contains(&at));
+            !peer.is_outcast() && peer.is_up() && !peer.suspicion.is_there() && number.is_some_and(is_ready)
+        });
+        let found = self.elsewhere(service).filter(|_| is_there)?;
+        reached!(SPILLED);
+        Some(found)
+    }
+
     /// What is told of each service: by those that can be reached, if there are any, the latest version.
     fn told_of_services(&self) -> Arc<Told> {
         let mut known = self.ways.told.lock();
@@ -165,7 +179,12 @@ impl Elsewhere {
             let mut outcome = this.outcome(first).await;
             let mut tries = 1;
             while let RawOutcome::NotExecuted(refusal) = &outcome {
-                let left = matches!(refusal, Refusal::Stopped | Refusal::Unreachable { .. });
+                let left = match refusal {
+                    Refusal::Stopped | Refusal::Unreachable { .. } => true,
+                    // another instance may be ready
+                    Refusal::Restarting => request.key.is_none(),
+                    _ => false,
+                };
                 let again = passes(refusal) || left && tries < ELSEWHERE_TRIES;
                 if !again || due.passed(this.core.wheel.now()) {
                     break;

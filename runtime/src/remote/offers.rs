@@ -57,19 +57,28 @@ impl Offers {
         self.0.lock().names.get(number as usize).cloned()
     }
 
-    /// Adds what the node has registered since. True: there was something, or the list is new.
+    /// Adds what the node has registered since, and says which services are not ready. True: something has changed, or the
+    /// list is new.
     ///
     /// # Errors
     /// The list would not fit a message; then it stays as it was.
     pub(super) fn refresh(&self, node: &NodeInner) -> Result<bool, TooManyServices> {
         let mut current = self.0.lock();
-        let described = node.registry.all().into_iter().map(|(dynamic, _)| dynamic.describe().clone());
-        let new: Vec<_> = described.filter(|described| !current.names.contains(&described.name)).collect();
-        if new.is_empty() && current.services.number > 0 {
+        let all = node.registry.all();
+        let described = all.iter().map(|(dynamic, _)| dynamic.describe());
+        let new: Vec<_> = described.filter(|one| !current.names.contains(&one.name)).cloned().collect();
+        let resting = || {
+            let resting = all.iter().filter(|(dynamic, _)| !dynamic.is_ready());
+            let number = |name| current.names.iter().position(|known| known == name);
+            resting.filter_map(move |(dynamic, _)| u32::try_from(number(&dynamic.describe().name)?).ok())
+        };
+        let is_same = resting().eq(current.services.resting.iter().copied());
+        if new.is_empty() && is_same && current.services.number > 0 {
             return Ok(false);
         }
         let mut next = Offered { names: current.names.clone(), services: current.services.clone() };
         next.services.number += 1;
+        next.services.resting = resting().collect();
         for described in new {
             next.services.services.push(offer(&described));
             next.names.push(described.name);
@@ -166,7 +175,8 @@ mod tests {
             relayed: false,
             methods: (0..100).map(|method| format!("a-method-with-the-number-{method}")).collect(),
         };
-        let list = |count| Services { number: 1, services: (0..count).map(offer).collect() };
+        let list =
+            |count| Services { number: 1, services: (0..count).map(offer).collect(), resting: Vec::new() };
         assert_eq!(check(&list(300)), Ok(()));
         let error = check(&list(400)).expect_err("it is above one MiB").to_string();
         assert!(error.contains("400 services") && error.contains("1048576 are allowed"), "{error}");

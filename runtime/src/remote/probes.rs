@@ -62,6 +62,7 @@ impl Probes {
         let is_late = self.last > Duration::ZERO && now.saturating_sub(self.last) > 2 * self.every;
         self.last = now;
         self.health.look(is_late);
+        core.look_at_services();
         if is_late {
             reached!(LATE_LOOK);
             return;

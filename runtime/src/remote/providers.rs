@@ -1,7 +1,8 @@
 //! Who on other nodes receives the messages of a reference, where several nodes offer the service.
 //!
 //! A service of many instances is called at all nodes that can be reached: of the one whose turn it is and another one
-//! drawn by chance, at that to which less is under way (two choices: Mitzenmacher, 2001). What has a key, and a singleton,
+//! drawn by chance, at that to which less is under way (two choices: Mitzenmacher, 2001). A node tells which of its services
+//! have no instance that is ready; it is called for those as the last of all. What has a key, and a singleton,
 //! is where the cluster group has placed it. On a node that is no member of one it is where rendezvous hashing puts it:
 //! nodes that see the same peers agree on that; nodes that do not, because the network is cut or one has just come,
 //! may not.
@@ -52,6 +53,8 @@ pub(crate) struct Rota {
     random: Random,
     /// The changes that were known when it was made.
     seen: u64,
+    /// Whether all of them could be reached and were ready then.
+    is_ready: bool,
 }
 
 impl Rota {
@@ -68,9 +71,14 @@ impl Rota {
 
     /// Whether nothing has changed since.
     #[inline]
-    pub(super) fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         let target = &self.targets[self.next];
         target.changes() == self.seen && target.is_current()
+    }
+
+    /// Whether all of them could be reached and were ready when it was made.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready
     }
 
     /// Whose turn it is among those that have this method of the caller's, whatever has changed.
@@ -118,6 +126,8 @@ pub(super) enum Standing {
     Up,
     /// There is none, but others hear of it.
     Alive,
+    /// It has no instance of the service that is ready.
+    Resting,
     /// Nothing comes from it, or nothing arrives there, or another node says so with which there is no connection.
     Suspect,
     /// Nobody hears of it.
@@ -188,6 +198,7 @@ impl Core {
             Some(placement) => owner(placement, found, service, key)?,
             None => (self.choose(found, service, key.map_or("", |key| key)), 0),
         };
+        let is_ready = chosen.iter().all(|provider| provider.standing == Standing::Up);
         let mut targets = Vec::with_capacity(chosen.len());
         for provider in chosen {
             let Some(entry) = entries.get_mut(&provider.node) else { continue };
@@ -216,7 +227,7 @@ impl Core {
             return Err(unplaced(service, "earlier messages are on their way to the node that had it"));
         }
         let next = self.draw(targets.len());
-        Ok(Rota { targets, next, random: self.fork_random(), seen })
+        Ok(Rota { targets, next, random: self.fork_random(), seen, is_ready })
     }
 
     /// Looks at each service that a peer offers, and at what is known of that peer.
@@ -291,8 +302,12 @@ fn providers<'a>(
         let peer = entry.peer.as_ref().filter(|peer| !peer.is_outcast())?;
         let services = peer.services();
         let number = services.services.iter().rposition(|offer| offer.name == wanted)?;
-        let standing = standing(peer, members);
         let (offer, number) = (services.services[number].clone(), u32::try_from(number).ok()?);
+        let mut standing = standing(peer, members);
+        if services.resting.contains(&number) {
+            reached!(PASSED_BY);
+            standing = standing.max(Standing::Resting);
+        }
         let incarnation = peer.node.incarnation;
         Some(Provider { node: node.clone(), incarnation, number, offer, standing })
     };

@@ -78,7 +78,7 @@ impl new::Tower for Measured {
     }
 }
 
-fn request(key: Option<&str>, method: &str, arguments: &str) -> RawRequest {
+pub(crate) fn request(key: Option<&str>, method: &str, arguments: &str) -> RawRequest {
     RawRequest {
         method: method.into(),
         key: key.map(Into::into),

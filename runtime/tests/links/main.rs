@@ -13,6 +13,7 @@ mod large;
 mod many;
 mod members;
 mod passed;
+mod resting;
 mod rogue;
 mod stage;
 mod topics;

@@ -2,14 +2,15 @@
 //! a singleton, a topic, and a gateway each, which somebody outside asks. Then some lose contact to the group: one is cut
 //! off from all others, or a majority of the voters is lost to all. Those go on with what is stateless, topics and
 //! gateways, by the last view, and say that it may be out of date; nothing is placed; and as soon as a lease ends, nothing
-//! volatile acts there any more. Where the group lives on, entities of the lost node
+//! volatile acts there any more. Before that an instance of a stateless service may fail for good at one node: it is
+//! answered everywhere all the same. Where the group lives on, entities of the lost node
 //! answer again within five seconds. In the end everything answers everywhere.
 
 mod board;
 mod program;
 
 use self::board::{Board, Receiver};
-use self::program::{HTTP_PORT, Start, ask_over_http, serve};
+use self::program::{HTTP_PORT, Start, ask_over_http, has_presence, serve};
 use super::books::Books;
 use super::linked::{Cluster, FOUNDERS, names};
 use super::weather::{crash, cut_off, heal, milliseconds};
@@ -25,6 +26,8 @@ const JOINED_WITHIN: Duration = Duration::from_secs(60);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 /// A stateless service that can be reached answers within this time, a connection that is silent included.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(12);
+/// An instance that fails has failed by then, and others know.
+const FOUND_OUT: Duration = Duration::from_secs(1);
 /// Whoever is asked by a message that is in its hands already may finish it.
 const IN_HAND: Duration = Duration::from_millis(500);
 
@@ -37,6 +40,9 @@ pub(super) fn run(sim: &mut Simulation) {
     heal(sim, &hosts);
     for _ in 0..1 + sim.random() % 2 {
         settle(sim, &board, names.len());
+        if sim.random().is_multiple_of(3) {
+            fail(sim, &names, &board);
+        }
         let calm = milliseconds(sim, 0, 2_000);
         sim.run_for(calm);
         lose_contact(sim, &hosts, &names, &board);
@@ -86,6 +92,26 @@ fn nodes(sim: &mut Simulation, names: &[NodeName], board: &Books<Board>) -> Vec<
     programs.into_iter().map(|(name, program)| sim.host(&name, program)).collect()
 }
 
+/// The instance of a stateless service fails at one node, and cannot begin again: whoever calls it there is answered by
+/// those of others.
+fn fail(sim: &mut Simulation, names: &[NodeName], board: &Books<Board>) {
+    let one = names[(sim.random() % names.len() as u64) as usize].clone();
+    board.open(|b| b.fails_at(Some(one.clone())));
+    // until somebody has called it, and others have heard
+    sim.run_for(FOUND_OUT);
+    board.open(Board::forget_answers);
+    let wanted = |receiver: &Receiver| matches!(receiver, Receiver::Presence | Receiver::Web);
+    let all = board.open(|b| b.names());
+    let answered = sim.demand("instances of other nodes are called", ANSWERS_WITHIN, |_| {
+        board.open(|b| b.missing(&all, wanted).is_empty())
+    });
+    if !answered {
+        let silent = board.open(|b| b.missing(&all, wanted));
+        sim.violation(format!("no answers while {one} has no instance: {silent:#?}"));
+    }
+    board.open(|b| b.fails_at(None));
+}
+
 /// Somebody who can reach each node, whatever becomes of the network between nodes.
 fn outside(sim: &mut Simulation, names: &[NodeName], hosts: &[HostId], board: &Books<Board>) {
     let address = |host: &HostId| SocketAddr::from((sim.address(*host), HTTP_PORT));
@@ -132,7 +158,7 @@ fn lose_contact(sim: &mut Simulation, hosts: &[HostId], names: &[NodeName], boar
         }
     }
     let wanted = |receiver: &Receiver| match receiver {
-        Receiver::Presence | Receiver::Web => true,
+        Receiver::Presence | Receiver::Web => alone.iter().any(|node| has_presence(names, node)),
         Receiver::Only(node) | Receiver::News(node) => alone.contains(node),
         Receiver::Key(_) | Receiver::Singleton => false,
     };

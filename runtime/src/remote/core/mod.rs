@@ -175,6 +175,13 @@ impl Core {
         Ok(())
     }
 
+    /// Tells peers which services are ready, if that has changed.
+    pub(super) fn look_at_services(&self) {
+        let Some(node) = self.node.upgrade() else { return };
+        // a list that does not fit was an error when the services came
+        let _ = self.offer(&node);
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
         self.endpoint.local_address()
     }

@@ -50,6 +50,8 @@ pub(super) struct Board {
     alone: BTreeMap<NodeName, u64>,
     /// How often nodes began to be alone.
     times_alone: u64,
+    /// Where the instance of the service that each node has fails.
+    failing: Option<NodeName>,
     answers: BTreeSet<(NodeName, Receiver)>,
     pub(super) broken: Vec<String>,
 }
@@ -125,6 +127,15 @@ impl Board {
         self.times_alone += 1;
         let epoch = |node: &NodeName| self.seen.get(node).map_or(0, |seen| seen.view.epoch);
         self.alone = alone.iter().map(|node| (node.clone(), epoch(node))).collect();
+    }
+
+    /// From now on, or no more.
+    pub(super) fn fails_at(&mut self, node: Option<NodeName>) {
+        self.failing = node;
+    }
+
+    pub(super) fn is_broken(&self, node: &NodeName) -> bool {
+        self.failing.as_ref() == Some(node)
     }
 
     pub(super) fn end_alone(&mut self) {

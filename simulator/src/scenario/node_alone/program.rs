@@ -2,10 +2,11 @@
 //! topic, to which it publishes, and a gateway. And that of somebody outside, who asks each gateway.
 
 use super::board::{Board, KEYS, Receiver};
-use crate::Machine;
+use crate::reach::reached;
 use crate::scenario::books::Books;
 use crate::scenario::http_client::Client;
 use crate::scenario::linked::{self, Pass, Tasks};
+use crate::{Machine, panic_on_purpose};
 use odeon::Node;
 use odeon::core::NodeName;
 use odeon::membership::Standing;
@@ -51,6 +52,16 @@ struct Present {
     volatile: bool,
 }
 
+impl Present {
+    /// One that every node has, and that may be broken.
+    fn begin(self) -> Result<Self, StartError> {
+        match self.board.open(|b| b.is_broken(&self.node)) {
+            true => Err(StartError::new("it is broken")),
+            false => Ok(self),
+        }
+    }
+}
+
 #[odeon::service]
 impl Presence for Present {
     async fn ask(&self, cx: &Cx) {
@@ -60,6 +71,10 @@ impl Presence for Present {
                 key => Receiver::Key(key.into()),
             };
             self.board.open(|b| b.acts(&self.node, &receiver));
+        } else if cx.service_name().to_string() == "presence" && self.board.open(|b| b.is_broken(&self.node))
+        {
+            reached("alone: the instance of a stateless service failed, and could not begin again");
+            panic_on_purpose();
         }
     }
     async fn hear(&self, _: &Cx, publisher: String) {
@@ -71,6 +86,11 @@ impl Presence for Present {
 /// The node's program.
 pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
     linked::live_again(machine, |machine| live(machine, &start, &board)).await;
+}
+
+/// Of more than three nodes the last one has no instance of the service that all others have.
+pub(super) fn has_presence(names: &[NodeName], name: &NodeName) -> bool {
+    names.len() <= 3 || names.last() != Some(name)
 }
 
 fn only(name: &NodeName) -> String {
@@ -91,7 +111,14 @@ async fn live(machine: Machine, start: &Start, board: &Books<Board>) -> bool {
             std::future::ready(joined.map(|()| make()))
         }
     };
-    let app = App::new().service("presence", present(false)).service(&only(&name), member);
+    let everywhere = {
+        let make = present(false);
+        move |_: Cx| std::future::ready(make().begin())
+    };
+    let mut app = App::new().service(&only(&name), member);
+    if has_presence(&start.names, &name) {
+        app = app.service("presence", everywhere);
+    }
     let app = app.entity("tally", present(true)).singleton("clerk", present(true));
     let (node, links) = linked::start_placed(&machine, &start.pass, linked::port(&machine), app).await;
     board.open(|b| b.begins(&name, links.local_address()));
