@@ -1,12 +1,15 @@
-//! The world outside of the shop: moves money whenever it is told to, and keeps the book that the shop is judged by.
+//! The world outside of the shop: moves money whenever it is told to, and keeps the book that the shop is judged by: in
+//! memory, or in a file that other processes write, too.
 
+use super::book::{Book, BookError, Entry};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
-/// Orders that the book remembers; older ones are only in the sums.
+/// Orders that the bank remembers; older ones are only in the sums.
 const ORDERS_MAX: usize = 1_000_000;
 
 /// The test card that is always declined.
@@ -17,7 +20,9 @@ pub const GOOD_CARD: &str = "4242424242424242";
 /// A bank. Clones are the same bank.
 #[derive(Clone, Debug, Default)]
 pub struct Bank {
-    book: Arc<Mutex<Book>>,
+    accounts: Arc<Mutex<Accounts>>,
+    /// Who charges by this clone, if there is a file that wants to know.
+    by: Option<Arc<str>>,
     after_charge: Option<AfterCharge>,
 }
 
@@ -32,7 +37,15 @@ impl fmt::Debug for AfterCharge {
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct Accounts {
+    known: Known,
+    /// None: all is in memory.
+    book: Option<Book>,
+}
+
+/// What is known of charges: all of them, or what has been read of the book.
+#[derive(Debug, Default)]
+struct Known {
     charges: BTreeMap<String, Charge>,
     /// Orders, the oldest first.
     order: VecDeque<String>,
@@ -61,9 +74,42 @@ pub struct Audit {
     pub cents: u64,
 }
 
-/// The card was declined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Declined;
+/// Why no money has moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCharged {
+    /// The card was declined.
+    #[error("the card was declined")]
+    Declined,
+    /// The charge could not be written down.
+    #[error(transparent)]
+    Unwritten(BookError),
+}
+
+impl Known {
+    fn enter(&mut self, order: String, charge: Charge) {
+        self.audit.charges += 1;
+        self.audit.cents += charge.cents;
+        if self.charges.insert(order.clone(), charge).is_some() {
+            self.audit.double_charges += 1;
+        } else {
+            self.order.push_back(order);
+        }
+        if self.order.len() > ORDERS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.charges.remove(&oldest);
+        }
+    }
+}
+
+impl Accounts {
+    /// Takes in what has been written meanwhile, whoever has.
+    fn read_on(&mut self) -> Result<(), BookError> {
+        let Self { known, book } = self;
+        let Some(book) = book else { return Ok(()) };
+        book.read_on(|number, entry| known.enter(entry.order, Charge { number, cents: entry.cents }))
+    }
+}
 
 impl Bank {
     /// A bank with an empty book.
@@ -78,44 +124,65 @@ impl Bank {
         Self { after_charge: Some(AfterCharge(Arc::new(then))), ..self }
     }
 
-    /// Charges a card: each time that it is asked to.
+    /// The same bank, whose charges are in a file that other processes may write, too; what is there by now is known.
+    /// Whoever charges by this clone is called so there.
+    ///
+    /// Reads the file: from a handler, call it where that stops nobody.
     ///
     /// # Errors
-    /// The card is declined.
-    pub fn charge(&self, order: &str, card: &str, cents: u64) -> Result<Charge, Declined> {
-        let mut book = self.book.lock();
+    /// [`BookError`].
+    pub fn kept_in(&self, path: &Path, by: &str) -> Result<Self, BookError> {
+        let mut accounts = self.accounts.lock();
+        match &accounts.book {
+            None => accounts.book = Some(Book::open(path)?),
+            Some(book) if book.path() == path => {}
+            Some(book) => return Err(BookError::Other { is: book.path().into(), asked: path.into() }),
+        }
+        accounts.read_on()?;
+        Ok(Self { by: Some(by.into()), ..self.clone() })
+    }
+
+    /// Charges a card: each time that it is asked to.
+    ///
+    /// With a book it writes to a file, though it is called from handlers. That is a line into the memory of the system,
+    /// which takes microseconds and waits for no disk: what is to outlive processes need not outlive the machine. And it
+    /// belongs into the handler's turn: what is handed to another thread may happen after the activation has ended.
+    ///
+    /// # Errors
+    /// [`NotCharged`].
+    pub fn charge(&self, order: &str, card: &str, cents: u64) -> Result<Charge, NotCharged> {
+        let mut accounts = self.accounts.lock();
+        let Accounts { known, book } = &mut *accounts;
         if card == DECLINED_CARD || card.is_empty() {
-            book.audit.declined += 1;
-            return Err(Declined);
+            known.audit.declined += 1;
+            return Err(NotCharged::Declined);
         }
-        book.audit.charges += 1;
-        book.audit.cents += cents;
-        let charge = Charge { number: book.audit.charges, cents };
-        if book.charges.insert(order.into(), charge.clone()).is_some() {
-            book.audit.double_charges += 1;
+        let charge = if let Some(book) = book {
+            let by = self.by.as_deref().unwrap_or_default().to_owned();
+            let number =
+                book.append(&Entry { order: order.into(), cents, by }).map_err(NotCharged::Unwritten)?;
+            Charge { number, cents }
         } else {
-            book.order.push_back(order.into());
-        }
-        if book.order.len() > ORDERS_MAX
-            && let Some(oldest) = book.order.pop_front()
-        {
-            book.charges.remove(&oldest);
-        }
-        drop(book);
+            let charge = Charge { number: known.audit.charges + 1, cents };
+            known.enter(order.into(), charge.clone());
+            charge
+        };
+        drop(accounts);
         if let Some(then) = &self.after_charge {
             then.0();
         }
         Ok(charge)
     }
 
-    /// What was charged for an order.
+    /// What was charged for an order. Of what a file says it knows what was there when [`kept_in`](Self::kept_in) was
+    /// called last.
     pub fn find(&self, order: &str) -> Option<Charge> {
-        self.book.lock().charges.get(order).cloned()
+        self.accounts.lock().known.charges.get(order).cloned()
     }
 
-    /// The sums: what an invariant looks at.
+    /// The sums: what an invariant looks at. Of a file, as [`find`](Self::find); who was declined is not written there.
     pub fn audit(&self) -> Audit {
-        self.book.lock().audit.clone()
+        self.accounts.lock().known.audit.clone()
     }
 }
 
@@ -129,9 +196,30 @@ mod tests {
         assert_eq!(bank.find("a"), None);
         let charge = bank.charge("a", GOOD_CARD, 250).expect("it works");
         assert_eq!(bank.find("a"), Some(charge));
-        assert_eq!(bank.charge("b", DECLINED_CARD, 100), Err(Declined));
+        assert_eq!(bank.charge("b", DECLINED_CARD, 100), Err(NotCharged::Declined));
         assert_eq!(bank.audit(), Audit { charges: 1, double_charges: 0, declined: 1, cents: 250 });
         bank.charge("a", GOOD_CARD, 250).expect("it works");
         assert_eq!(bank.audit().double_charges, 1);
+    }
+
+    #[test]
+    fn banks_with_one_book_know_of_each_others_charges() {
+        let path = std::env::temp_dir().join(format!("odeon-bank-{}", std::process::id()));
+        let [north, south] =
+            ["north@1", "south@1"].map(|by| Bank::new().kept_in(&path, by).expect("a new file"));
+        let charge = north.charge("a", GOOD_CARD, 250).expect("it works");
+        assert_eq!(north.charge("b", DECLINED_CARD, 100), Err(NotCharged::Declined));
+        let south = south.kept_in(&path, "south@2").expect("it can be read");
+        assert_eq!(south.find("a"), Some(charge));
+        let twice = south.charge("a", GOOD_CARD, 250).expect("it works");
+        for bank in [&north, &south] {
+            let bank = bank.kept_in(&path, "").expect("it can be read");
+            assert_eq!(bank.find("a").as_ref(), Some(&twice));
+            let audit = bank.audit();
+            assert_eq!((audit.charges, audit.double_charges, audit.cents), (2, 1, 500));
+        }
+        let said = north.kept_in(&path.with_extension("other"), "").expect_err("it has one").to_string();
+        assert!(said.contains("a process has one"), "{said}");
+        std::fs::remove_file(path).expect("it was made");
     }
 }

@@ -180,11 +180,18 @@ impl Desk {
                 Err(CallError::Failed(PaymentError::OtherAmount { .. })) => {
                     return Err(CheckoutError::OtherOrder { order: order.into() });
                 }
-                Err(CallError::NotExecuted(refusal)) if !in_doubt => {
-                    return Err(unavailable("payment", refusal));
-                }
                 // an earlier try may have charged
-                Err(CallError::NotExecuted(_)) => break,
+                Err(CallError::NotExecuted(_) | CallError::Failed(PaymentError::BankClosed { .. }))
+                    if in_doubt =>
+                {
+                    break;
+                }
+                Err(
+                    refused
+                    @ (CallError::NotExecuted(_) | CallError::Failed(PaymentError::BankClosed { .. })),
+                ) => {
+                    return Err(unavailable("payment", refused));
+                }
                 Err(CallError::Unknown(_)) => in_doubt = true,
             }
         }

@@ -2,9 +2,11 @@
 //!
 //! A checkout is worth money, so it is sent as critical and survives what it can: a repeated order is charged once,
 //! a declined card gives the goods back, and recommendations that fail or are late are left out. The [`bank`] is the
-//! world outside: it counts what must never happen. [`load`] is a crowd of shoppers.
+//! world outside: it counts what must never happen, in memory or, for several processes, in a [`book`]. [`load`] is a
+//! crowd of shoppers.
 
 pub mod bank;
+pub mod book;
 pub mod catalog;
 pub mod checkout;
 pub mod crowd;

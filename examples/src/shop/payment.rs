@@ -1,8 +1,10 @@
 //! `payment`: an entity for each order, by its number. It charges once, however often it is asked.
 
-use super::bank::{Bank, Charge, Declined};
+use super::bank::{Bank, Charge, NotCharged};
 use odeon::prelude::*;
+use odeon::remote::Links;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The payment of one order.
 #[odeon::contract(name = "payment", version = "1.0")]
@@ -45,13 +47,36 @@ pub enum PaymentError {
         /// What was to be charged now, in cents.
         asked: u64,
     },
+    /// The bank cannot write down what it would charge.
+    #[error("the bank charges nothing: {problem}")]
+    BankClosed {
+        /// Why.
+        problem: String,
+    },
 }
 
 impl ContractError for PaymentError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::CardDeclined | Self::OtherAmount { .. } => Retry::Never,
+            Self::BankClosed { .. } => Retry::Later,
+        }
+    }
+
     fn status(&self) -> u16 {
         match self {
             Self::CardDeclined => 402,
             Self::OtherAmount { .. } => 409,
+            Self::BankClosed { .. } => 503,
+        }
+    }
+}
+
+impl From<NotCharged> for PaymentError {
+    fn from(why: NotCharged) -> Self {
+        match why {
+            NotCharged::Declined => Self::CardDeclined,
+            NotCharged::Unwritten(error) => Self::BankClosed { problem: error.to_string() },
         }
     }
 }
@@ -62,6 +87,9 @@ impl ContractError for PaymentError {
 pub struct Terms {
     /// How long the bank takes, in milliseconds.
     pub bank_delay_ms: u64,
+    /// The file with the bank's book, which all nodes of a machine may share: whichever has an order's payment then knows
+    /// what another one has charged. Without it each process has a bank of its own, in memory.
+    pub book: Option<PathBuf>,
 }
 
 /// The till of one order.
@@ -76,11 +104,25 @@ impl Till {
     /// Knows from the bank what a previous activation has charged, whatever became of that one.
     ///
     /// # Errors
-    /// None of its own.
+    /// The bank cannot keep its book where it was told to.
     pub async fn start(cx: Cx, terms: Terms, bank: Bank) -> Result<Self, StartError> {
+        let bank = match terms.book.clone() {
+            None => bank,
+            Some(path) => {
+                let by = who(&cx);
+                let kept = cx.blocking(move || bank.kept_in(&path, &by)).await;
+                kept.map_err(StartError::new)?.map_err(StartError::new)?
+            }
+        };
         let receipt = bank.find(cx.key()).map(Receipt::from);
         Ok(Self { bank, terms, receipt })
     }
+}
+
+/// What the node of this activation is called: with its incarnation, in a cluster.
+fn who(cx: &Cx) -> String {
+    let Some(node) = cx.node() else { return String::new() };
+    Links::of(&node).map_or_else(|| node.name().to_string(), |links| links.node().to_string())
 }
 
 #[odeon::service]
@@ -96,8 +138,7 @@ impl Payment for Till {
         if self.terms.bank_delay_ms > 0 {
             cx.sleep(Duration::from_millis(self.terms.bank_delay_ms)).await;
         }
-        let charge =
-            self.bank.charge(cx.key(), &card, cents).map_err(|Declined| PaymentError::CardDeclined)?;
+        let charge = self.bank.charge(cx.key(), &card, cents)?;
         Ok(self.receipt.insert(charge.into()).clone())
     }
 

@@ -12,6 +12,7 @@ use odeon::core::Random;
 use odeon::prelude::*;
 use odeon::test::{Bench, Calls, Hosted, json};
 use odeon::{Contract, Node};
+use std::path::Path;
 
 fn line(sku: &str, quantity: u32) -> Line {
     Line { sku: sku.into(), quantity }
@@ -181,6 +182,32 @@ async fn a_till_knows_from_the_bank_what_an_earlier_one_has_charged() {
         bench.host_entity("payment", "a-1", move |cx: Cx, terms| Till::start(cx, terms, own.clone())).await;
     assert_eq!(till.charge(GOOD_CARD.into(), 500).await, Ok(receipt(500)));
     assert_eq!(bank.audit().charges, 1);
+}
+
+/// A till on a node of its own, whose bank keeps its book there.
+async fn till_with_book(order: &str, book: &Path) -> Hosted<PaymentRef> {
+    let bank = Bank::new();
+    let bench = Bench::new().config("payment", &format!("book = {book:?}"));
+    bench.host_entity("payment", order, move |cx: Cx, terms| Till::start(cx, terms, bank.clone())).await
+}
+
+#[tokio::test]
+async fn a_till_knows_from_the_book_what_one_on_another_node_has_charged() {
+    let book = std::env::temp_dir().join(format!("odeon-shop-book-{}", std::process::id()));
+    let charged = till_with_book("a-1", &book).await.charge(GOOD_CARD.into(), 500).await.expect("it works");
+    assert_eq!(till_with_book("a-1", &book).await.charge(GOOD_CARD.into(), 500).await, Ok(charged));
+    let other = till_with_book("a-2", &book).await;
+    assert_eq!(other.receipt().await, Ok(None));
+    std::fs::remove_file(book).expect("it was made");
+}
+
+#[tokio::test]
+async fn a_till_whose_book_cannot_be_kept_does_not_start_and_says_what_is_wrong_and_where() {
+    let till = till_with_book("a-1", Path::new("/nowhere/book")).await;
+    let refused = till.charge(GOOD_CARD.into(), 500).await.expect_err("there is no such directory");
+    assert!(matches!(refused, CallError::NotExecuted(_)), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.contains("/nowhere/book cannot be opened") && said.contains("[services.payment]"), "{said}");
 }
 
 #[tokio::test]
