@@ -12,5 +12,8 @@ mod looking;
 mod members;
 mod project;
 mod rolling;
+mod shop;
+mod shoppers;
 mod stage;
+mod trio;
 mod up;

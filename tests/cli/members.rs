@@ -53,8 +53,9 @@ fn listed(place: &Place, seen_by: &str) -> Vec<String> {
     all
 }
 
+/// Waits until a node sees these members, and those who are none any more.
 #[track_caller]
-fn until_listed(place: &Place, seen_by: &str, expected: &[(&str, &str)]) {
+pub(crate) fn until_listed(place: &Place, seen_by: &str, expected: &[(&str, &str)]) {
     let mut expected: Vec<String> = expected.iter().map(|(name, rest)| format!("{name}{rest}")).collect();
     expected.sort();
     let mut seen = Vec::new();

@@ -236,12 +236,24 @@ fn wait_for(lines: &Receiver<String>, words: &str) -> Vec<String> {
 /// One HTTP request, as curl would send it. Answers status and body.
 pub(crate) fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String) {
     let stream = TcpStream::connect(host).expect("somebody listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a limit");
     exchange(stream, host, method, path, headers, body).expect("it is answered")
 }
 
 /// Calls a method of a service. None: nobody takes the connection. An error: it was taken, and broke.
 pub(crate) fn try_post(host: &str, path: &str, body: &str) -> Option<io::Result<(u16, String)>> {
+    try_post_within(LIMIT, host, path, body)
+}
+
+/// As [`try_post`], by somebody who waits so long for an answer.
+pub(crate) fn try_post_within(
+    limit: Duration,
+    host: &str,
+    path: &str,
+    body: &str,
+) -> Option<io::Result<(u16, String)>> {
     let stream = TcpStream::connect(host).ok()?;
+    stream.set_read_timeout(Some(limit)).expect("a limit");
     Some(exchange(stream, host, "POST", path, &["content-type: application/json"], body))
 }
 
@@ -253,7 +265,6 @@ fn exchange(
     headers: &[&str],
     body: &str,
 ) -> io::Result<(u16, String)> {
-    stream.set_read_timeout(Some(LIMIT))?;
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
     for header in headers {
         request.push_str(&format!("{header}\r\n"));
