@@ -1,10 +1,12 @@
-//! What happens to a cluster whose nodes agree on their members, step by step, while each of them calls all entities.
+//! What happens to a cluster whose nodes agree on their members, step by step, while each of them calls all entities, and
+//! a crowd is in their shop.
 //! Each step waits for facts: what nodes tell of themselves, and what the history of the cluster says.
 
-use super::daemon::{self, Bond, Daemon, HISTORY, Members, Site};
+use super::daemon::{self, BOOK, Bond, Daemon, HISTORY, Members, Site};
 use super::disk::Disk;
 use super::laws;
 use super::net::{Cut, Net, say};
+use super::sales::Sales;
 use super::story::eventually;
 use odeon_tests::history::{End, Event, History, Line, TALLIES};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,7 @@ pub(crate) struct Cluster {
     test: &'static str,
     daemons: Vec<Daemon>,
     history: History,
+    sales: Sales,
     disk: Option<Disk>,
     site: Site,
 }
@@ -85,11 +88,12 @@ impl Cluster {
         let net = Net::of(test, &ALL)?;
         let place = daemon::place(test);
         let history = History::at(place.join(HISTORY));
+        let sales = Sales::at(&place.join(BOOK));
         let disk = small.map(|name| Disk::mount(&net, name, place.join(name)));
         let site = Site::prepare(&net, place, &ALL, Bond::Membership);
         let start = |name| site.start(name, disk.as_ref().filter(|_| Some(name) == small));
         let daemons = ALL.into_iter().map(start).collect();
-        let mut cluster = Self { test, daemons, history, disk, site };
+        let mut cluster = Self { test, daemons, history, sales, disk, site };
         for daemon in &cluster.daemons {
             let sees_all = || {
                 let seen = daemon.members()?;
@@ -99,6 +103,7 @@ impl Cluster {
             daemon.tell_callers("begin").expect("the node answers");
         }
         cluster.answers_everywhere().await;
+        cluster.sells(&ALL.map(|name| format!("{name}@1"))).await;
         Some(cluster)
     }
 
@@ -145,6 +150,21 @@ impl Cluster {
         .await;
     }
 
+    /// From now on each of these nodes charges for an order.
+    async fn sells(&mut self, nodes: &[String]) {
+        let from = self.sales.charges().len();
+        eventually(&format!("orders are paid at {nodes:?}"), || {
+            let charges = &self.sales.charges()[from..];
+            nodes.iter().all(|node| charges.iter().any(|charge| charge.by == *node)).then_some(())
+        })
+        .await;
+    }
+
+    /// How many orders were charged by a node.
+    fn charged_by(&mut self, node: &str) -> usize {
+        self.sales.charges().iter().filter(|charge| charge.by == node).count()
+    }
+
     /// The others go on without a node: they see that it is a member no more, and all its keys are answered among them.
     async fn go_on_without(&mut self, host: &str, from: usize, since: Instant) {
         let lost = format!("{host}@1");
@@ -155,6 +175,8 @@ impl Cluster {
         })
         .await;
         self.say(&format!("without {lost} each key was answered {:?} later", since.elapsed()));
+        self.sells(&callers).await;
+        self.say(&format!("without {lost} the shop sells {:?} later", since.elapsed()));
         for daemon in self.others(host) {
             let is_gone = || daemon.members().and_then(|seen| reason(&seen, host));
             let reason = eventually(&format!("{} sees that {lost} is gone", daemon.name), is_gone).await;
@@ -194,6 +216,7 @@ impl Cluster {
         let seen = eventually(&format!("{lost} holds no lease"), has_no_lease).await;
         assert_eq!(seen.standing, "member", "it has not heard otherwise");
         let without_lease = self.lines().len();
+        let charged = self.charged_by(&lost);
         eventually(&format!("all calls from {lost} fail"), || {
             let lines = self.history.read().expect("it can be read");
             let failed = lines[without_lease..].iter().filter(|line| line.node == lost);
@@ -214,6 +237,7 @@ impl Cluster {
             (ended.count() >= TALLIES).then_some(())
         })
         .await;
+        assert_eq!(self.charged_by(&lost), charged, "a node without a lease charges");
         let own = self.lines()[without_lease..].iter().filter(|line| line.node == lost).cloned();
         let told = tally(&own.collect::<Vec<_>>());
         self.say(&format!("{:?} after the cut {lost} has nothing; its calls: {told}", since.elapsed()));
@@ -234,6 +258,8 @@ impl Cluster {
         self.say(&format!("{next} is a member {:?} later", since.elapsed()));
         self.daemon(host).tell_callers("begin").expect("the node answers");
         self.answers_everywhere().await;
+        let all = self.callers("");
+        self.sells(&all).await;
     }
 
     /// The disk of a member is full: its node says so and ends, and the others go on. With room it comes back.
@@ -279,6 +305,9 @@ impl Cluster {
         .await;
         let told = tally(self.lines());
         self.say(&format!("calls: {told}"));
+        let (repeated, paid) = (self.sales.repeated(), self.sales.charges().len());
+        self.say(&format!("orders: {paid} are paid"));
+        assert!(repeated.is_empty(), "orders were charged again: {repeated:?}");
         let broken = laws::broken(self.lines(), &[format!("{lost}@1")]);
         assert!(broken.is_empty(), "{} laws are broken:\n{}", broken.len(), broken.join("\n"));
     }

@@ -19,6 +19,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_traffic");
 const PORT: u16 = 7_100;
 /// What members of a cluster write together.
 pub(crate) const HISTORY: &str = "history";
+/// The book of the bank that their shop charges with.
+pub(crate) const BOOK: &str = "book";
+/// What the shop is told.
+const SHOP: &str = "[services.crowd]\nshoppers = 6\npause_ms = 100\n[services.payment]\nbook = \"book\"\n";
 /// Lines of its log that are shown when a test fails.
 const LINES: usize = 30;
 
@@ -103,7 +107,8 @@ pub(crate) fn place(test: &str) -> PathBuf {
 pub(crate) enum Bond {
     /// They have links.
     Links,
-    /// They agree on who is a member, and write down what happens in the file [`HISTORY`].
+    /// They agree on who is a member, and write down what happens in the file [`HISTORY`]. They have a shop, whose charges
+    /// are in the file [`BOOK`].
     Membership,
 }
 
@@ -134,14 +139,14 @@ impl Site {
         let listen = |name: &str| SocketAddr::from((self.net.address(name), PORT));
         let peers = self.names.iter().filter(|peer| **peer != name);
         let peers: Vec<_> = peers.map(|peer| listen(peer).to_string()).collect();
-        let founders = match self.bond {
+        let members = match self.bond {
             Bond::Links => String::new(),
-            Bond::Membership => format!("founders = {:?}\n", self.names),
+            Bond::Membership => format!("founders = {:?}\n{SHOP}", self.names),
         };
         format!(
             "[node]\nname = \"{name}\"\ndirectory = \"{name}\"\n[http]\naddress = \"127.0.0.1:0\"\n\
              [management]\naddress = \"127.0.0.1:0\"\n\
-             [cluster]\nlisten = \"{}\"\ncredentials = \"cluster/nodes/{name}\"\npeers = {peers:?}\n{founders}",
+             [cluster]\nlisten = \"{}\"\ncredentials = \"cluster/nodes/{name}\"\npeers = {peers:?}\n{members}",
             listen(name)
         )
     }

@@ -1,6 +1,6 @@
 //! Real processes that call each other, each in a network namespace of its own whose link goes down and up under load:
 //! the books balance, and who reads along sees nothing in clear. Members of a cluster, of which one is cut off, or has a
-//! full disk.
+//! full disk: their shop sells on, and charges nobody twice.
 //!
 //! Needs Linux, root, `ip` (iproute2), and `nsenter` and `mount` (util-linux). Where there can be no namespaces the tests
 //! pass and say so on standard error; with `ODEON_REQUIRE_NAMESPACES=1` they fail.
@@ -13,6 +13,7 @@ mod daemon;
 mod disk;
 mod laws;
 mod net;
+mod sales;
 mod story;
 
 use cluster::Cluster;

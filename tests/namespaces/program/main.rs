@@ -1,6 +1,6 @@
 //! A node under load, for the test `namespaces`: it has a service that others call, and calls theirs until it is told
 //! to end. What became of everything it tells as `traffic`. As a member of a cluster it has entities that count, calls
-//! all of them, and writes down what happens in the cluster's history.
+//! all of them, and writes down what happens in the cluster's history; and it has the shop of the examples and its crowd.
 
 mod bridge;
 mod callers;
@@ -15,7 +15,8 @@ use diary::Diary;
 use ledger::Ledger;
 use odeon::prelude::*;
 use odeon_daemon::Exit;
-use odeon_tests::history::callers_of;
+use odeon_examples::shop::{self, Bank, crowd::Street};
+use odeon_tests::history::{HISTORY_VARIABLE, callers_of};
 use odeon_tests::traffic::NODE_VARIABLE;
 use std::future::ready;
 use std::sync::Arc;
@@ -29,9 +30,14 @@ fn main() -> Exit {
         let (arriving, leaving) = (ledger.clone(), ledger);
         let diary = Arc::new(Diary::open());
         let calling = diary.clone();
-        app.entity(&bridge::service_of(&node), move || Scale::new(arriving.clone()))
+        let app = app
+            .entity(&bridge::service_of(&node), move || Scale::new(arriving.clone()))
             .entity(tally::SERVICE, move |cx: Cx| ready(Counting::begin(&cx, &diary)))
             .service(&callers_of(&node), move || Crowd::new(calling.clone()))
-            .singleton("traffic", move || Crossing::new(node.clone(), leaving.clone()))
+            .singleton("traffic", move || Crossing::new(node.clone(), leaving.clone()));
+        match std::env::var_os(HISTORY_VARIABLE) {
+            Some(_) => shop::register(app, &Bank::new()).singleton("crowd", Street::start),
+            None => app,
+        }
     })
 }
