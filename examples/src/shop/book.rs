@@ -247,6 +247,14 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_charge_for_which_there_is_no_room_is_refused() {
+        let mut book = Book::open(Path::new("/dev/full")).expect("it is always there");
+        let said = book.append(&entry("a", "north@1")).expect_err("it is full").to_string();
+        assert!(said.contains("/dev/full cannot be written: No space left"), "{said}");
+    }
+
     #[test]
     fn a_file_that_cannot_be_is_named_with_what_the_system_says() {
         let place = Place::new("unwritable");

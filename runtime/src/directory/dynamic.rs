@@ -386,7 +386,11 @@ async fn call_placed(kind: &Kind, mut request: RawRequest, mut refusal: Refusal)
         if matches!(refusal, Refusal::Moved { .. }) {
             let elsewhere = node.links.get().and_then(|links| links.elsewhere(&kind.service));
             if let Some(elsewhere) = elsewhere {
-                return elsewhere.call(request).await;
+                match elsewhere.call(request.clone()).await {
+                    // it has come here before it was begun there
+                    RawOutcome::NotExecuted(again) if passes(&again) => refusal = again,
+                    outcome => return outcome,
+                }
             }
         }
         let now = kind.wheel.now();

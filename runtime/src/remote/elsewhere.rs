@@ -10,6 +10,7 @@ use super::providers::{Rota, Standing};
 use super::target::{Target, Wanted};
 use crate::cell::Tick;
 use crate::directory::{Locator, RawCall, RawRequest, ServiceKind, check_locator, passes};
+use crate::placement::{self, Place};
 use crate::reach::reached;
 use crate::service::contract::ContractVersion;
 use crate::service::letter::Letter;
@@ -170,7 +171,7 @@ impl Elsewhere {
     /// not left this node when its time is up is not executed; one that has is unknown.
     ///
     /// One that was not executed because its receiver is at another node by now, or at none yet, is sent again until its
-    /// time is up; one whose node could not take it, at other nodes, three times.
+    /// time is up, or its receiver is at this node; one whose node could not take it, at other nodes, three times.
     pub fn call(&self, request: RawRequest) -> RawCall {
         let due = self.core.wheel.due(request.within);
         let first = self.begin(request.clone());
@@ -185,7 +186,8 @@ impl Elsewhere {
                     Refusal::Restarting => request.key.is_none(),
                     _ => false,
                 };
-                let again = passes(refusal) || left && tries < ELSEWHERE_TRIES;
+                let again = passes(refusal) && !this.is_here(request.key.as_deref())
+                    || left && tries < ELSEWHERE_TRIES;
                 if !again || due.passed(this.core.wheel.now()) {
                     break;
                 }
@@ -197,6 +199,12 @@ impl Elsewhere {
             }
             outcome
         })
+    }
+
+    /// Whether its receiver has come to this node.
+    fn is_here(&self, key: Option<&str>) -> bool {
+        let placement = self.core.node.upgrade().and_then(|node| node.placement.clone());
+        placement.is_some_and(|placement| placement.place(&self.service, placement::slot(key)) == Place::Here)
     }
 
     async fn outcome(&self, begun: Result<Begun, Refusal>) -> RawOutcome {
