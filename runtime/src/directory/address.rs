@@ -2,6 +2,7 @@
 
 use super::away::{Away, BEHIND_OTHERS, Far, There};
 use super::delivery::{Delivery, Picked};
+use super::dynamic::ServiceKind;
 use super::provider::Provide;
 use crate::cell::{Handle, Wheel};
 use crate::node::NodeInner;
@@ -210,13 +211,15 @@ impl<M: Message> Whereabouts<M> {
                 }
             },
             Route::Instances { provider, others } => {
+                // one that is ready, if there is one
+                let picked = provider.pick(None);
                 if let Some(others) = others
-                    && !provider.is_ready()
+                    && !picked.as_ref().is_ok_and(Handle::is_running)
                     && let Some(target) = others.ready(&self.locator)
                 {
                     return Ok(Choice::There(target));
                 }
-                provider.pick(None)?
+                picked?
             }
             Route::There(there) => return there.find(&self.locator).map(Choice::There),
             Route::Late(late) => {
@@ -320,7 +323,9 @@ impl<M: Message> Whereabouts<M> {
         let provider = node.registry.provider::<M>(&locator.service)?;
         super::provider::check_locator(locator, provider.keyed())?;
         let (registry, weak, spoken) = (&node.registry, Arc::downgrade(&node), late.far.spoken);
-        let address = || registry.lead(locator.clone(), provider, weak, spoken);
+        // what has a provider has a kind
+        let kind = registry.kind(&locator.service).unwrap_or(ServiceKind::Stateless);
+        let address = || registry.lead(locator.clone(), (provider, kind), weak, spoken);
         Ok(late.found.get_or_init(address))
     }
 }

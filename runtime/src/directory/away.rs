@@ -8,6 +8,7 @@ use crate::reach::reached;
 use crate::remote::{Rota, Spoken, Target};
 use odeon_core::{NodeId, Refusal, ServiceName};
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 /// Why a message waits although its receiver is somewhere.
@@ -19,11 +20,13 @@ pub(super) struct Far {
     pub(super) spoken: Spoken,
     /// On other nodes, as long as nothing changes there.
     there: Mutex<Option<Rota>>,
+    /// At which number of changes nobody had it.
+    nobody: AtomicU64,
 }
 
 impl Far {
     pub(super) fn new(node: Weak<NodeInner>, spoken: Spoken) -> Self {
-        Self { node, spoken, there: Mutex::new(None) }
+        Self { node, spoken, there: Mutex::new(None), nobody: AtomicU64::new(u64::MAX) }
     }
 
     pub(super) fn node(&self, locator: &Locator) -> Result<Arc<NodeInner>, Refusal> {
@@ -41,12 +44,19 @@ impl Far {
     pub(super) fn ready(&self, locator: &Locator) -> Option<Arc<Target>> {
         let node = self.node(locator).ok()?;
         let links = node.links.get()?;
+        let changes = links.changes();
+        if self.nobody.load(Relaxed) == changes {
+            return None;
+        }
         let mut there = self.there.lock();
         if !there.as_ref().is_some_and(Rota::is_right) {
             let service = node.registry.bound(&locator.service);
             *there = links.find(service, None, self.spoken, there.as_ref()).ok();
         }
-        let rota = there.as_mut().filter(|rota| rota.is_ready())?;
+        let Some(rota) = there.as_mut().filter(|rota| rota.is_ready()) else {
+            self.nobody.store(changes, Relaxed);
+            return None;
+        };
         reached!(SPILLED);
         Some(rota.next_at_once())
     }

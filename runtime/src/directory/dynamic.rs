@@ -253,12 +253,10 @@ impl<C: Contract> ByName<C> {
         placement.map_or(Ok(()), |placement| placement.admits(&self.description.name, key))
     }
 
-    /// Where there is an instance that is ready, if it is stateless and can be reached.
+    /// Where there is an instance that is ready and can be reached.
     #[cold]
     fn ready_elsewhere(&self) -> Option<Elsewhere> {
-        let is_stateless = self.description.kind == ServiceKind::Stateless;
-        let node = self.kind.node.upgrade().filter(|_| is_stateless)?;
-        node.links.get()?.ready_elsewhere(&self.description.name)
+        self.kind.node.upgrade()?.links.get()?.ready_elsewhere(&self.description)
     }
 
     /// Decodes and sends; what comes back is how to wait for the answer.
@@ -336,11 +334,11 @@ impl<C: Contract> Dynamic for ByName<C> {
     }
 
     fn is_ready(&self) -> bool {
-        self.provider.is_ready()
+        self.description.kind != ServiceKind::Stateless || self.provider.is_ready()
     }
 
     fn call(&self, request: RawRequest) -> RawCall {
-        if !self.provider.is_ready()
+        if !self.is_ready()
             && let Some(others) = self.ready_elsewhere()
         {
             return others.call(request);

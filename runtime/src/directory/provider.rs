@@ -27,8 +27,8 @@ pub(crate) trait Provide<M: Message>: Send + Sync {
     fn find(&self, key: Option<&Arc<str>>) -> Option<Handle<M>>;
     /// Whether messages need a key.
     fn keyed(&self) -> bool;
-    /// Whether one of its instances takes messages now. Of a service that is not stateless none is asked for: what
-    /// waits for an activation is its supervisor's matter.
+    /// Whether one of its instances takes messages now. Entities always do: what waits for an activation is its
+    /// supervisor's matter.
     fn is_ready(&self) -> bool {
         true
     }

@@ -23,6 +23,9 @@ struct Entry {
     kind: Arc<Kind>,
 }
 
+/// Who provides a service, and of what kind it is.
+type Found<C> = (Arc<dyn Provide<<C as Contract>::Message>>, ServiceKind);
+
 /// The names of a node.
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -43,26 +46,37 @@ impl Registry {
 
     /// What it takes to find the receivers of a service elsewhere, if they are placed.
     pub(crate) fn away(&self, name: &ServiceName, node: &Weak<NodeInner>, spoken: Spoken) -> Option<Away> {
-        let placement = self.placement.as_ref()?;
-        let name = self.bound(name);
-        let kind = self.entries.get(name)?.dynamic.describe().kind;
-        let placed = matches!(kind, ServiceKind::Entity | ServiceKind::Singleton);
-        placed.then(|| Away::new(placement.clone(), name.clone(), node.clone(), spoken))
+        self.away_of(self.kind(name)?, name, node, spoken)
+    }
+
+    fn away_of(
+        &self,
+        kind: ServiceKind,
+        name: &ServiceName,
+        node: &Weak<NodeInner>,
+        spoken: Spoken,
+    ) -> Option<Away> {
+        let placement = self.placement.as_ref().filter(|_| kind != ServiceKind::Stateless)?;
+        Some(Away::new(placement.clone(), self.bound(name).clone(), node.clone(), spoken))
+    }
+
+    /// Of what kind a service of this node is.
+    pub(super) fn kind(&self, name: &ServiceName) -> Option<ServiceKind> {
+        Some(self.entries.get(self.bound(name))?.dynamic.describe().kind)
     }
 
     /// Where messages of a service go that this node has.
     pub(super) fn lead<M: Message>(
         &self,
         locator: Locator,
-        provider: Arc<dyn Provide<M>>,
+        (provider, kind): (Arc<dyn Provide<M>>, ServiceKind),
         node: Weak<NodeInner>,
         spoken: Spoken,
     ) -> Address<M> {
-        let kind = self.entries.get(self.bound(&locator.service)).map(|e| e.dynamic.describe().kind);
-        if kind == Some(ServiceKind::Stateless) {
+        if kind == ServiceKind::Stateless {
             return Address::to_instances(locator, provider, Far::new(node, spoken));
         }
-        let away = self.away(&locator.service, &node, spoken);
+        let away = self.away_of(kind, &locator.service, &node, spoken);
         Address::to_provider(locator, provider, away)
     }
 
@@ -118,20 +132,17 @@ impl Registry {
         let service: ServiceName = name.parse()?;
         let locator = Locator { service, key: key.map(Arc::from) };
         match self.provided::<C>(&locator)? {
-            Some(provider) => Ok(self.lead(locator, provider, node, Spoken::of::<C>())),
+            Some(found) => Ok(self.lead(locator, found, node, Spoken::of::<C>())),
             None => Ok(Address::late(locator, node, Spoken::of::<C>())),
         }
     }
 
     /// What this node has behind a locator, if it has its service.
-    fn provided<C: Contract>(
-        &self,
-        locator: &Locator,
-    ) -> Result<Option<Arc<dyn Provide<C::Message>>>, RefError> {
+    fn provided<C: Contract>(&self, locator: &Locator) -> Result<Option<Found<C>>, RefError> {
         let Some(entry) = self.entries.get(self.bound(&locator.service)) else { return Ok(None) };
         let provider = entry.provider_for::<C>(&locator.service)?;
         check_locator(locator, provider.keyed()).map_err(RefError::Refused)?;
-        Ok(Some(provider))
+        Ok(Some((provider, entry.dynamic.describe().kind)))
     }
 
     /// The address of a member of a group: on this other node, if one is given, and nowhere else.
@@ -153,8 +164,8 @@ impl Registry {
         let node = Arc::downgrade(node);
         Ok(match self.provided::<C>(&locator).map_err(RefError::into_refusal)? {
             // instances of other nodes are members of their own
-            Some(provider) => {
-                let away = self.away(service, &node, spoken);
+            Some((provider, kind)) => {
+                let away = self.away_of(kind, service, &node, spoken);
                 Address::to_provider(locator, provider, away)
             }
             None => Address::late(locator, node, spoken),

@@ -112,7 +112,6 @@ async fn give_way(shared: &Shared, view: &View, status: &GroupStatus) {
 /// Says which node has which slots.
 async fn places(shared: &Shared) {
     let mut views = shared.view.clone();
-    // renewals make other views of the same epoch
     let mut settled = None;
     loop {
         let view = views.borrow_and_update().clone();

@@ -4,6 +4,7 @@ use crate::replication::{Freeze, StateMachine};
 use bytes::Bytes;
 use odeon_core::EntryId;
 use odeon_core::membership::{Command, Proposal, View};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ struct Written {
     view: View,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Applies commands, and publishes each view.
 pub(super) struct Views {
@@ -40,32 +41,38 @@ impl Views {
     }
 }
 
-/// What a replica has of an entry.
-fn read(written: &[u8]) -> Result<Proposal, String> {
+/// What has a version, if it is this one: of another one it need not look like it.
+fn read<T: DeserializeOwned>(written: &[u8], what: &str, ours: u32) -> Result<T, String> {
     #[derive(Deserialize)]
     struct Head {
         version: u32,
     }
-    // what is not of this version need not look like it
     let Head { version } = serde_json::from_slice(written).map_err(|error| error.to_string())?;
-    if version != Proposal::VERSION {
-        return Err(format!("a command of version {version}: this program reads {}", Proposal::VERSION));
+    if version != ours {
+        return Err(format!("a {what} of version {version}: this program reads {ours}"));
     }
     serde_json::from_slice(written).map_err(|error| error.to_string())
 }
 
+/// What a replica has of an entry.
+fn proposal(written: &[u8]) -> Result<Proposal, String> {
+    read(written, "command", Proposal::VERSION)
+}
+
 impl StateMachine for Views {
     fn apply(&mut self, at: EntryId, command: &[u8]) -> Result<Bytes, String> {
-        let proposal = read(command)?;
-        if matches!(proposal.command, Command::Renew { .. }) {
+        let proposal = proposal(command)?;
+        let is_renewal = matches!(proposal.command, Command::Renew { .. });
+        // whoever reads it meanwhile does not wait
+        let mut view = (**self.views.borrow()).clone();
+        let outcome = view.apply(at.index, proposal);
+        self.views.send_if_modified(|known| {
+            let before = std::mem::replace(known, Arc::new(view));
+            before.epoch != known.epoch
+        });
+        if is_renewal {
             self.renewals.send_modify(|renewals| *renewals += 1);
         }
-        let mut outcome = None;
-        self.views.send_if_modified(|view| {
-            let before = view.epoch;
-            outcome = Some(Arc::make_mut(view).apply(at.index, proposal));
-            view.epoch != before
-        });
         Ok(Bytes::from(serde_json::to_vec(&outcome).expect("outcomes can be written")))
     }
 
@@ -78,10 +85,7 @@ impl StateMachine for Views {
     }
 
     fn restore(&mut self, _: EntryId, state: &[u8]) -> Result<(), String> {
-        let written: Written = serde_json::from_slice(state).map_err(|error| error.to_string())?;
-        if written.version != VERSION {
-            return Err(format!("a view of version {}: this program reads {VERSION}", written.version));
-        }
+        let written: Written = read(state, "view", VERSION)?;
         self.views.send_replace(Arc::new(written.view));
         Ok(())
     }
@@ -94,9 +98,9 @@ mod tests {
     #[test]
     fn a_command_of_a_later_version_is_named_whatever_it_looks_like() {
         let raise = r#"{"version":1,"at":17,"command":{"command":"raise","level":2}}"#;
-        assert_eq!(read(raise.as_bytes()), Ok(Proposal { at: 17, ..Command::Raise { level: 2 }.into() }));
-        let later = read(br#"{"version":2,"wanted":["cart"]}"#).expect_err("it is not known here");
+        assert_eq!(proposal(raise.as_bytes()), Ok(Proposal { at: 17, ..Command::Raise { level: 2 }.into() }));
+        let later = proposal(br#"{"version":2,"wanted":["cart"]}"#).expect_err("it is not known here");
         assert_eq!(later, "a command of version 2: this program reads 1");
-        assert!(read(br#"{"command":"raise","level":2}"#).expect_err("it has none").contains("version"));
+        assert!(proposal(br#"{"command":"raise","level":2}"#).expect_err("it has none").contains("version"));
     }
 }

@@ -25,7 +25,9 @@ use tokio::time::{Instant, sleep};
 
 /// How often somebody looks while messages wait for a receiver that is nowhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often otherwise, if nothing happens and no lease is held.
+/// How often it is looked whether a node is reached by now.
+const REACHED_EVERY: Duration = Duration::from_millis(50);
+/// How often otherwise, if nothing happens.
 const REST: Duration = Duration::from_millis(500);
 
 type Slots = BTreeMap<ServiceName, BTreeSet<SlotId>>;
@@ -40,6 +42,7 @@ pub(crate) async fn run(placement: Arc<Placement>, membership: Membership, links
         seen: Arc::default(),
         acts: false,
         settled: None,
+        put_off: None,
         mine: Slots::new(),
     };
     driver.run().await;
@@ -67,6 +70,8 @@ struct Driver {
     /// What was so when all was as it should be: the epoch, whether this node acts as a member, how often its lease had
     /// ended before, and of how many services.
     settled: Option<(u64, bool, u64, usize)>,
+    /// Something is given away once its next owner is reached. It was not at this number of changes of links.
+    put_off: Option<u64>,
     /// The slots in which this node may have activations.
     mine: Slots,
 }
@@ -99,7 +104,8 @@ impl Driver {
         if !self.placement.lines.are_empty() {
             return LOOK_EVERY;
         }
-        self.membership.lease_left().map_or(REST, |left| left.min(REST))
+        let rest = if self.put_off.is_some() { REACHED_EVERY } else { REST };
+        self.membership.lease_left().map_or(rest, |left| left.min(rest))
     }
 
     fn look(&mut self, view: &Arc<View>, doing: &Doing) {
@@ -122,10 +128,10 @@ impl Driver {
             self.membership.events().note(&Event::Lease { holds: acts });
         }
         let services = self.placement.services.lock().clone();
-        if self.placement.unsettled.swap(false, SeqCst) {
+        let is_reached = self.put_off.is_some_and(|then| then != self.links.changes());
+        if self.placement.unsettled.swap(false, SeqCst) || is_reached {
             self.settled = None;
         }
-        // renewals make other views of the same epoch
         let now = Some((view.epoch, acts, self.membership.lapses(), services.len()));
         if std::mem::replace(&mut self.settled, now) == now {
             return;
@@ -140,6 +146,7 @@ impl Driver {
             }
         }
         self.mine = mine;
+        self.put_off = None;
         if !acts {
             return;
         }
@@ -163,6 +170,7 @@ impl Driver {
 
     /// Begins to give away what others shall have.
     fn give(&mut self, view: &View, services: &BTreeMap<ServiceName, Arc<dyn Placed>>, doing: &Doing) {
+        let changes = self.links.changes();
         for (name, service) in services {
             let Some(table) = view.tables.get(name) else { continue };
             for (to, mut slots) in table.moving_from(self.membership.node()) {
@@ -174,7 +182,7 @@ impl Driver {
                 if !self.reaches(view, to) {
                     // what runs goes on meanwhile
                     reached!(HANDOFF_PUT_OFF);
-                    self.settled = None;
+                    self.put_off = Some(changes);
                     continue;
                 }
                 reached!(HANDOFF);

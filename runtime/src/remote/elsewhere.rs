@@ -9,7 +9,9 @@ use super::core::Core;
 use super::providers::{Rota, Standing};
 use super::target::{Target, Wanted};
 use crate::cell::Tick;
-use crate::directory::{Locator, RawCall, RawRequest, ServiceKind, check_locator, passes};
+use crate::directory::{
+    Locator, RawCall, RawRequest, ServiceDescription, ServiceKind, check_locator, passes,
+};
 use crate::placement::{self, Place};
 use crate::reach::reached;
 use crate::service::contract::ContractVersion;
@@ -75,7 +77,7 @@ struct Kept {
     tidy_at: usize,
 }
 
-type Told = BTreeMap<ServiceName, Arc<Offer>>;
+type Told = BTreeMap<ServiceName, (Arc<Offer>, bool)>;
 
 /// The way to one receiver, for callers who were told what stands beside it.
 #[derive(Default)]
@@ -101,25 +103,27 @@ impl Ways {
 impl Core {
     /// A service that peers offer, if any does.
     pub(crate) fn elsewhere(self: &Arc<Self>, service: &ServiceName) -> Option<Elsewhere> {
-        let told = self.told_of_services().get(service)?.clone();
+        let (told, _) = self.told_of_services().get(service)?.clone();
         Some(Elsewhere { core: self.clone(), service: service.clone(), told })
     }
 
-    /// The same, if one of its instances is ready and can be reached.
-    pub(crate) fn ready_elsewhere(self: &Arc<Self>, service: &ServiceName) -> Option<Elsewhere> {
-        let name = service.to_string();
-        let is_there = self.peers.lock().values().filter_map(|entry| entry.peer.as_ref()).any(|peer| {
-            let services = peer.services();
-            let number = services.services.iter().rposition(|offer| offer.name == name);
-            let is_ready = |at: usize| u32::try_from(at).is_ok_and(|at| !services.resting.contains(&at));
-            !peer.is_outcast() && peer.is_up() && !peer.suspicion.is_there() && number.is_some_and(is_ready)
-        });
-        let found = self.elsewhere(service).filter(|_| is_there)?;
+    /// A stateless service that is this one, if it is ready at a peer that can be reached.
+    pub(crate) fn ready_elsewhere(self: &Arc<Self>, wanted: &ServiceDescription) -> Option<Elsewhere> {
+        let is_it = |offer: &Offer| {
+            let (contract, major) = (wanted.contract, wanted.version.major);
+            offer.contract == contract && offer.major == major && offer.kind() == ServiceKind::Stateless
+        };
+        let told = self.told_of_services();
+        let (offer, is_ready) = told.get(&wanted.name)?;
+        if !is_ready || !is_it(offer) {
+            return None;
+        }
         reached!(SPILLED);
-        Some(found)
+        Some(Elsewhere { core: self.clone(), service: wanted.name.clone(), told: offer.clone() })
     }
 
-    /// What is told of each service: by those that can be reached, if there are any, the latest version.
+    /// What is told of each service: by those that can be reached, if there are any, the latest version; and whether one
+    /// of those that told that is ready.
     fn told_of_services(&self) -> Arc<Told> {
         let mut known = self.ways.told.lock();
         // what changes from here on is looked at again
@@ -128,11 +132,14 @@ impl Core {
             let mut best = BTreeMap::new();
             self.each_offer(|name, offer, _, standing| {
                 let rank = (standing <= Standing::Suspect, offer.major, offer.minor);
-                if best.get(&name).is_none_or(|(known, _)| *known < rank) {
-                    best.insert(name, (rank, Arc::new(offer.clone())));
+                let is_ready = standing == Standing::Up;
+                match best.get_mut(&name) {
+                    Some((known, _, ready)) if *known == rank => *ready |= is_ready,
+                    Some((known, ..)) if *known > rank => {}
+                    _ => drop(best.insert(name, (rank, Arc::new(offer.clone()), is_ready))),
                 }
             });
-            let told = best.into_iter().map(|(name, (_, offer))| (name, offer)).collect();
+            let told = best.into_iter().map(|(name, (_, offer, ready))| (name, (offer, ready))).collect();
             *known = (number, Arc::new(told));
         }
         known.1.clone()
@@ -183,7 +190,9 @@ impl Elsewhere {
                 let left = match refusal {
                     Refusal::Stopped | Refusal::Unreachable { .. } => true,
                     // another instance may be ready
-                    Refusal::Restarting => request.key.is_none(),
+                    Refusal::Restarting | Refusal::StartFailed { .. } => {
+                        this.told.kind() == ServiceKind::Stateless
+                    }
                     _ => false,
                 };
                 let again = passes(refusal) && !this.is_here(request.key.as_deref())

@@ -232,6 +232,11 @@ impl Links {
         self.0.cast_out(removed);
     }
 
+    /// How often something has changed that may lead messages elsewhere: connections, suspicions, lists of services.
+    pub(crate) fn changes(&self) -> u64 {
+        self.0.changes()
+    }
+
     /// Whoever knows where something is looks again.
     pub(crate) fn note_change(&self) {
         self.0.changes.note();

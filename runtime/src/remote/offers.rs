@@ -64,29 +64,44 @@ impl Offers {
     /// The list would not fit a message; then it stays as it was.
     pub(super) fn refresh(&self, node: &NodeInner) -> Result<bool, TooManyServices> {
         let mut current = self.0.lock();
-        let all = node.registry.all();
-        let described = all.iter().map(|(dynamic, _)| dynamic.describe());
-        let new: Vec<_> = described.filter(|one| !current.names.contains(&one.name)).cloned().collect();
-        let resting = || {
-            let resting = all.iter().filter(|(dynamic, _)| !dynamic.is_ready());
-            let number = |name| current.names.iter().position(|known| known == name);
-            resting.filter_map(move |(dynamic, _)| u32::try_from(number(&dynamic.describe().name)?).ok())
-        };
-        let is_same = resting().eq(current.services.resting.iter().copied());
-        if new.is_empty() && is_same && current.services.number > 0 {
-            return Ok(false);
+        let described = node.registry.all().into_iter().map(|(dynamic, _)| dynamic.describe().clone());
+        let new: Vec<_> = described.filter(|described| !current.names.contains(&described.name)).collect();
+        if new.is_empty() && current.services.number > 0 {
+            return Ok(rest(&mut current, node));
         }
         let mut next = Offered { names: current.names.clone(), services: current.services.clone() };
         next.services.number += 1;
-        next.services.resting = resting().collect();
         for described in new {
             next.services.services.push(offer(&described));
             next.names.push(described.name);
         }
+        next.services.resting = resting(&next.names, node);
         check(&next.services)?;
         *current = Arc::new(next);
         Ok(true)
     }
+
+    /// Says which of the services that peers were told of are not ready. True: that has changed.
+    pub(super) fn refresh_ready(&self, node: &NodeInner) -> bool {
+        rest(&mut self.0.lock(), node)
+    }
+}
+
+fn rest(current: &mut Arc<Offered>, node: &NodeInner) -> bool {
+    let resting = resting(&current.names, node);
+    if resting == current.services.resting {
+        return false;
+    }
+    let mut services = Services { resting, ..current.services.clone() };
+    services.number += 1;
+    *current = Arc::new(Offered { names: current.names.clone(), services });
+    true
+}
+
+/// The numbers of those that are stateless and not ready.
+fn resting(names: &[ServiceName], node: &NodeInner) -> Vec<u32> {
+    let is_ready = |name| node.registry.dynamic(name).is_none_or(|service| service.is_ready());
+    (0..).zip(names).filter(|(_, name)| !is_ready(name)).map(|(number, _)| number).collect()
 }
 
 impl Offers {

@@ -2,12 +2,12 @@
 //!
 //! A service of many instances is called at all nodes that can be reached: of the one whose turn it is and another one
 //! drawn by chance, at that to which less is under way (two choices: Mitzenmacher, 2001). A node tells which of its services
-//! have no instance that is ready; it is called for those as the last of all. What has a key, and a singleton,
+//! have no instance that is ready; it is called for those only where nobody can be reached that has one. What has a key, and a singleton,
 //! is where the cluster group has placed it. On a node that is no member of one it is where rendezvous hashing puts it:
 //! nodes that see the same peers agree on that; nodes that do not, because the network is cut or one has just come,
 //! may not.
 
-use super::control::Offer;
+use super::control::{Offer, Services};
 use super::core::{Core, Entry};
 use super::gossip::Members;
 use super::peer::Peer;
@@ -235,10 +235,11 @@ impl Core {
         let members = self.gossip.members();
         for peer in self.peers.lock().values().filter_map(|entry| entry.peer.as_ref()) {
             let standing = standing(peer, &members);
-            for offer in &peer.services().services {
+            let services = peer.services();
+            for (number, offer) in services.services.iter().enumerate() {
                 // what cannot be a name is none that anybody asks for
                 if let Ok(name) = offer.name.parse() {
-                    look(name, offer, peer, standing);
+                    look(name, offer, peer, standing_for(&services, number, standing));
                 }
             }
         }
@@ -302,16 +303,21 @@ fn providers<'a>(
         let peer = entry.peer.as_ref().filter(|peer| !peer.is_outcast())?;
         let services = peer.services();
         let number = services.services.iter().rposition(|offer| offer.name == wanted)?;
+        let standing = standing_for(&services, number, standing(peer, members));
         let (offer, number) = (services.services[number].clone(), u32::try_from(number).ok()?);
-        let mut standing = standing(peer, members);
-        if services.resting.contains(&number) {
-            reached!(PASSED_BY);
-            standing = standing.max(Standing::Resting);
-        }
         let incarnation = peer.node.incarnation;
         Some(Provider { node: node.clone(), incarnation, number, offer, standing })
     };
     entries.filter_map(provider).collect()
+}
+
+/// What is known of a node that has a service at a place of its list.
+fn standing_for(services: &Services, number: usize, standing: Standing) -> Standing {
+    if u32::try_from(number).is_ok_and(|number| services.resting.contains(&number)) {
+        reached!(PASSED_BY);
+        return standing.max(Standing::Resting);
+    }
+    standing
 }
 
 fn standing(peer: &Peer, members: &Members) -> Standing {

@@ -169,7 +169,7 @@ impl Core {
     /// It is too much to be told; then peers know what they knew.
     pub(crate) fn offer(&self, node: &NodeInner) -> Result<(), TooManyServices> {
         if self.offers.refresh(node)? {
-            self.peers.lock().values().filter_map(|e| e.peer.as_ref()).for_each(|p| p.outbox.tell_services());
+            self.tell_services();
             self.tell_clients();
         }
         Ok(())
@@ -177,9 +177,18 @@ impl Core {
 
     /// Tells peers which services are ready, if that has changed.
     pub(super) fn look_at_services(&self) {
-        let Some(node) = self.node.upgrade() else { return };
-        // a list that does not fit was an error when the services came
-        let _ = self.offer(&node);
+        if self.node.upgrade().is_some_and(|node| self.offers.refresh_ready(&node)) {
+            self.tell_services();
+        }
+    }
+
+    fn tell_services(&self) {
+        self.peers.lock().values().filter_map(|e| e.peer.as_ref()).for_each(|p| p.outbox.tell_services());
+    }
+
+    /// How often something has changed that may lead messages elsewhere.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.number()
     }
 
     pub(super) fn address(&self) -> SocketAddr {

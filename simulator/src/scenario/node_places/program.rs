@@ -6,10 +6,14 @@ use crate::reach::reached;
 use crate::scenario::books::Books;
 use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
+use odeon::core::TraceContext;
 use odeon::core::membership::Command;
 use odeon::core::{NodeId, NodeName};
+use odeon::directory::RawRequest;
 use odeon::membership::{Membership, MembershipConfig, Standing};
 use odeon::prelude::*;
+use odeon::service::contract::{Arguments, Encoding};
+use odeon::service::reply::RawOutcome;
 use tokio::time::sleep;
 
 /// How often a node shows what it sees.
@@ -131,7 +135,7 @@ async fn leave(membership: &Membership, me: &NodeId) {
     }
 }
 
-/// Calls one receiver, for ever.
+/// Calls one receiver, for ever: by a reference and by its name, as those outside do, in turn.
 async fn call(node: Node, me: NodeName, key: String, board: Books<Board>) {
     let tally: TallyRef = match key.as_str() {
         SINGLETON => node.service("clerk").expect("a name"),
@@ -139,7 +143,11 @@ async fn call(node: Node, me: NodeName, key: String, board: Books<Board>) {
     };
     loop {
         let call = board.open(Board::next_call);
-        match tally.add(call).within(CALL_WITHIN).await {
+        let outcome = match call.is_multiple_of(2) {
+            true => tally.add(call).within(CALL_WITHIN).await,
+            false => call_by_name(&node, &key, call).await,
+        };
+        match outcome {
             Ok(sum) => board.open(|b| b.answered(&me, &key, sum)),
             Err(error) => {
                 let executed = matches!(error, CallError::NotExecuted(_)).then_some(false);
@@ -147,5 +155,31 @@ async fn call(node: Node, me: NodeName, key: String, board: Books<Board>) {
             }
         }
         sleep(CALL_EVERY).await;
+    }
+}
+
+/// What a gateway does.
+async fn call_by_name(node: &Node, key: &str, call: u64) -> Result<u64, CallError> {
+    let (service, key) = match key {
+        SINGLETON => ("clerk", None),
+        key => ("tally", Some(key.into())),
+    };
+    let tally = node.dynamic(&service.parse().expect("a name")).expect("it is registered");
+    let request = RawRequest {
+        method: "add".into(),
+        key,
+        arguments: Arguments { body: format!(r#"{{"call":{call}}}"#).into(), encoding: Encoding::Json },
+        within: CALL_WITHIN,
+        criticality: Criticality::Normal,
+        trace: TraceContext::default(),
+        request: Default::default(),
+        principal: None,
+        tenant: None,
+    };
+    match tally.call(request).await {
+        RawOutcome::Answered(sum) => Ok(serde_json::from_slice(&sum).expect("a sum")),
+        RawOutcome::NotExecuted(refusal) => Err(CallError::NotExecuted(refusal)),
+        RawOutcome::Unknown(cause) => Err(CallError::Unknown(cause)),
+        other @ (RawOutcome::Accepted | RawOutcome::Failed(_)) => unreachable!("{other:?} of a sum"),
     }
 }
