@@ -376,6 +376,11 @@ impl Begun {
 /// How often somebody looks who waits for a receiver that is nowhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// Whether the node that was to take a message could not: its receiver may come to another one.
+pub(crate) fn is_left(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Stopped | Refusal::Unreachable { .. })
+}
+
 /// A call whose receiver is not at this node, or not at the moment.
 async fn call_placed(kind: &Kind, mut request: RawRequest, mut refusal: Refusal) -> RawOutcome {
     let due = kind.wheel.due(request.within);
@@ -386,7 +391,7 @@ async fn call_placed(kind: &Kind, mut request: RawRequest, mut refusal: Refusal)
             if let Some(elsewhere) = elsewhere {
                 match elsewhere.call(request.clone()).await {
                     // it has come here before it was begun there
-                    RawOutcome::NotExecuted(again) if passes(&again) => refusal = again,
+                    RawOutcome::NotExecuted(again) if passes(&again) || is_left(&again) => refusal = again,
                     outcome => return outcome,
                 }
             }

@@ -15,8 +15,8 @@ mod watch;
 pub use address::{Address, Locator};
 pub(crate) use address::{Choice, Whereabouts};
 pub(crate) use dispatch::{Passing, passes};
-pub(crate) use dynamic::Inlet;
 pub use dynamic::{Dynamic, RawCall, RawRequest, ServiceDescription, ServiceKind};
+pub(crate) use dynamic::{Inlet, is_left};
 pub(crate) use placed::Single;
 #[cfg(test)]
 pub(crate) use provider::Provide;

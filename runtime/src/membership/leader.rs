@@ -1,9 +1,9 @@
 //! What the leader of the cluster group does: it ends the leases of members that were not heard of, and says who votes.
 
-use super::Shared;
+use super::{Shared, Standing};
 use crate::replication::{ChangeError, GroupStatus, Role};
 use odeon_core::membership::{
-    Change, Command, Grants, MemberState, Outcome, Reason, Seat, Seats, View, next_change,
+    Change, Command, Grants, MemberState, Outcome, Reason, Seat, Seats, next_change,
 };
 use odeon_core::placement::plan;
 use odeon_core::{NodeId, NodeName, ReplicaId, Timestamp};
@@ -19,6 +19,8 @@ const REST: Duration = Duration::from_secs(1);
 const BEHIND_MAX: u64 = 100;
 /// What is proposed comes to something within this time.
 const WITHIN: Duration = Duration::from_secs(1);
+/// Whoever is to lead does within this time, or has to be elected.
+const GIVE_WAY_WITHIN: Duration = Duration::from_millis(500);
 /// A change of replicas is waited for so long.
 const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -82,21 +84,42 @@ async fn replicas(shared: &Shared) {
 /// Lets another one lead as soon as this node is about to leave.
 async fn lead(shared: &Shared) {
     loop {
-        let (view, status) = (shared.view.borrow().clone(), shared.group.status());
-        if status.role == Role::Leader {
-            give_way(shared, &view, &status).await;
+        if is_about_to_leave(shared) {
+            give_way(shared).await;
         }
         rest(shared).await;
     }
 }
 
+/// Whether it drains, is a member no more, or cannot become one. One that is not one yet may lead: who is elected before it
+/// has joined again shall not cost the group another election.
+fn is_about_to_leave(shared: &Shared) -> bool {
+    let view = shared.view.borrow();
+    match view.member(&shared.node) {
+        Some(member) => member.state == MemberState::Draining,
+        None => {
+            let was_one = view.incarnation(&shared.node.name) >= shared.node.incarnation;
+            was_one || matches!(*shared.standing.borrow(), Standing::Refused { .. })
+        }
+    }
+}
+
+/// A node that stops lets another one lead before it leaves, and waits until that does.
+pub(super) async fn leave(shared: &Shared) {
+    if shared.group.status().role == Role::Leader {
+        give_way(shared).await;
+        let _ = timeout(GIVE_WAY_WITHIN, shared.group.until(|status| status.role != Role::Leader)).await;
+    }
+}
+
 /// A leader that is about to leave lets another voter lead: nobody has to find out then that it is gone.
-async fn give_way(shared: &Shared, view: &View, status: &GroupStatus) {
-    let is_up =
-        |name: &NodeName| view.members.get(name).is_some_and(|member| member.state == MemberState::Up);
-    if view.members.contains_key(&shared.node.name) && is_up(&shared.node.name) {
+async fn give_way(shared: &Shared) {
+    let (view, status) = (shared.view.borrow().clone(), shared.group.status());
+    if status.role != Role::Leader {
         return;
     }
+    let is_up =
+        |name: &NodeName| view.members.get(name).is_some_and(|member| member.state == MemberState::Up);
     let next = status
         .voters
         .iter()

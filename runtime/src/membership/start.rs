@@ -314,6 +314,7 @@ async fn run(
         () = member::run(&shared, &links) => {}
         () = leader::run(&shared) => {}
     }
+    leader::leave(&shared).await;
     let membership = Membership(shared);
     // services have stopped, but messages of others are passed on to where their receivers are by now
     if membership.standing() == Standing::Member && !links.quiet(QUIET_FOR, QUIET_WITHIN).await {

@@ -10,7 +10,7 @@ use super::providers::{Rota, Standing};
 use super::target::{Target, Wanted};
 use crate::cell::Tick;
 use crate::directory::{
-    Locator, RawCall, RawRequest, ServiceDescription, ServiceKind, check_locator, passes,
+    Locator, RawCall, RawRequest, ServiceDescription, ServiceKind, check_locator, is_left, passes,
 };
 use crate::placement::{self, Place};
 use crate::reach::reached;
@@ -178,7 +178,8 @@ impl Elsewhere {
     /// not left this node when its time is up is not executed; one that has is unknown.
     ///
     /// One that was not executed because its receiver is at another node by now, or at none yet, is sent again until its
-    /// time is up, or its receiver is at this node; one whose node could not take it, at other nodes, three times.
+    /// time is up, or its receiver is at this node; so is one that its node could not take, if it is placed. One of a service
+    /// that is not is sent to other nodes, three times at most.
     pub fn call(&self, request: RawRequest) -> RawCall {
         let due = self.core.wheel.due(request.within);
         let first = self.begin(request.clone());
@@ -187,17 +188,8 @@ impl Elsewhere {
             let mut outcome = this.outcome(first).await;
             let mut tries = 1;
             while let RawOutcome::NotExecuted(refusal) = &outcome {
-                let left = match refusal {
-                    Refusal::Stopped | Refusal::Unreachable { .. } => true,
-                    // another instance may be ready
-                    Refusal::Restarting | Refusal::StartFailed { .. } => {
-                        this.told.kind() == ServiceKind::Stateless
-                    }
-                    _ => false,
-                };
-                let again = passes(refusal) && !this.is_here(request.key.as_deref())
-                    || left && tries < ELSEWHERE_TRIES;
-                if !again || due.passed(this.core.wheel.now()) {
+                if !this.repeats(refusal, request.key.as_deref(), tries) || due.passed(this.core.wheel.now())
+                {
                     break;
                 }
                 reached!(ASKED_AGAIN);
@@ -208,6 +200,24 @@ impl Elsewhere {
             }
             outcome
         })
+    }
+
+    /// Whether what was refused so is sent again, after so many tries.
+    fn repeats(&self, refusal: &Refusal, key: Option<&str>, tries: u32) -> bool {
+        let left = is_left(refusal);
+        if passes(refusal) || left && self.is_placed() {
+            // what was at a node that is lost is placed anew
+            return !self.is_here(key);
+        }
+        let rests = matches!(refusal, Refusal::Restarting | Refusal::StartFailed { .. });
+        // another instance may be ready
+        (left || rests && self.told.kind() == ServiceKind::Stateless) && tries < ELSEWHERE_TRIES
+    }
+
+    /// Whether the cluster group says where its receivers are.
+    fn is_placed(&self) -> bool {
+        let placement = self.core.node.upgrade().and_then(|node| node.placement.clone());
+        self.told.kind() != ServiceKind::Stateless && placement.is_some_and(|p| p.has_table(&self.service))
     }
 
     /// Whether its receiver has come to this node.

@@ -125,3 +125,42 @@ async fn a_member_whose_change_is_refused_keeps_its_lease() {
     assert!(second.holds_lease());
     assert!(offers(&first, "south").is_empty(), "nothing has changed for others");
 }
+
+/// Three founders, all of which vote, know who leads, and hear from each other.
+async fn three(test: &str) -> Vec<(Linked, Membership)> {
+    let (cluster, names) = (Cluster::new(), ["north", "south", "east"]);
+    let founders: Vec<NodeName> = names.iter().map(|name| name.parse().expect("a name")).collect();
+    let mut nodes: Vec<(Linked, Membership)> = Vec::new();
+    for name in names {
+        let linked = cluster.node(name, App::new()).await;
+        for (other, _) in &nodes {
+            linked.links.connect(other.links.local_address()).await.expect("it is let in");
+        }
+        let config = MembershipConfig::new(directory(test, name), founders.clone());
+        let membership = Membership::start(&linked.node, &linked.links, config).await.expect("it starts");
+        nodes.push((linked, membership));
+    }
+    for (_, membership) in &nodes {
+        membership.until(|now| *now == Standing::Member).await;
+    }
+    eventually("all three vote and know who leads", || {
+        nodes.iter().all(|(_, one)| one.group().voters.len() == 3 && one.group().leader.is_some())
+    })
+    .await;
+    nodes
+}
+
+#[tokio::test]
+async fn a_leader_of_the_group_that_stops_lets_another_one_lead_before_it_is_gone() {
+    let mut nodes = three("gives-way").await;
+    let leads = |(_, one): &(Linked, Membership)| {
+        let group = one.group();
+        group.leader.is_some_and(|(replica, _)| replica == group.replica)
+    };
+    let (leader, membership) = nodes.remove(nodes.iter().position(leads).expect("one leads"));
+    let replica = membership.group().replica;
+    leader.node.stop(Duration::from_secs(20)).await;
+    let led_by = |(_, one): &(Linked, Membership)| one.group().leader.map(|(replica, _)| replica);
+    let leaders: Vec<_> = nodes.iter().map(led_by).collect();
+    assert!(leaders.iter().all(|known| known.is_some_and(|known| known != replica)), "{leaders:?}");
+}
