@@ -9,9 +9,9 @@ use crate::membership::{Membership, Standing};
 use crate::reach::reached;
 use crate::remote::Links;
 use crate::telemetry::events::{Event, Events};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use odeon_core::membership::{MemberState, View};
 use odeon_core::placement::{SlotId, Table};
 use odeon_core::supervision::StopReason;
@@ -87,8 +87,13 @@ impl Driver {
             tokio::select! {
                 biased;
                 Some(done) = doing.next(), if !doing.is_empty() => {
-                    if matches!(done, Done::Given) {
-                        self.settled = None;
+                    let mut last = Some(done);
+                    // lines are emptied in their hundreds: all of them are looked at once
+                    while let Some(done) = last {
+                        if matches!(done, Done::Given) {
+                            self.settled = None;
+                        }
+                        last = doing.next().now_or_never().flatten();
                     }
                 }
                 changed = self.views.changed() => if changed.is_err() { return },
