@@ -35,6 +35,6 @@ pub use files::{Disk, Faults};
 pub use kernel::{Counters, Kernel, Parked, Seat, install, outside, uninstall, with};
 pub use parking::{TurnEnd, turn};
 pub use symbol::Errno;
-pub use time::Clock;
+pub use time::{Clock, work};
 pub use trace::{Digest, Happening, Place, Recorder};
 pub use wire::{Emission, Payload, Segment};

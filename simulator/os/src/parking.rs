@@ -1,5 +1,5 @@
 //! Where a runtime parks: `epoll_wait` never blocks. It hands over what is ready, or notes that the executor is
-//! idle until its next timer and wakes the root future of the turn, so that the turn ends.
+//! idle until its next timer, or has worked for long enough, and wakes the root future of the turn, so that the turn ends.
 
 use crate::descriptor::{Kind, is_virtual};
 use crate::kernel::{self, Kernel, Seat};
@@ -11,6 +11,10 @@ use std::task::{Context, Poll, Waker};
 
 /// Conditions that epoll reports whether asked or not.
 const ALWAYS: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+
+/// An executor that has more to do, and looks in passing what is ready, goes on in its next turn once it has worked for so
+/// many nanoseconds: what happens meanwhile reaches it then.
+const TURN_MAX: u64 = 1_000_000;
 
 /// One epoll instance: it belongs to the executor that made it.
 #[derive(Debug)]
@@ -200,12 +204,13 @@ impl Kernel {
         self.step();
         let epoll = self.epoll_index(epoll)?;
         let count = self.take_ready(epoll, max, report);
-        if count > 0 || timeout == 0 {
+        let has_more = count > 0 || timeout == 0;
+        if has_more && (timeout != 0 || self.turn.lag < TURN_MAX) {
             return Ok((count, None));
         }
         self.parking.idle = true;
         self.parking.timeout = timeout;
-        Ok((0, self.parking.root.take()))
+        Ok((count, self.parking.root.take()))
     }
 }
 

@@ -63,6 +63,15 @@ impl Clock {
     }
 }
 
+/// The processor works for so many nanoseconds, if a turn of a simulated program runs on this thread.
+pub fn work(nanoseconds: u64) {
+    kernel::with(|kernel| {
+        if kernel.turn.seat.is_some() {
+            kernel.turn.lag += nanoseconds;
+        }
+    });
+}
+
 impl Kernel {
     /// The running host's time since the start, as its program may see it now.
     #[inline]

@@ -112,7 +112,8 @@ impl Pass {
     }
 }
 
-/// Starts the node of a machine, with links that listen at this port.
+/// Starts the node of a machine, with links that listen at this port. Where there are several executors the first one is the
+/// control executor.
 pub(super) async fn start(machine: &Machine, pass: &Pass, port: u16, app: App) -> (Node, Links) {
     start_so(machine, pass, port, false, app).await
 }
@@ -124,11 +125,18 @@ pub(super) async fn start_placed(machine: &Machine, pass: &Pass, port: u16, app:
 
 async fn start_so(machine: &Machine, pass: &Pass, port: u16, placed: bool, app: App) -> (Node, Links) {
     let executors = machine.executors.iter().enumerate();
-    let executors = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
-    let host = Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
+    let mut executors: Vec<_> = executors.map(|(i, handle)| Executor::new(handle.clone(), i)).collect();
     let name: NodeName = machine.name.parse().expect("a node name");
     let config = NodeConfig { placed, ..NodeConfig::named(name) };
-    let node = Node::start(host, config, app).await.expect("the node starts");
+    let host = |executors| Host { executors, blocking: Arc::new(Inline), seed: machine.incarnation };
+    let node = if executors.len() == 1 {
+        Node::start(host(executors), config, app).await
+    } else {
+        // as the daemon does: this one runs no handler
+        let control = executors.remove(0);
+        Node::start_controlled(host(executors), control, config, app).await
+    };
+    let node = node.expect("the node starts");
     let config = LinksConfig {
         address: SocketAddr::from((machine.address, port)),
         advertise: None,

@@ -325,6 +325,11 @@ impl Simulation {
         self.network.options = options;
     }
 
+    /// Replaces the options of machines, for hosts that are added from now on.
+    pub fn set_machines(&mut self, options: crate::MachineOptions) {
+        self.options.machines = options;
+    }
+
     /// From now on the host's clocks run fast (positive) or slow, in parts per million.
     pub fn drift(&mut self, host: HostId, ppm: i64) {
         self.note(host, &format!("clock drifts by {ppm} ppm"));
