@@ -5,6 +5,23 @@ use odeon::replication::GroupStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+/// The entries of a replica that are durable end before this index.
+pub(super) enum Disk {
+    /// Its process lives, and can be asked.
+    Now(Box<dyn Fn() -> u64 + Send>),
+    /// So it was when the process ended.
+    Last(u64),
+}
+
+impl Disk {
+    fn end(&self) -> u64 {
+        match self {
+            Self::Now(end) => end(),
+            Self::Last(end) => *end,
+        }
+    }
+}
+
 /// All that is written down.
 #[derive(Default)]
 pub(super) struct Board {
@@ -16,6 +33,8 @@ pub(super) struct Board {
     statuses: BTreeMap<NodeName, GroupStatus>,
     /// The command of each entry that was applied anywhere, and the term in which it was made.
     log: BTreeMap<u64, (u64, u64)>,
+    /// What is durable on the disk of each replica.
+    disks: BTreeMap<ReplicaId, Disk>,
     /// The leader of each term.
     leaders: BTreeMap<u64, ReplicaId>,
     /// Commands that were applied, as whoever proposed them was told, and where.
@@ -46,8 +65,25 @@ impl Board {
         self.last
     }
 
+    /// What the disk of a replica has from now on, or had last.
+    pub(super) fn keeps(&mut self, replica: ReplicaId, disk: Disk) {
+        self.disks.insert(replica, disk);
+    }
+
+    /// An entry is applied for the first time anywhere: it is durable with two replicas, for three vote at the most while
+    /// nothing is replaced, and the two sets of voters then have a majority of two each.
+    fn check_quorum(&mut self, node: &NodeName, at: EntryId) {
+        let ends: BTreeMap<ReplicaId, u64> = self.disks.iter().map(|(id, disk)| (*id, disk.end())).collect();
+        if ends.values().filter(|end| **end > at.index).count() < 2 {
+            self.broken.push(format!("{node} applies entry {at}, and no two disks have it: {ends:?}"));
+        }
+    }
+
     /// A replica applies a command.
     pub(super) fn applies(&mut self, node: &NodeName, at: EntryId, command: u64) {
+        if !self.log.contains_key(&at.index) {
+            self.check_quorum(node, at);
+        }
         let known = *self.log.entry(at.index).or_insert((at.term, command));
         if known != (at.term, command) {
             self.broken.push(format!("{node} applies {command} as entry {at}, which is {known:?} elsewhere"));

@@ -1,6 +1,6 @@
 //! The program of a node: its replica, who proposes and reads, and who looks after the group when it leads.
 
-use super::board::Board;
+use super::board::{Board, Disk};
 use crate::Machine;
 use crate::reach::reached;
 use crate::scenario::books::Books;
@@ -65,6 +65,35 @@ impl StateMachine for Commands {
     }
 }
 
+/// Tells what a journal has: as long as this is there whenever it is asked, and from then on what it had last.
+struct Kept {
+    journal: Journal,
+    replica: ReplicaId,
+    board: Books<Board>,
+}
+
+/// The entry behind the last one of the group that is durable.
+fn end_of(journal: &Journal) -> u64 {
+    let purged = journal.purged(GROUP).map_or(0, |(index, _)| index + 1);
+    journal.entries(GROUP).end.max(purged)
+}
+
+impl Kept {
+    fn show(journal: &Journal, replica: ReplicaId, board: &Books<Board>) -> Self {
+        let (journal, board) = (journal.clone(), board.clone());
+        let asked = journal.clone();
+        board.open(|b| b.keeps(replica, Disk::Now(Box::new(move || end_of(&asked)))));
+        Self { journal, replica, board }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let end = end_of(&self.journal);
+        self.board.open(|b| b.keeps(self.replica, Disk::Last(end)));
+    }
+}
+
 /// The replica of a disk: another one on each disk that a machine is given.
 fn replica(machine: &Machine, names: &[NodeName]) -> ReplicaId {
     let file = machine.directory.join("replica");
@@ -101,6 +130,7 @@ pub(super) async fn serve(machine: Machine, start: Start, board: Books<Board>) {
             return reached("group: a journal was cut off while it was opened");
         }
     };
+    let _kept = Kept::show(&journal, replica, &board);
     let config = GroupConfig {
         snapshot_after: 40,
         ..GroupConfig::new(GROUP, replica, name.clone(), machine.directory.join("snapshots"))
