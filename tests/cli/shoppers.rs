@@ -3,6 +3,7 @@
 
 use crate::stage::{json, try_post_within};
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 /// For so long an order is placed again of which is not known whether it was charged.
 const ORDER_LIMIT: Duration = Duration::from_secs(30);
+/// Whoever has taken an order in spite of the reset has charged it by then.
+const STRAY_WITHIN: Duration = Duration::from_millis(500);
 /// A node that did not answer is asked only if no other takes the connection for so long.
 const AVOIDED_FOR: Duration = Duration::from_secs(2);
 /// Of so many orders one is paid by a card that is declined.
@@ -73,6 +76,8 @@ pub(crate) enum Fate {
 pub(crate) struct Order {
     pub(crate) number: String,
     pub(crate) fate: Fate,
+    /// It was charged although each of its connections had been reset until then, so that nobody can have taken it.
+    pub(crate) is_stray: bool,
 }
 
 /// All that shoppers have written down.
@@ -96,13 +101,14 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// They come.
-    pub(crate) fn enter(nodes: &[String; 3]) -> Self {
+    pub(crate) fn enter(nodes: &[String; 3], book: &Path) -> Self {
         let (write, records) = channel();
         let shopper = |number| {
             let (go_home, home) = channel();
             let shopper = Shopper {
                 number,
                 nodes: nodes.clone(),
+                book: book.into(),
                 avoided: None,
                 asked: number,
                 write: write.clone(),
@@ -150,6 +156,8 @@ impl Log {
 struct Shopper {
     number: usize,
     nodes: [String; 3],
+    /// The bank's.
+    book: PathBuf,
     /// A node that did not answer, and when.
     avoided: Option<(usize, Instant)>,
     /// How often somebody was asked: each time another node.
@@ -189,9 +197,14 @@ impl Shopper {
         let line = serde_json::json!({ "sku": sku, "quantity": quantity });
         let body = serde_json::json!({ "order": number, "lines": [line], "card": card }).to_string();
         let limit = Instant::now() + ORDER_LIMIT;
-        let mut in_doubt = false;
+        let (mut in_doubt, mut was_taken, mut is_stray) = (false, false, false);
         let fate = loop {
             let (end, status, answer) = self.ask("/v1/checkout/place", &body);
+            was_taken |= end != End::Reset;
+            if !was_taken {
+                let _ = self.home.recv_timeout(STRAY_WITHIN);
+                is_stray |= self.is_charged(&number);
+            }
             match status {
                 Some(200) => {
                     break Fate::Confirmed(json(&answer)["receipt"]["cents"].as_u64().expect("an amount"));
@@ -210,7 +223,12 @@ impl Shopper {
             }
             self.pauses();
         };
-        Order { number, fate }
+        Order { number, fate, is_stray }
+    }
+
+    fn is_charged(&self, order: &str) -> bool {
+        let book = std::fs::read_to_string(&self.book).unwrap_or_default();
+        book.contains(&format!(r#""order":"{order}""#))
     }
 
     /// Asks the first node that takes the connection. Answers how that ended, and the answer if there was one.
