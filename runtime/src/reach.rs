@@ -24,6 +24,7 @@ points! {
     FORWARDED = "placement: a message went on to where its receiver is by now";
     BEHIND_ITS_SENDER = "placement: a message waited for news that its sender had";
     SPILLED = "balancing: no instance here was ready, and one of another node was called";
+    CROWDED_OUT = "balancing: the instances here were crowded, and one of another node was called";
     PASSED_BY = "balancing: a node whose instances are not ready was seen";
     HANDOFF_PUT_OFF = "placement: a node gave nothing away yet, for the next owner could not be reached";
     HANDOFF = "placement: a node began to give slots away";

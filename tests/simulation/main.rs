@@ -2,6 +2,7 @@
 //! address layout; and a control: a service that is wrong must be caught.
 
 mod alone;
+mod turns;
 
 use odeon::core::NodeName;
 use odeon::host::{Executor, Host, Inline};
@@ -90,6 +91,11 @@ fn a_lone_write_takes_one_round_trip(sim: &mut Simulation) {
 #[odeon_simulator::test(seeds = 5)]
 fn packets_that_are_overtaken_are_not_taken_for_lost(sim: &mut Simulation) {
     scenario(sim, "quic-overtaking");
+}
+
+#[odeon_simulator::test(seeds = 2)]
+fn another_node_brings_its_part_and_calls_at_one_node_are_shared_by_all(sim: &mut Simulation) {
+    scenario(sim, "node-scale");
 }
 
 /// Pays out, once for each order.

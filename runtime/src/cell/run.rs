@@ -17,11 +17,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Messages before the cell lets others on its executor run, if they take longer than a tick of the wheel.
 const BUDGET: u16 = 128;
 /// Messages before it does so however quick they are.
 const BUDGET_QUICK: u16 = 1024;
+/// It does so after this time at the latest, as far as it is not one handler that takes it all.
+const TURN_MAX: Duration = Duration::from_millis(4);
 /// Messages between two looks at the clock while they are quick.
 const STRIDE: u16 = 32;
 
@@ -162,12 +165,16 @@ impl<'a, M: Message> Run<'a, M> {
         let (before, now) = (self.shared.now(), self.shared.kind().wheel.now());
         self.shared.books.now.store(now.raw(), Relaxed);
         self.look_at = if before == now { next_look(self.served) } else { self.served + 1 };
-        let long = now.raw() != self.shared.books.polling.load(Relaxed);
+        let began = Tick::from_raw(self.shared.books.polling.load(Relaxed));
+        let long = began != now;
         let is_fenced = !self.shared.kind().may_act_at(now);
         if is_fenced {
             self.shared.fence();
         }
-        is_fenced || self.served >= BUDGET_QUICK || (self.served >= BUDGET && long) || turn::is_over()
+        is_fenced
+            || self.served >= BUDGET_QUICK
+            || (long && (self.served >= BUDGET || now.until(began) >= TURN_MAX))
+            || turn::is_over()
     }
 
     /// Others were let run.

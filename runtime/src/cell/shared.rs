@@ -434,6 +434,11 @@ impl<M: Message> Handle<M> {
         self.is_closed() && matches!(self.0.phase(), Phase::Waiting | Phase::Ended)
     }
 
+    /// Messages that wait for it.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.0.mailbox.load(&self.0.pace).count
+    }
+
     /// Whether an activation is ready for messages.
     pub(crate) fn is_running(&self) -> bool {
         self.0.phase() == Phase::Running

@@ -3,7 +3,7 @@
 use super::away::{Away, BEHIND_OTHERS, Far, There};
 use super::delivery::{Delivery, Picked};
 use super::dynamic::ServiceKind;
-use super::provider::Provide;
+use super::provider::{CROWD, Provide};
 use crate::cell::{Handle, Wheel};
 use crate::node::NodeInner;
 use crate::placement::{self, Placement, unplaced};
@@ -196,9 +196,9 @@ impl<M: Message> Whereabouts<M> {
     }
 
     /// Where the next message goes, where that is not known yet or is chosen for each; and the address that it is
-    /// behind, which differs where the reference is older than the provider.
+    /// behind, which differs where the reference is older than the provider. Calls go past crowded instances.
     #[inline(never)]
-    pub(crate) fn pick(&self) -> Result<Choice<'_, M>, Refusal> {
+    pub(crate) fn pick(&self, is_call: bool) -> Result<Choice<'_, M>, Refusal> {
         let handle = match &self.route {
             Route::Keyed { provider, cached, away: Some(away) } => {
                 return self.pick_placed(&**provider, cached, away);
@@ -213,13 +213,17 @@ impl<M: Message> Whereabouts<M> {
             Route::Instances { provider, others } => {
                 // one that is ready, if there is one
                 let picked = provider.pick(None);
-                if let Some(others) = others
-                    && !picked.as_ref().is_ok_and(Handle::is_running)
-                    && let Some(target) = others.ready(&self.locator)
-                {
-                    return Ok(Choice::There(target));
+                let ready = picked.as_ref().ok().filter(|handle| handle.is_running());
+                match (ready, others) {
+                    (Some(ready), _) if is_call && ready.waiting() >= CROWD => {
+                        provider.least_crowded().map_or(picked, |(least, _)| Ok(least))?
+                    }
+                    (None, Some(others)) => match others.ready(&self.locator) {
+                        Some(target) => return Ok(Choice::There(target)),
+                        None => picked?,
+                    },
+                    _ => picked?,
                 }
-                picked?
             }
             Route::There(there) => return there.find(&self.locator).map(Choice::There),
             Route::Late(late) => {
@@ -227,7 +231,7 @@ impl<M: Message> Whereabouts<M> {
                     return Ok(Choice::There(target));
                 }
                 return match self.found(late) {
-                    Ok(address) => address.0.pick(),
+                    Ok(address) => address.0.pick(is_call),
                     Err(refusal) => late.there(&self.locator, refusal).map(Choice::There),
                 };
             }
@@ -273,7 +277,7 @@ impl<M: Message> Whereabouts<M> {
                 Err(Refusal::Moved { .. }) => away.find(key).map(Choice::There),
                 Err(refusal) => Err(refusal),
             },
-            Route::Keyed { .. } | Route::Instances { .. } | Route::There(_) => self.pick(),
+            Route::Keyed { .. } | Route::Instances { .. } | Route::There(_) => self.pick(false),
             Route::Late(late) => match self.found(late) {
                 Ok(address) => address.0.pick_first(),
                 Err(refusal) => late.first_there(&self.locator, refusal).map(Choice::There),

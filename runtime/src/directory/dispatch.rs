@@ -42,7 +42,7 @@ impl<M: Message> Passing<M> {
             self.wait();
             return None;
         }
-        match self.address.whereabouts().pick() {
+        match self.address.whereabouts().pick(false) {
             Ok(Choice::Here(picked)) => {
                 let handle = picked.handle().clone();
                 self.put(&handle).unwrap_or_else(|this| {

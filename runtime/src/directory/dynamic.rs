@@ -3,7 +3,7 @@
 use super::address::{Address, Choice, Locator};
 use super::delivery::push_on;
 use super::dispatch::{Passing, passes, told};
-use super::provider::{Provide, check_locator};
+use super::provider::{CROWD, Provide, check_locator};
 use crate::cell::kind::Kind;
 use crate::cell::port::Port;
 use crate::cell::{Tick, Wheel};
@@ -201,7 +201,7 @@ impl<C: Contract> TypedInlet<C> {
         let whereabouts = self.address.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => match whereabouts.pick() {
+            None => match whereabouts.pick(false) {
                 Ok(Choice::Here(here)) => {
                     picked = here;
                     picked.delivery()
@@ -237,6 +237,11 @@ fn noop_context() -> std::task::Context<'static> {
     std::task::Context::from_waker(std::task::Waker::noop())
 }
 
+/// Whether it expects no answer.
+fn is_cast<C: Contract>(method: &str) -> bool {
+    method_named::<C>(method).is_some_and(|method| C::METHODS[method].cast)
+}
+
 /// The dynamic face of a provider.
 pub(crate) struct ByName<C: Contract> {
     pub(crate) description: ServiceDescription,
@@ -253,10 +258,23 @@ impl<C: Contract> ByName<C> {
         placement.map_or(Ok(()), |placement| placement.admits(&self.description.name, key))
     }
 
-    /// Where there is an instance that is ready and can be reached.
+    /// Where a call goes instead, and whether it may come back: to instances that are ready and can be reached, while none
+    /// here is ready, or while those here are crowded and they are not.
+    fn others(&self, method: &str) -> Option<(Elsewhere, bool)> {
+        if self.description.kind != ServiceKind::Stateless {
+            return None;
+        }
+        let waiting = self.provider.least_crowded().map(|(_, waiting)| waiting);
+        if waiting.is_some_and(|waiting| waiting < CROWD || is_cast::<C>(method)) {
+            return None;
+        }
+        let others = self.ready_elsewhere(method, waiting)?;
+        Some((others, waiting.is_some()))
+    }
+
     #[cold]
-    fn ready_elsewhere(&self) -> Option<Elsewhere> {
-        self.kind.node.upgrade()?.links.get()?.ready_elsewhere(&self.description)
+    fn ready_elsewhere(&self, method: &str, waiting: Option<u32>) -> Option<Elsewhere> {
+        self.kind.node.upgrade()?.links.get()?.ready_elsewhere(&self.description, method, waiting)
     }
 
     /// Decodes and sends; what comes back is how to wait for the answer.
@@ -273,6 +291,13 @@ impl<C: Contract> ByName<C> {
         let message = C::decode(method, body, *encoding, reply).map_err(|(refusal, _)| refusal)?;
         let mut handle = self.provider.pick(request.key.as_ref())?;
         let cast = C::METHODS[method].cast;
+        if !cast
+            && self.description.kind == ServiceKind::Stateless
+            && handle.waiting() >= CROWD
+            && let Some((least, _)) = self.provider.least_crowded()
+        {
+            handle = least;
+        }
         let due = self.kind.wheel.due(request.within);
         let header = request.header(due).with_awaited(!cast);
         let envelope = Envelope { header, origin: Some(Arc::new(request.origin())), message };
@@ -338,10 +363,10 @@ impl<C: Contract> Dynamic for ByName<C> {
     }
 
     fn call(&self, request: RawRequest) -> RawCall {
-        if !self.is_ready()
-            && let Some(others) = self.ready_elsewhere()
-        {
-            return others.call(request);
+        match self.others(&request.method) {
+            Some((others, true)) => return Box::pin(call_less_crowded(self.kind.clone(), others, request)),
+            Some((others, false)) => return others.call(request),
+            None => {}
         }
         match self.begin(&request) {
             Ok(begun) => Box::pin(begun.end(self.kind.wheel.clone())),
@@ -379,6 +404,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Whether the node that was to take a message could not: its receiver may come to another one.
 pub(crate) fn is_left(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::Stopped | Refusal::Unreachable { .. })
+}
+
+/// Whether another instance may take what this one has refused.
+fn comes_back(refusal: &Refusal) -> bool {
+    let is_full = matches!(refusal, Refusal::MailboxFull | Refusal::Shed);
+    is_left(refusal) || is_full || matches!(refusal, Refusal::Restarting | Refusal::StartFailed { .. })
+}
+
+/// A call that need not leave this node: it comes back if the other one cannot take it.
+async fn call_less_crowded(kind: Arc<Kind>, others: Elsewhere, mut request: RawRequest) -> RawOutcome {
+    let due = kind.wheel.due(request.within);
+    let outcome = others.call_once(request.clone()).await;
+    let now = kind.wheel.now();
+    match outcome {
+        RawOutcome::NotExecuted(refusal) if comes_back(&refusal) && !due.passed(now) => {
+            request.within = due.until(now);
+            let here = kind.node.upgrade().and_then(|node| node.registry.dynamic(&kind.service));
+            match here {
+                Some(here) => here.call(request).await,
+                None => RawOutcome::NotExecuted(refusal),
+            }
+        }
+        outcome => outcome,
+    }
 }
 
 /// A call whose receiver is not at this node, or not at the moment.

@@ -32,9 +32,17 @@ pub(crate) trait Provide<M: Message>: Send + Sync {
     fn is_ready(&self) -> bool {
         true
     }
+    /// Of its instances that are ready that for which fewest messages wait, and how many.
+    fn least_crowded(&self) -> Option<(Handle<M>, u32)> {
+        None
+    }
     /// The deadlines of its node.
     fn wheel(&self) -> &Arc<Wheel>;
 }
+
+/// An instance for which so many messages wait is crowded: a call goes to another one for which fewer wait. What expects no
+/// answer does not, so that it stays in its order.
+pub(crate) const CROWD: u32 = 16;
 
 type MessageOf<S> = <<S as Service>::Contract as Contract>::Message;
 
@@ -86,6 +94,12 @@ impl<M: Message> Provide<M> for Instances<M> {
 
     fn is_ready(&self) -> bool {
         self.handles.iter().any(Handle::is_running)
+    }
+
+    fn least_crowded(&self) -> Option<(Handle<M>, u32)> {
+        let running = self.handles.iter().filter(|handle| handle.is_running());
+        let least = running.map(|handle| (handle, handle.waiting())).min_by_key(|(_, waiting)| *waiting);
+        least.map(|(handle, waiting)| (handle.clone(), waiting))
     }
 
     fn wheel(&self) -> &Arc<Wheel> {

@@ -107,19 +107,37 @@ impl Core {
         Some(Elsewhere { core: self.clone(), service: service.clone(), told })
     }
 
-    /// A stateless service that is this one, if it is ready at a peer that can be reached.
-    pub(crate) fn ready_elsewhere(self: &Arc<Self>, wanted: &ServiceDescription) -> Option<Elsewhere> {
+    /// A stateless service that is this one, if it is ready at a peer that can be reached and has a method; where so many
+    /// messages wait for its instances here, at one to which far less is under way.
+    pub(crate) fn ready_elsewhere(
+        self: &Arc<Self>,
+        wanted: &ServiceDescription,
+        method: &str,
+        waiting: Option<u32>,
+    ) -> Option<Elsewhere> {
         let is_it = |offer: &Offer| {
             let (contract, major) = (wanted.contract, wanted.version.major);
-            offer.contract == contract && offer.major == major && offer.kind() == ServiceKind::Stateless
+            let is_same = offer.contract == contract && offer.major == major;
+            is_same
+                && offer.kind() == ServiceKind::Stateless
+                && offer.methods.iter().any(|name| **name == *method)
         };
         let told = self.told_of_services();
         let (offer, is_ready) = told.get(&wanted.name)?;
         if !is_ready || !is_it(offer) {
             return None;
         }
-        reached!(SPILLED);
-        Some(Elsewhere { core: self.clone(), service: wanted.name.clone(), told: offer.clone() })
+        let others = Elsewhere { core: self.clone(), service: wanted.name.clone(), told: offer.clone() };
+        let Some(waiting) = waiting else {
+            reached!(SPILLED);
+            return Some(others);
+        };
+        let way = self.ways.to(&others.service, None);
+        let least = others.on(&way, None, |rota| rota.least().is_less_crowded(waiting));
+        least.is_ok_and(|is_less| is_less).then(|| {
+            reached!(CROWDED_OUT);
+            others
+        })
     }
 
     /// What is told of each service: by those that can be reached, if there are any, the latest version; and whether one
@@ -202,6 +220,12 @@ impl Elsewhere {
         })
     }
 
+    /// Calls it once, whatever comes of that.
+    pub(crate) fn call_once(&self, request: RawRequest) -> RawCall {
+        let (this, begun) = (self.clone(), self.begin(request));
+        Box::pin(async move { this.outcome(begun).await })
+    }
+
     /// Whether what was refused so is sent again, after so many tries.
     fn repeats(&self, refusal: &Refusal, key: Option<&str>, tries: u32) -> bool {
         let left = is_left(refusal);
@@ -243,7 +267,16 @@ impl Elsewhere {
         let method = self.told.methods.iter().position(|name| **name == *request.method);
         let method = method.ok_or_else(unknown)?;
         let way = self.core.ways.to(&self.service, request.key.as_ref());
-        let target = self.target(&way, request.key.as_ref(), method)?.ok_or_else(unknown)?;
+        let key = request.key.as_ref();
+        let target = match self.on(&way, key, |rota| rota.next_having(method))? {
+            Some(target) => target,
+            // somebody may have it who is called only while nobody else can be
+            None if self.told.kind() == ServiceKind::Stateless => {
+                let having = Wanted::Having(&self.told, &request.method);
+                self.core.find_for(&self.service, None, having, None)?.next_at_once()
+            }
+            None => return Err(unknown()),
+        };
         let due = target.due(request.within);
         let header = request.header(due).with_awaited(true);
         let origin = Arc::new(request.origin());
@@ -260,13 +293,16 @@ impl Elsewhere {
         Ok(Begun { sent: Sent { target, call, _way: way }, room, answer, due })
     }
 
-    /// Who is next to get a call of this method. None: nobody has it of those who are called.
-    fn target(
+    /// Asks those who are called on this way.
+    ///
+    /// # Errors
+    /// Nobody is.
+    fn on<T>(
         &self,
         way: &Way,
         key: Option<&Arc<str>>,
-        method: usize,
-    ) -> Result<Option<Arc<Target>>, Refusal> {
+        ask: impl FnOnce(&mut Rota) -> T,
+    ) -> Result<T, Refusal> {
         let mut way = way.0.lock();
         // to somebody who was told something else, methods have other numbers
         let last = way.take().filter(|(told, _)| *told == self.told).map(|(_, rota)| rota);
@@ -274,9 +310,9 @@ impl Elsewhere {
             Some(rota) if rota.is_right() => rota,
             last => self.core.find_for(&self.service, key, Wanted::Told(&self.told), last.as_ref())?,
         };
-        let target = rota.next_having(method);
+        let asked = ask(&mut rota);
         *way = Some((self.told.clone(), rota));
-        Ok(target)
+        Ok(asked)
     }
 }
 

@@ -112,6 +112,12 @@ impl Rota {
         first.clone()
     }
 
+    /// That to which least is under way.
+    pub(super) fn least(&self) -> &Target {
+        let least = self.targets.iter().min_by_key(|target| target.under_way());
+        least.unwrap_or(&self.targets[self.next])
+    }
+
     fn turn(&mut self) -> usize {
         let turn = self.next;
         self.next = (turn + 1) % self.targets.len();

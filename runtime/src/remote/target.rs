@@ -15,6 +15,9 @@ const SPREAD: usize = 2;
 /// Lanes of a session in one direction.
 pub(super) const LANES: usize = Criticality::ALL.len() * SPREAD;
 
+/// As many messages that wait here are as bad as one that is under way to another node.
+const ABROAD_WEIGHS: u32 = 2;
+
 /// The contract that a caller was compiled with.
 #[derive(Clone, Copy)]
 pub(crate) struct Spoken {
@@ -37,6 +40,8 @@ pub(super) enum Wanted<'a> {
     Spoken(Spoken),
     /// It passes on what others write who were told this.
     Told(&'a Offer),
+    /// The same, and the peer must have this method.
+    Having(&'a Offer, &'a str),
 }
 
 impl Wanted<'_> {
@@ -47,8 +52,16 @@ impl Wanted<'_> {
         let (name, want) = match self {
             Self::Spoken(spoken) => (spoken.name, spoken.version),
             // methods go by name: what the peer does not have is refused when it is called
-            Self::Told(told) => (&*told.contract, ContractVersion { major: told.major, minor: 0 }),
+            Self::Told(told) | Self::Having(told, _) => {
+                (&*told.contract, ContractVersion { major: told.major, minor: 0 })
+            }
         };
+        if let Self::Having(_, method) = self
+            && !offer.methods.iter().any(|name| &**name == *method)
+        {
+            let (service, method) = (offer.name.clone(), (*method).to_owned());
+            return Err(Refusal::UnknownMethod { service, method });
+        }
         if offer.contract == name && have.serves(want) {
             return Ok(());
         }
@@ -64,7 +77,9 @@ impl Wanted<'_> {
         };
         match self {
             Self::Spoken(spoken) => spoken.methods.iter().map(|method| at(method.name)).collect(),
-            Self::Told(told) => told.methods.iter().map(|method| at(method)).collect(),
+            Self::Told(told) | Self::Having(told, _) => {
+                told.methods.iter().map(|method| at(method)).collect()
+            }
         }
     }
 
@@ -73,7 +88,7 @@ impl Wanted<'_> {
             Self::Spoken(spoken) if peer.is_of_our_artifact() && !offer.relayed => {
                 Some((spoken.compactness)(&peer.compacts))
             }
-            Self::Spoken(_) | Self::Told(_) => None,
+            Self::Spoken(_) | Self::Told(_) | Self::Having(..) => None,
         }
     }
 }
@@ -146,6 +161,12 @@ impl Target {
     /// Messages of this node that are under way to it, or wait for it.
     pub(super) fn under_way(&self) -> u32 {
         self.used().map(|(number, lane)| lane.under_way(self.id, number)).sum()
+    }
+
+    /// Whether a message is better sent there than put behind so many that wait here. What goes to another node costs both
+    /// of them more, so there must be far less under way.
+    pub(crate) fn is_less_crowded(&self, waiting: u32) -> bool {
+        self.under_way().saturating_mul(ABROAD_WEIGHS) < waiting
     }
 
     /// The lanes on which it may have a number, with that.

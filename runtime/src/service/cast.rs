@@ -98,7 +98,7 @@ impl<'a, R: Contract> Cast<'a, R> {
         let whereabouts = self.to.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => match whereabouts.pick() {
+            None => match whereabouts.pick(false) {
                 Ok(Choice::Here(here)) => {
                     picked = here;
                     picked.delivery()

@@ -119,7 +119,7 @@ where
         let whereabouts = self.address.whereabouts();
         let delivery = match whereabouts.known() {
             Some(delivery) => delivery,
-            None => match whereabouts.pick() {
+            None => match whereabouts.pick(true) {
                 Ok(Choice::Here(here)) => {
                     picked = here;
                     picked.delivery()

@@ -6,15 +6,17 @@ use super::stage::{Cluster, Linked, at_last, eventually};
 use odeon::ServiceOptions;
 use odeon::cell::Bounds;
 use odeon::core::outcome::Overflow;
-use odeon::core::{TraceContext, UnknownCause};
+use odeon::core::{Refusal, TraceContext, UnknownCause};
 use odeon::directory::{RawCall, RawRequest, ServiceKind};
 use odeon::prelude::*;
 use odeon::service::contract::{Arguments, Encoding};
 use odeon::service::reply::RawOutcome;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
+use tokio::sync::Semaphore;
 
 /// How it was called.
 #[odeon::contract(name = "mirror", version = "1.0")]
@@ -287,6 +289,12 @@ async fn calls_by_name_go_to_all_nodes_that_have_the_method_in_turn_until_this_o
     let told = pluto.links.services();
     let versions = told.iter().map(|tower| format!("{} {}", tower.version, tower.nodes[0]));
     assert_eq!(versions.collect::<BTreeSet<_>>(), named);
+    let mut called = BTreeSet::new();
+    at_last("it is known that both are ready", async || {
+        called.insert(format!("{:?}", call(&pluto, "tower", None, "name", "").await));
+        (called.len() == 2).then_some(()).ok_or_else(|| format!("{called:?}"))
+    })
+    .await;
     let mut names = Vec::new();
     for _ in 0..4 {
         assert_eq!(call(&pluto, "tower", None, "height", "").await, answered(r#""venus""#));
@@ -297,9 +305,45 @@ async fn calls_by_name_go_to_all_nodes_that_have_the_method_in_turn_until_this_o
         assert!(names.contains(&answered(node)), "{node} is not called: {names:?}");
     }
     pluto.node.add_services(App::new().service("tower", || Named("pluto"))).await.expect("it is new here");
+    eventually("it is ready here", || pluto.node.is_ready()).await;
     let here = pluto.node.dynamic(&"tower".parse().expect("a name")).expect("it is here");
     assert_eq!(here.call(request(None, "name", "")).await, answered(r#""pluto""#));
     assert!(pluto.links.services().is_empty(), "it is called here");
+}
+
+#[tokio::test]
+async fn a_call_by_name_goes_to_the_node_that_has_its_method_though_only_others_are_ready() {
+    let (cluster, starts) = (Cluster::new(), Arc::new(Semaphore::new(0)));
+    let mars = cluster.node("mars", App::new().service("tower", || Named("mars"))).await;
+    let late = {
+        let starts = starts.clone();
+        move |_: Cx| {
+            let starts = starts.clone();
+            async move {
+                starts.acquire().await.map_err(StartError::new)?.forget();
+                Ok::<_, StartError>(Measured("venus"))
+            }
+        }
+    };
+    let venus = cluster.node("venus", App::new().service("tower", late)).await;
+    let pluto = cluster.node("pluto", App::new()).await;
+    for node in [&mars, &venus] {
+        pluto.links.connect(node.links.local_address()).await.expect("a link");
+    }
+    eventually("pluto knows both", || pluto.links.services().len() == 2).await;
+    at_last("mars is ready, and it is known", async || match call(&pluto, "tower", None, "name", "").await {
+        answer if answer == answered(r#""mars""#) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let mut height = begin(&pluto, "tower", request(None, "height", ""));
+    let waits = poll_fn(|cx| Poll::Ready(height.as_mut().poll(cx).is_pending())).await;
+    assert!(waits, "it waits for the start at venus");
+    starts.add_permits(1);
+    assert_eq!(height.await, answered(r#""venus""#));
+    let (service, method) = ("tower".to_owned(), "depth".to_owned());
+    let unknown = RawOutcome::NotExecuted(Refusal::UnknownMethod { service, method });
+    assert_eq!(call(&pluto, "tower", None, "depth", "").await, unknown);
 }
 
 #[tokio::test]

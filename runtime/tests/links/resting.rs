@@ -1,7 +1,8 @@
-//! A node that has no ready instance of a stateless service: those of others are called.
+//! A node that has no ready instance of a stateless service, or a crowded one: those of others are called.
 
 use super::elsewhere::request;
 use super::stage::{Cluster, Linked, eventually};
+use odeon::core::UnknownCause;
 use odeon::core::supervision::{Backoff, RestartLimits};
 use odeon::directory::ServiceKind;
 use odeon::prelude::*;
@@ -9,6 +10,9 @@ use odeon::service::reply::RawOutcome;
 use odeon::{RestartPolicy, ServiceOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// Which node has answered.
 #[odeon::contract(name = "lamp", version = "1.0")]
@@ -96,6 +100,58 @@ async fn while_a_node_has_no_ready_instance_of_a_stateless_service_those_of_othe
     broken.store(false, SeqCst);
     until("mars is called again", async || answers_alike(&at_mars, "mars").await).await;
     until("and by pluto, too", async || answers(&at_pluto).await == ["mars", "venus"]).await;
+    assert_eq!(by_name(&mars).await, r#""mars""#);
+}
+
+/// Answers one call after the other, while it is let.
+struct Slow(&'static str, Arc<Semaphore>);
+
+#[odeon::service]
+impl Lamp for Slow {
+    async fn name(&self, _: &Cx) -> String {
+        self.1.acquire().await.expect("it is never closed").forget();
+        self.0.into()
+    }
+
+    async fn go_out(&self, _: &Cx) {}
+}
+
+fn slow(name: &'static str, lets: &Arc<Semaphore>) -> App {
+    let options = ServiceOptions { concurrency: 1, ..ServiceOptions::of(ServiceKind::Stateless) };
+    let lets = lets.clone();
+    App::new().service_with("lamp", options, move |_: Cx| {
+        std::future::ready(Ok::<_, StartError>(Slow(name, lets.clone())))
+    })
+}
+
+#[tokio::test]
+async fn while_many_calls_wait_for_the_instance_here_those_of_others_are_called() {
+    // one of them is being handled
+    const WAITING: usize = 17;
+    let (cluster, here, there) = (Cluster::new(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let mars = cluster.node("mars", slow("mars", &here)).await;
+    let venus = cluster.node("venus", slow("venus", &there)).await;
+    venus.links.connect(mars.links.local_address()).await.expect("a link");
+    eventually("mars knows what venus offers", || !mars.links.status().is_empty()).await;
+    let by_type: LampRef = mars.node.service("lamp").expect("a name");
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITING {
+        let lamp = by_type.clone();
+        waiting.spawn(async move { lamp.name().await.expect("it is answered") });
+        // so that each is in its place when the next one comes
+        tokio::task::yield_now().await;
+    }
+    there.add_permits(1_000);
+    let within = Duration::from_millis(100);
+    until("mars knows that venus is ready", async || timeout(within, by_name(&mars)).await.is_ok()).await;
+    for _ in 0..20 {
+        assert_eq!(by_name(&mars).await, r#""venus""#, "it does not wait behind those here");
+    }
+    let stays = by_type.name().within(within).await;
+    assert_eq!(stays, Err(CallError::Unknown(UnknownCause::TimedOut)), "its message could not come back");
+    here.add_permits(100);
+    assert_eq!(waiting.join_all().await, vec!["mars"; WAITING]);
+    assert_eq!(by_type.name().await.expect("it is answered"), "mars", "what is here is nearest");
     assert_eq!(by_name(&mars).await, r#""mars""#);
 }
 

@@ -17,6 +17,7 @@ mod node_group;
 mod node_links;
 mod node_members;
 mod node_places;
+mod node_scale;
 mod node_shop;
 mod node_suspects;
 mod node_topics;
@@ -111,6 +112,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "node-alone",
         about: "Nodes lose contact to the cluster group: what is stateless goes on, what is volatile stops in time",
         run: node_alone::run,
+    },
+    Scenario {
+        name: "node-scale",
+        about: "A node joins and takes its part of the work; calls at one node alone are shared by the instances of all",
+        run: node_scale::run,
     },
     Scenario {
         name: "node-topics",
