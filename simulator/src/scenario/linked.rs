@@ -5,13 +5,15 @@ use super::{DAY, today};
 use crate::reach::reached;
 use crate::{Machine, Simulation};
 use odeon::core::membership::Times;
-use odeon::core::{ClusterId, NodeName};
+use odeon::core::{ClusterId, NodeName, TraceContext};
+use odeon::directory::RawRequest;
 use odeon::host::{Executor, Host, Inline};
 use odeon::journal::OpenError;
 use odeon::membership::{Membership, MembershipConfig, StartMembershipError};
 use odeon::prelude::*;
 use odeon::remote::trust::AuthorityError;
 use odeon::remote::{Authority, Credentials, Links, LinksConfig, Transport, Trust};
+use odeon::service::contract::{Arguments, Encoding};
 use odeon::{Node, NodeConfig};
 use std::collections::BTreeMap;
 use std::iter::{Cycle, Rev};
@@ -194,6 +196,21 @@ pub(super) async fn live_again<F: Future<Output = bool>>(mut machine: Machine, l
     machine.incarnation *= 1_000;
     while life(machine.clone()).await {
         machine.incarnation += 1;
+    }
+}
+
+/// A call by name, with arguments in JSON and nothing else said of it.
+pub(super) fn request(method: &str, key: Option<&str>, arguments: String, within: Duration) -> RawRequest {
+    RawRequest {
+        method: method.into(),
+        key: key.map(Into::into),
+        arguments: Arguments { body: arguments.into(), encoding: Encoding::Json },
+        within,
+        criticality: Criticality::Normal,
+        trace: TraceContext::default(),
+        request: Default::default(),
+        principal: None,
+        tenant: None,
     }
 }
 

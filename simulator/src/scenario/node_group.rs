@@ -1,8 +1,8 @@
 //! Three to five real nodes with a replica each of one group, which commands are proposed to on all of them, while
-//! packets are lost, paths are cut, machines stand still, crash within writes, lose a disk, disks fail to sync, the lead is passed on and
-//! voters are replaced. All replicas apply the same commands in the same order, those that were confirmed among them
-//! and none that was refused; what is applied is durable with a majority; a term has one leader; what is read behind a barrier
-//! is up to date.
+//! packets are lost, paths are cut, machines stand still, crash within writes, lose a disk, disks fail to sync, the
+//! lead is passed on and voters are replaced. All replicas apply the same commands in the same order, those that were
+//! confirmed among them and none that was refused; what is applied is durable with a majority; a term has one leader;
+//! what is read behind a barrier is up to date.
 
 mod board;
 mod program;

@@ -1,11 +1,10 @@
 //! Calls another node as the gateway calls what its own node has not: by names and JSON.
 
 use super::program::{NO_ANSWER, Stamp, service_of};
+use crate::scenario::linked;
 use odeon::Node;
-use odeon::core::{NodeName, TraceContext};
-use odeon::directory::RawRequest;
+use odeon::core::NodeName;
 use odeon::prelude::*;
-use odeon::service::contract::{Arguments, Encoding};
 use odeon::service::reply::RawOutcome;
 
 /// Calls `add` of an entity on another node.
@@ -22,17 +21,7 @@ pub(super) async fn add(
         return Err(CallError::NotExecuted(Refusal::UnknownService { service }));
     };
     let arguments = serde_json::json!({ "stamp": stamp }).to_string();
-    let request = RawRequest {
-        method: "add".into(),
-        key: Some(key.into()),
-        arguments: Arguments { body: arguments.into(), encoding: Encoding::Json },
-        within,
-        criticality: Criticality::Normal,
-        trace: TraceContext::default(),
-        request: Default::default(),
-        principal: None,
-        tenant: None,
-    };
+    let request = linked::request("add", Some(key), arguments, within);
     match tally.call(request).await {
         RawOutcome::NotExecuted(refusal) => Err(CallError::NotExecuted(refusal)),
         RawOutcome::Unknown(cause) => Err(CallError::Unknown(cause)),

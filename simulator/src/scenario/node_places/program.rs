@@ -6,13 +6,10 @@ use crate::reach::reached;
 use crate::scenario::books::Books;
 use crate::scenario::linked::{self, Pass, Tasks};
 use odeon::Node;
-use odeon::core::TraceContext;
 use odeon::core::membership::Command;
 use odeon::core::{NodeId, NodeName};
-use odeon::directory::RawRequest;
 use odeon::membership::{Membership, MembershipConfig, Standing};
 use odeon::prelude::*;
-use odeon::service::contract::{Arguments, Encoding};
 use odeon::service::reply::RawOutcome;
 use tokio::time::sleep;
 
@@ -162,20 +159,10 @@ async fn call(node: Node, me: NodeName, key: String, board: Books<Board>) {
 async fn call_by_name(node: &Node, key: &str, call: u64) -> Result<u64, CallError> {
     let (service, key) = match key {
         SINGLETON => ("clerk", None),
-        key => ("tally", Some(key.into())),
+        key => ("tally", Some(key)),
     };
     let tally = node.dynamic(&service.parse().expect("a name")).expect("it is registered");
-    let request = RawRequest {
-        method: "add".into(),
-        key,
-        arguments: Arguments { body: format!(r#"{{"call":{call}}}"#).into(), encoding: Encoding::Json },
-        within: CALL_WITHIN,
-        criticality: Criticality::Normal,
-        trace: TraceContext::default(),
-        request: Default::default(),
-        principal: None,
-        tenant: None,
-    };
+    let request = linked::request("add", key, format!(r#"{{"call":{call}}}"#), CALL_WITHIN);
     match tally.call(request).await {
         RawOutcome::Answered(sum) => Ok(serde_json::from_slice(&sum).expect("a sum")),
         RawOutcome::NotExecuted(refusal) => Err(CallError::NotExecuted(refusal)),
